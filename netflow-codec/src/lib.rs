@@ -1,0 +1,5 @@
+//! Zero-copy NetFlow decoders and encoders.
+#![forbid(unsafe_code)]
+#![no_std]
+
+extern crate alloc;

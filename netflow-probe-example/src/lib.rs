@@ -1,0 +1,1 @@
+//! A NetFlow exporter and a NetFlow collector built from `netflow-codec` and `netflow-flowcache`.
