@@ -1,5 +1,44 @@
-//! Zero-copy NetFlow decoders and encoders.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![no_std]
 
 extern crate alloc;
+
+mod cache;
+mod decoder;
+mod element;
+mod encode;
+mod error;
+mod fixed;
+mod flow;
+mod lru;
+mod member;
+mod record;
+mod sampling;
+mod sequence;
+mod set;
+mod template;
+mod time;
+pub mod v5;
+pub mod v9;
+mod value;
+mod wire;
+
+pub use cache::{
+    CacheLimits, CacheStats, Learned, Origin, Protocol, RecoveredRecords, TemplateCache, TemplateScope,
+};
+pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness};
+pub use element::{DataType, ElementId, ElementInfo};
+pub use encode::{
+    ExportSession, ExportVersion, PacketBuilder, PacketHeader, RecordLayout, SessionConfig, SessionStats,
+    TemplateScheduler,
+};
+pub use error::{DecodeError, DecodeErrorKind, EncodeError};
+pub use fixed::{FixedRecord, FixedRecords};
+pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
+pub use record::{DataRecord, DataRecords, Flows, Records};
+pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};
+pub use sequence::{SequenceCounts, SequenceEvent, SequenceTracker};
+pub use template::{FieldSpecifier, ScopeType, Template};
+pub use time::{ExportClock, SysUptime, Timestamp};
+pub use value::{FieldValue, FieldView};

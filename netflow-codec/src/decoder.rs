@@ -1,0 +1,456 @@
+//! From a datagram to its records: the stateful front door.
+
+use alloc::sync::Arc;
+
+use crate::{
+    cache::{
+        CacheLimits, Learned, Origin, Protocol, RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope,
+    },
+    error::{DecodeError, DecodeErrorKind},
+    fixed::FixedRecords,
+    flow::FlowRecord,
+    record::DataRecords,
+    sampling::SamplingInfo,
+    set::{RawSet, RawSets},
+    template::{Template, TemplateRecords},
+    time::{ExportClock, Timestamp},
+    v9,
+    wire::u16_at,
+};
+
+/// How to treat datagrams that break the rules.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Strictness {
+    /// Decode whatever is sound, report the rest: a set that runs past the end of the datagram gives the
+    /// records that are there, and so does a v5 header that announces too many; v9 templates may have
+    /// variable-length fields.
+    #[default]
+    Lenient,
+    /// By the letter: such structures give an error and no record.
+    Rfc,
+}
+
+/// Decodes the datagrams of any number of exporters; keeps their templates.
+///
+/// `E` tells exporters apart: an address, an address and port, whatever the caller chooses.
+///
+/// ```
+/// use netflow_codec::{Batch, Decoder, Timestamp};
+///
+/// let mut decoder = Decoder::new();
+/// # let datagram = [&[0, 5, 0, 1][..], &[0; 20], &[192, 0, 2, 1], &[0; 44]].concat();
+/// let mut decoded = decoder.decode(&"192.0.2.254", &datagram, Timestamp::from_secs(1_700_000_000))?;
+/// while let Some(batch) = decoded.next() {
+///     match batch {
+///         Batch::Fixed(records) => {
+///             for flow in records.flows() {
+///                 println!("{} sent {} octets", flow.source, flow.octets);
+///             }
+///         }
+///         Batch::Data(records) => {
+///             for flow in records.flows() {
+///                 println!("{} sent {} octets", flow.source, flow.octets);
+///             }
+///         }
+///         Batch::Malformed(error) => println!("{error}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), netflow_codec::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder<E> {
+    cache: TemplateCache<E>,
+    strictness: Strictness,
+    datagrams: u64,
+}
+
+impl<E: Clone + Ord> Default for Decoder<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Clone + Ord> Decoder<E> {
+    /// A lenient decoder with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(CacheLimits::default(), Strictness::default())
+    }
+
+    /// A decoder with these limits.
+    #[must_use]
+    pub const fn with_limits(limits: CacheLimits, strictness: Strictness) -> Self {
+        Self { cache: TemplateCache::new(limits), strictness, datagrams: 0 }
+    }
+
+    /// The templates.
+    #[must_use]
+    pub const fn cache(&self) -> &TemplateCache<E> {
+        &self.cache
+    }
+
+    /// The templates.
+    pub const fn cache_mut(&mut self) -> &mut TemplateCache<E> {
+        &mut self.cache
+    }
+
+    /// Decodes a datagram of an exporter, received `now`. The work is done while the result is iterated; what
+    /// is dropped before its end has not been decoded.
+    ///
+    /// # Errors
+    ///
+    /// When the version is not supported, or the datagram is shorter than its header; no state changes.
+    /// Whatever is wrong behind the header is a [`Batch::Malformed`] among the others.
+    pub fn decode<'d, 'a>(
+        &'d mut self,
+        exporter: &E,
+        datagram: &'a [u8],
+        now: Timestamp,
+    ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
+        let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
+        let (header, content) = match version {
+            1 | 5 | 7 => {
+                let records = FixedRecords::parse(datagram)?;
+                (DatagramHeader::of_fixed(&records), Content::Fixed(records))
+            }
+            v9::VERSION => {
+                let packet = v9::Packet::parse(datagram)?;
+                let sets = packet.raw_sets(self.strictness == Strictness::Rfc);
+                let header = packet.header();
+                let scope = TemplateScope::new(exporter.clone(), Protocol::NetFlow9, header.source_id());
+                (DatagramHeader::of_v9(header), Content::Sets(Sets::new(sets, scope, &mut self.cache)))
+            }
+            other => return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
+        };
+        let ordinal = self.datagrams;
+        self.datagrams += 1;
+        Ok(Decoded { decoder: self, datagram, now, ordinal, header, content })
+    }
+}
+
+/// What the header of a datagram says.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct DatagramHeader {
+    /// The version: 1, 5, 7 or 9.
+    pub version: u16,
+    /// Records the header announces.
+    pub count: u16,
+    /// Sequence number: flows (v5, v7) or packets (v9) sent before; v1 has none.
+    pub sequence: Option<u32>,
+    /// v9: the source ID. v5: engine type (high octet) and engine number (low octet).
+    pub observation_domain: u32,
+    /// When it was sent.
+    pub clock: ExportClock,
+    /// Mode and interval of sampling in a v5 header.
+    pub sampling: Option<SamplingInfo>,
+}
+
+impl DatagramHeader {
+    fn of_fixed(records: &FixedRecords<'_>) -> Self {
+        Self {
+            version: records.version(),
+            count: u16::try_from(records.count()).unwrap_or(u16::MAX),
+            sequence: records.sequence(),
+            observation_domain: records.engine().into(),
+            clock: *records.clock(),
+            sampling: records.sampling().and_then(SamplingInfo::from_v5),
+        }
+    }
+
+    const fn of_v9(header: v9::Header<'_>) -> Self {
+        Self {
+            version: v9::VERSION,
+            count: header.count(),
+            sequence: Some(header.sequence()),
+            observation_domain: header.source_id(),
+            clock: header.clock(),
+            sampling: None,
+        }
+    }
+}
+
+/// A part of a datagram, in the order of the datagram.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Batch<'a> {
+    /// The records of a v1, v5 or v7 datagram.
+    Fixed(FixedRecords<'a>),
+    /// The flow records of a data set.
+    Data(DataRecords<'a>),
+    /// The records of a data set that describe the exporter: scope fields, then options.
+    Options(DataRecords<'a>),
+    /// A template, or an options template.
+    Template(Arc<Template>, Learned),
+    /// An earlier data set whose template has just come.
+    Recovered(RecoveredRecords),
+    /// A data set whose template is not known.
+    TemplateMissing {
+        /// The id of the template.
+        template_id: u16,
+        /// The records, undecoded.
+        octets: &'a [u8],
+        /// Whether they are kept until the template comes.
+        kept: bool,
+    },
+    /// A set with an id that is reserved.
+    Reserved {
+        /// The set's id.
+        id: u16,
+        /// The octets behind its header.
+        octets: &'a [u8],
+    },
+    /// Something that cannot be decoded; its neighbours are.
+    Malformed(DecodeError),
+}
+
+/// A datagram being decoded: an iterator of its parts.
+///
+/// The order is that of the datagram; templates are in force for what follows them.
+#[derive(Debug)]
+pub struct Decoded<'d, 'a, E> {
+    decoder: &'d mut Decoder<E>,
+    datagram: &'a [u8],
+    now: Timestamp,
+    ordinal: u64,
+    header: DatagramHeader,
+    content: Content<'a, E>,
+}
+
+#[derive(Debug)]
+enum Content<'a, E> {
+    Fixed(FixedRecords<'a>),
+    Missing(DecodeError),
+    Sets(Sets<'a, E>),
+    Done,
+}
+
+/// Where the iteration over sets stands.
+#[derive(Debug)]
+struct Sets<'a, E> {
+    raw: RawSets<'a>,
+    scope: TemplateScope<E>,
+    /// Until something of the scope must be stored, a datagram makes no scope.
+    slot: Option<ScopeSlot>,
+    /// The set of the last batch.
+    current: usize,
+    started: bool,
+    templates: Option<TemplateRecords<'a>>,
+    /// A template that came just now: data may have waited for it.
+    arrived: Option<Arc<Template>>,
+    /// What is to be reported after the batch at hand.
+    fault: Option<DecodeError>,
+}
+
+impl<E: Clone + Ord> Decoded<'_, '_, E> {
+    /// What the header says.
+    #[must_use]
+    pub const fn header(&self) -> &DatagramHeader {
+        &self.header
+    }
+
+    /// How many datagrams the decoder had been given before this one.
+    #[must_use]
+    pub const fn ordinal(&self) -> u64 {
+        self.ordinal
+    }
+
+    /// Which set of the datagram, from 0, the last batch came from.
+    #[must_use]
+    pub const fn set_index(&self) -> usize {
+        match &self.content {
+            Content::Sets(sets) => sets.current,
+            _ => 0,
+        }
+    }
+
+    /// One packet in how many was metered for this flow, as far as the exporter has said by now.
+    #[must_use]
+    pub fn sampling(&self, flow: &FlowRecord) -> Option<SamplingInfo> {
+        match &self.content {
+            Content::Sets(sets) => self.decoder.cache.sampling(sets.slot?)?.resolve(flow),
+            _ => self.header.sampling,
+        }
+    }
+}
+
+impl<'a, E: Clone + Ord> Sets<'a, E> {
+    fn new(raw: RawSets<'a>, scope: TemplateScope<E>, cache: &mut TemplateCache<E>) -> Self {
+        let slot = cache.find(&scope);
+        Self { raw, scope, slot, current: 0, started: false, templates: None, arrived: None, fault: None }
+    }
+
+    fn open(&mut self, cache: &mut TemplateCache<E>) -> ScopeSlot {
+        *self.slot.get_or_insert_with(|| cache.open(self.scope.clone()))
+    }
+}
+
+/// What a step of the iteration needs to know of the datagram.
+struct Context<'a> {
+    datagram: &'a [u8],
+    clock: ExportClock,
+    strict: bool,
+    ordinal: u64,
+    now: Timestamp,
+}
+
+impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
+    type Item = Batch<'a>;
+
+    fn next(&mut self) -> Option<Batch<'a>> {
+        let strict = self.decoder.strictness == Strictness::Rfc;
+        match &mut self.content {
+            Content::Done => None,
+            Content::Fixed(records) => {
+                let records = *records;
+                self.content = match records.missing_records() {
+                    Some(error) if strict => {
+                        self.content = Content::Done;
+                        return Some(Batch::Malformed(error));
+                    }
+                    Some(error) => Content::Missing(error),
+                    None => Content::Done,
+                };
+                Some(Batch::Fixed(records))
+            }
+            Content::Missing(error) => {
+                let error = *error;
+                self.content = Content::Done;
+                Some(Batch::Malformed(error))
+            }
+            Content::Sets(sets) => {
+                let context = Context {
+                    datagram: self.datagram,
+                    clock: self.header.clock,
+                    strict,
+                    ordinal: self.ordinal,
+                    now: self.now,
+                };
+                sets.step(&mut self.decoder.cache, &context)
+            }
+        }
+    }
+}
+
+impl<'a, E: Clone + Ord> Sets<'a, E> {
+    fn step(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
+        loop {
+            if let Some(recovered) = self.recover(cache, context.now) {
+                return Some(Batch::Recovered(recovered));
+            }
+            if let Some(batch) = self.learn(cache, context) {
+                return Some(batch);
+            }
+            if let Some(fault) = self.fault.take() {
+                return Some(Batch::Malformed(fault));
+            }
+            let set = self.raw.next()?;
+            if self.started {
+                self.current += 1;
+            }
+            self.started = true;
+            match set {
+                Err(error) => return Some(Batch::Malformed(error)),
+                Ok(set) => {
+                    self.fault = set.fault;
+                    if let Some(batch) = self.enter(set, cache, context) {
+                        return Some(batch);
+                    }
+                }
+            }
+        }
+    }
+
+    fn recover(&mut self, cache: &mut TemplateCache<E>, now: Timestamp) -> Option<RecoveredRecords> {
+        let slot = self.slot?;
+        let Some(recovered) = cache.recover(slot, self.arrived.as_ref()?, now) else {
+            self.arrived = None;
+            return None;
+        };
+        learn_sampling(cache, slot, &recovered.records());
+        Some(recovered)
+    }
+
+    /// The next template of the template set at hand.
+    fn learn(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
+        let record = self.templates.as_mut()?.next();
+        let Some(record) = record else {
+            self.templates = None;
+            return None;
+        };
+        let learned = match record {
+            Ok(wire) => {
+                let slot = self.open(cache);
+                cache.learn(slot, &wire, context.strict, context.now)
+            }
+            Err(error) => {
+                cache.count_refused();
+                Err(error)
+            }
+        };
+        Some(match learned {
+            Ok((learned, template)) => {
+                self.arrived = Some(Arc::clone(&template));
+                Batch::Template(template, learned)
+            }
+            Err(error) => Batch::Malformed(error),
+        })
+    }
+
+    fn enter(
+        &mut self,
+        set: RawSet<'a>,
+        cache: &mut TemplateCache<E>,
+        context: &Context<'a>,
+    ) -> Option<Batch<'a>> {
+        match set.id {
+            v9::TEMPLATE_FLOWSET | v9::OPTIONS_TEMPLATE_FLOWSET => {
+                let options = set.id == v9::OPTIONS_TEMPLATE_FLOWSET;
+                self.templates = Some(TemplateRecords::new(set.body, set.body_offset(), options));
+                None
+            }
+            2..=255 => Some(Batch::Reserved { id: set.id, octets: set.body }),
+            template_id => Some(self.data(template_id, &set, cache, context)),
+        }
+    }
+
+    fn data(
+        &mut self,
+        template_id: u16,
+        set: &RawSet<'a>,
+        cache: &mut TemplateCache<E>,
+        context: &Context<'a>,
+    ) -> Batch<'a> {
+        let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, context.now));
+        let Some(template) = known else {
+            let slot = self.open(cache);
+            let origin = Origin::new(context.ordinal, self.current, set.offset);
+            let kept = cache.keep_pending(slot, template_id, set.body, context.clock, origin, context.now);
+            return Batch::TemplateMissing { template_id, octets: set.body, kept };
+        };
+        let start = set.body_offset();
+        let records =
+            DataRecords::new(template, context.datagram, start, start + set.body.len(), context.clock);
+        if self.fault.is_none() {
+            self.fault = records.fault();
+        }
+        if !records.template().is_options() {
+            return Batch::Data(records);
+        }
+        if let Some(slot) = self.slot {
+            learn_sampling(cache, slot, &records);
+        }
+        Batch::Options(records)
+    }
+}
+
+fn learn_sampling<E: Clone + Ord>(cache: &mut TemplateCache<E>, slot: ScopeSlot, records: &DataRecords<'_>) {
+    if !records.template().is_options() {
+        return;
+    }
+    if let Some(sampling) = cache.sampling_mut(slot) {
+        records.iter().for_each(|record| sampling.learn(&record));
+    }
+}

@@ -1,0 +1,241 @@
+//! Information Elements: what a field of a record means.
+//!
+//! NetFlow v9 field types and IPFIX Information Elements share one number space up to 127 and, in practice,
+//! beyond. [`ElementId`] is the number, [`ElementId::info`] what the registry says about it.
+
+mod iana;
+
+use core::fmt;
+
+/// The number of an Information Element, or of a v9 field type.
+///
+/// ```
+/// use netflow_codec::{DataType, ElementId};
+///
+/// let info = ElementId::SOURCE_IPV4_ADDRESS.info().unwrap();
+/// assert_eq!(info.name, "sourceIPv4Address");
+/// assert_eq!(info.data_type, DataType::Ipv4Address);
+/// assert!(ElementId::iana(40_000).info().is_none());
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct ElementId {
+    enterprise: u32,
+    number: u16,
+}
+
+macro_rules! elements {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        impl ElementId {
+            $($(#[$doc])* pub const $name: Self = Self::iana($number);)*
+        }
+    };
+}
+
+elements! {
+    /// octetDeltaCount.
+    OCTET_DELTA_COUNT = 1,
+    /// packetDeltaCount.
+    PACKET_DELTA_COUNT = 2,
+    /// protocolIdentifier.
+    PROTOCOL_IDENTIFIER = 4,
+    /// ipClassOfService.
+    IP_CLASS_OF_SERVICE = 5,
+    /// tcpControlBits.
+    TCP_CONTROL_BITS = 6,
+    /// sourceTransportPort.
+    SOURCE_TRANSPORT_PORT = 7,
+    /// sourceIPv4Address.
+    SOURCE_IPV4_ADDRESS = 8,
+    /// sourceIPv4PrefixLength.
+    SOURCE_IPV4_PREFIX_LENGTH = 9,
+    /// ingressInterface.
+    INGRESS_INTERFACE = 10,
+    /// destinationTransportPort.
+    DESTINATION_TRANSPORT_PORT = 11,
+    /// destinationIPv4Address.
+    DESTINATION_IPV4_ADDRESS = 12,
+    /// destinationIPv4PrefixLength.
+    DESTINATION_IPV4_PREFIX_LENGTH = 13,
+    /// egressInterface.
+    EGRESS_INTERFACE = 14,
+    /// ipNextHopIPv4Address.
+    IP_NEXT_HOP_IPV4_ADDRESS = 15,
+    /// bgpSourceAsNumber.
+    BGP_SOURCE_AS_NUMBER = 16,
+    /// bgpDestinationAsNumber.
+    BGP_DESTINATION_AS_NUMBER = 17,
+    /// bgpNextHopIPv4Address.
+    BGP_NEXT_HOP_IPV4_ADDRESS = 18,
+    /// flowEndSysUpTime (v9: `LAST_SWITCHED`).
+    FLOW_END_SYS_UP_TIME = 21,
+    /// flowStartSysUpTime (v9: `FIRST_SWITCHED`).
+    FLOW_START_SYS_UP_TIME = 22,
+    /// sourceIPv6Address.
+    SOURCE_IPV6_ADDRESS = 27,
+    /// destinationIPv6Address.
+    DESTINATION_IPV6_ADDRESS = 28,
+    /// sourceIPv6PrefixLength.
+    SOURCE_IPV6_PREFIX_LENGTH = 29,
+    /// destinationIPv6PrefixLength.
+    DESTINATION_IPV6_PREFIX_LENGTH = 30,
+    /// flowLabelIPv6.
+    FLOW_LABEL_IPV6 = 31,
+    /// icmpTypeCodeIPv4 (v9: `ICMP_TYPE`), type * 256 + code.
+    ICMP_TYPE_CODE_IPV4 = 32,
+    /// samplingInterval.
+    SAMPLING_INTERVAL = 34,
+    /// samplingAlgorithm: 1 deterministic, 2 random.
+    SAMPLING_ALGORITHM = 35,
+    /// samplerId (v9: `FLOW_SAMPLER_ID`).
+    SAMPLER_ID = 48,
+    /// samplerMode (v9: `FLOW_SAMPLER_MODE`).
+    SAMPLER_MODE = 49,
+    /// samplerRandomInterval (v9: `FLOW_SAMPLER_RANDOM_INTERVAL`).
+    SAMPLER_RANDOM_INTERVAL = 50,
+    /// sourceMacAddress.
+    SOURCE_MAC_ADDRESS = 56,
+    /// vlanId (v9: `SRC_VLAN`).
+    VLAN_ID = 58,
+    /// postVlanId (v9: `DST_VLAN`).
+    POST_VLAN_ID = 59,
+    /// ipVersion.
+    IP_VERSION = 60,
+    /// flowDirection: 0 ingress, 1 egress.
+    FLOW_DIRECTION = 61,
+    /// ipNextHopIPv6Address.
+    IP_NEXT_HOP_IPV6_ADDRESS = 62,
+    /// bgpNextHopIPv6Address.
+    BGP_NEXT_HOP_IPV6_ADDRESS = 63,
+    /// mplsTopLabelStackSection, the first of ten labels (70..=79).
+    MPLS_TOP_LABEL_STACK_SECTION = 70,
+    /// destinationMacAddress.
+    DESTINATION_MAC_ADDRESS = 80,
+    /// flowEndReason.
+    FLOW_END_REASON = 136,
+    /// icmpTypeCodeIPv6, type * 256 + code.
+    ICMP_TYPE_CODE_IPV6 = 139,
+    /// flowStartMilliseconds.
+    FLOW_START_MILLISECONDS = 152,
+    /// flowEndMilliseconds.
+    FLOW_END_MILLISECONDS = 153,
+    /// minimumTTL.
+    MINIMUM_TTL = 52,
+    /// maximumTTL.
+    MAXIMUM_TTL = 53,
+}
+
+impl ElementId {
+    /// An element of the IANA registry, or a v9 field type.
+    #[must_use]
+    pub const fn iana(number: u16) -> Self {
+        Self { enterprise: 0, number }
+    }
+
+    /// The element's number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.number
+    }
+
+    /// The Private Enterprise Number, 0 for the IANA registry.
+    #[must_use]
+    pub const fn enterprise(self) -> u32 {
+        self.enterprise
+    }
+
+    /// What the IANA registry says, `None` for elements it does not know.
+    #[must_use]
+    pub fn info(self) -> Option<&'static ElementInfo> {
+        if self.enterprise != 0 {
+            return None;
+        }
+        iana::ELEMENTS.get(usize::from(self.number))?.as_ref()
+    }
+
+    /// The abstract data type; [`DataType::OctetArray`] for unknown elements.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        self.info().map_or(DataType::OctetArray, |info| info.data_type)
+    }
+}
+
+impl fmt::Display for ElementId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.info() {
+            Some(info) => f.write_str(info.name),
+            None if self.enterprise == 0 => write!(f, "{}", self.number),
+            None => write!(f, "{}/{}", self.enterprise, self.number),
+        }
+    }
+}
+
+/// An entry of the registry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ElementInfo {
+    /// The registered name, such as `sourceIPv4Address`.
+    pub name: &'static str,
+    /// How its values are coded.
+    pub data_type: DataType,
+}
+
+impl ElementInfo {
+    const fn new(name: &'static str, data_type: DataType) -> Self {
+        Self { name, data_type }
+    }
+}
+
+/// The abstract data types of RFC 7012 section 3.1 and RFC 6313.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum DataType {
+    /// Anything: raw octets.
+    OctetArray,
+    /// 1 octet.
+    Unsigned8,
+    /// Up to 2 octets, big-endian.
+    Unsigned16,
+    /// Up to 4 octets, big-endian.
+    Unsigned32,
+    /// Up to 8 octets, big-endian.
+    Unsigned64,
+    /// Up to 32 octets, big-endian.
+    Unsigned256,
+    /// 1 octet, two's complement.
+    Signed8,
+    /// Up to 2 octets, big-endian, two's complement.
+    Signed16,
+    /// Up to 4 octets, big-endian, two's complement.
+    Signed32,
+    /// Up to 8 octets, big-endian, two's complement.
+    Signed64,
+    /// 4 octets, IEEE 754.
+    Float32,
+    /// 8 octets or, reduced, 4; IEEE 754.
+    Float64,
+    /// 1 octet: 1 true, 2 false.
+    Boolean,
+    /// 6 octets.
+    MacAddress,
+    /// UTF-8.
+    String,
+    /// 4 octets: seconds since 1970.
+    DateTimeSeconds,
+    /// 8 octets: milliseconds since 1970.
+    DateTimeMilliseconds,
+    /// 8 octets: NTP timestamp of which the low 11 bits do not count.
+    DateTimeMicroseconds,
+    /// 8 octets: NTP timestamp.
+    DateTimeNanoseconds,
+    /// 4 octets.
+    Ipv4Address,
+    /// 16 octets.
+    Ipv6Address,
+    /// RFC 6313 section 4.5.1.
+    BasicList,
+    /// RFC 6313 section 4.5.2.
+    SubTemplateList,
+    /// RFC 6313 section 4.5.3.
+    SubTemplateMultiList,
+}

@@ -1,0 +1,11 @@
+//! From flows to datagrams: layouts, packets, when to send templates, and the session that does it all.
+
+mod layout;
+mod packet;
+mod scheduler;
+mod session;
+
+pub use layout::RecordLayout;
+pub use packet::{PacketBuilder, PacketHeader};
+pub use scheduler::TemplateScheduler;
+pub use session::{ExportSession, ExportVersion, SessionConfig, SessionStats};

@@ -1,0 +1,60 @@
+//! When templates are due: at the start, after so many packets, after so much time.
+
+use core::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Says when templates and options must be sent again (RFC 3954 section 7: every N packets and every M minutes).
+///
+/// ```
+/// use core::time::Duration;
+/// use netflow_codec::{TemplateScheduler, Timestamp};
+///
+/// let mut scheduler = TemplateScheduler::new(Some(20), Some(Duration::from_secs(600)));
+/// let start = Timestamp::from_secs(1_700_000_000);
+/// assert!(scheduler.is_due(start));
+/// scheduler.templates_sent(start);
+/// assert!(!scheduler.is_due(start));
+/// assert!(scheduler.is_due(start.saturating_add(Duration::from_secs(600))));
+/// ```
+#[derive(Clone, Debug)]
+pub struct TemplateScheduler {
+    every_packets: Option<u32>,
+    every: Option<Duration>,
+    packets: u32,
+    last: Option<Timestamp>,
+}
+
+impl TemplateScheduler {
+    /// Templates again behind `every_packets` packets with data, and `every` so often; `None` is never.
+    #[must_use]
+    pub const fn new(every_packets: Option<u32>, every: Option<Duration>) -> Self {
+        Self { every_packets, every, packets: 0, last: None }
+    }
+
+    /// Whether templates must precede the next data.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let Some(last) = self.last else { return true };
+        self.every_packets.is_some_and(|every| self.packets >= every)
+            || self.every.is_some_and(|every| now.saturating_since(last) >= every)
+    }
+
+    /// Templates were sent.
+    pub const fn templates_sent(&mut self, now: Timestamp) {
+        self.packets = 0;
+        self.last = Some(now);
+    }
+
+    /// A packet with data was sent. Packets that carry templates only do not count, so that templates larger
+    /// than the interval cannot starve data.
+    pub const fn data_sent(&mut self) {
+        self.packets = self.packets.saturating_add(1);
+    }
+
+    /// When templates are due by time; `None` before they were first sent, and when they never are.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        Some(self.last?.saturating_add(self.every?))
+    }
+}

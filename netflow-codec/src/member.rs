@@ -1,0 +1,474 @@
+//! Which element feeds which member of [`FlowRecord`]: the one table behind the plan, the walk and the encoder.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{
+    element::ElementId,
+    flow::{FlowFields, FlowRecord, MplsLabels},
+    time::{ExportClock, SysUptime, Timestamp},
+    wire::unsigned,
+};
+
+/// A member of [`FlowRecord`], or a part of one: addresses and prefix lengths by family, labels one by one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Member {
+    Octets,
+    Packets,
+    Start,
+    End,
+    IngressInterface,
+    EgressInterface,
+    SourceAs,
+    DestinationAs,
+    SourcePort,
+    DestinationPort,
+    TcpFlags,
+    Protocol,
+    Tos,
+    SourcePrefixLength,
+    DestinationPrefixLength,
+    Direction,
+    // The members above are what nearly every template has: the plan reads them without a branch.
+    SourcePrefixLength6,
+    DestinationPrefixLength6,
+    Ipv6FlowLabel,
+    SamplerId,
+    SamplingInterval,
+    FragmentIdentification,
+    Vlan,
+    PostVlan,
+    IcmpTypeCode,
+    FlowEndReason,
+    MinimumTtl,
+    MaximumTtl,
+    ForwardingStatus,
+    SourceMac,
+    DestinationMac,
+    Source4,
+    Destination4,
+    NextHop4,
+    BgpNextHop4,
+    Source6,
+    Destination6,
+    NextHop6,
+    BgpNextHop6,
+    MplsLabel(u8),
+}
+
+/// How many members there are, labels counted one by one.
+pub(crate) const MEMBERS: usize = 39 + MplsLabels::MAX_LEN;
+
+/// How a time is coded.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum TimeCoding {
+    /// Milliseconds since boot (elements 21 and 22).
+    #[default]
+    Uptime,
+    Seconds,
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+}
+
+impl TimeCoding {
+    pub(crate) fn decode(self, raw: u64, clock: &ExportClock) -> Timestamp {
+        match self {
+            Self::Uptime => {
+                // Some devices send 8 octets here; uptime is what fits in 32 bits.
+                #[expect(clippy::cast_possible_truncation, reason = "uptime is modulo 2^32")]
+                let uptime = SysUptime::from_millis(raw as u32);
+                clock.to_timestamp(uptime)
+            }
+            Self::Seconds => Timestamp::from_secs(raw),
+            Self::Milliseconds => Timestamp::from_millis(raw),
+            Self::Microseconds => Timestamp::from_ntp(raw & !0x7ff),
+            Self::Nanoseconds => Timestamp::from_ntp(raw),
+        }
+    }
+}
+
+/// Where an element goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) member: Member,
+    /// Among the elements of one template that feed the same member the lowest rank wins, then the first.
+    pub(crate) rank: u8,
+    pub(crate) coding: TimeCoding,
+}
+
+impl Target {
+    /// The member that an element feeds.
+    pub(crate) fn of(element: ElementId) -> Option<Self> {
+        use Member as M;
+        if element.enterprise() != 0 {
+            return None;
+        }
+        let (member, rank) = match element.number() {
+            1 => (M::Octets, 0),
+            85 => (M::Octets, 1),
+            23 => (M::Octets, 2),
+            231 => (M::Octets, 3),
+            2 => (M::Packets, 0),
+            86 => (M::Packets, 1),
+            24 => (M::Packets, 2),
+            298 => (M::Packets, 3),
+            156 => return Some(Self::time(M::Start, 0, TimeCoding::Nanoseconds)),
+            154 => return Some(Self::time(M::Start, 1, TimeCoding::Microseconds)),
+            152 => return Some(Self::time(M::Start, 2, TimeCoding::Milliseconds)),
+            150 => return Some(Self::time(M::Start, 3, TimeCoding::Seconds)),
+            22 => return Some(Self::time(M::Start, 4, TimeCoding::Uptime)),
+            157 => return Some(Self::time(M::End, 0, TimeCoding::Nanoseconds)),
+            155 => return Some(Self::time(M::End, 1, TimeCoding::Microseconds)),
+            153 => return Some(Self::time(M::End, 2, TimeCoding::Milliseconds)),
+            151 => return Some(Self::time(M::End, 3, TimeCoding::Seconds)),
+            21 => return Some(Self::time(M::End, 4, TimeCoding::Uptime)),
+            10 => (M::IngressInterface, 0),
+            14 => (M::EgressInterface, 0),
+            16 => (M::SourceAs, 0),
+            17 => (M::DestinationAs, 0),
+            7 => (M::SourcePort, 0),
+            180 => (M::SourcePort, 1),
+            182 => (M::SourcePort, 2),
+            11 => (M::DestinationPort, 0),
+            181 => (M::DestinationPort, 1),
+            183 => (M::DestinationPort, 2),
+            6 => (M::TcpFlags, 0),
+            4 => (M::Protocol, 0),
+            5 => (M::Tos, 0),
+            9 => (M::SourcePrefixLength, 0),
+            13 => (M::DestinationPrefixLength, 0),
+            29 => (M::SourcePrefixLength6, 0),
+            30 => (M::DestinationPrefixLength6, 0),
+            61 => (M::Direction, 0),
+            31 => (M::Ipv6FlowLabel, 0),
+            48 => (M::SamplerId, 0),
+            34 => (M::SamplingInterval, 0),
+            54 => (M::FragmentIdentification, 0),
+            58 => (M::Vlan, 0),
+            243 => (M::Vlan, 1),
+            59 => (M::PostVlan, 0),
+            254 => (M::PostVlan, 1),
+            32 => (M::IcmpTypeCode, 0),
+            139 => (M::IcmpTypeCode, 1),
+            136 => (M::FlowEndReason, 0),
+            52 => (M::MinimumTtl, 0),
+            192 => (M::MinimumTtl, 1),
+            53 => (M::MaximumTtl, 0),
+            89 => (M::ForwardingStatus, 0),
+            56 => (M::SourceMac, 0),
+            80 => (M::DestinationMac, 0),
+            57 => (M::DestinationMac, 1),
+            8 => (M::Source4, 0),
+            12 => (M::Destination4, 0),
+            15 => (M::NextHop4, 0),
+            18 => (M::BgpNextHop4, 0),
+            27 => (M::Source6, 0),
+            28 => (M::Destination6, 0),
+            62 => (M::NextHop6, 0),
+            63 => (M::BgpNextHop6, 0),
+            // 70..=79 fit in eight bits.
+            label @ 70..=79 => (M::MplsLabel((label - 70).to_be_bytes()[1]), 0),
+            _ => return None,
+        };
+        Some(Self { member, rank, coding: TimeCoding::Uptime })
+    }
+
+    const fn time(member: Member, rank: u8, coding: TimeCoding) -> Self {
+        Self { member, rank, coding }
+    }
+}
+
+impl Member {
+    /// The member's place among [`MEMBERS`].
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Octets => 0,
+            Self::Packets => 1,
+            Self::Start => 2,
+            Self::End => 3,
+            Self::IngressInterface => 4,
+            Self::EgressInterface => 5,
+            Self::SourceAs => 6,
+            Self::DestinationAs => 7,
+            Self::SourcePort => 8,
+            Self::DestinationPort => 9,
+            Self::TcpFlags => 10,
+            Self::Protocol => 11,
+            Self::Tos => 12,
+            Self::SourcePrefixLength => 13,
+            Self::DestinationPrefixLength => 14,
+            Self::Direction => 15,
+            Self::SourcePrefixLength6 => 16,
+            Self::DestinationPrefixLength6 => 17,
+            Self::Ipv6FlowLabel => 18,
+            Self::SamplerId => 19,
+            Self::SamplingInterval => 20,
+            Self::FragmentIdentification => 21,
+            Self::Vlan => 22,
+            Self::PostVlan => 23,
+            Self::IcmpTypeCode => 24,
+            Self::FlowEndReason => 25,
+            Self::MinimumTtl => 26,
+            Self::MaximumTtl => 27,
+            Self::ForwardingStatus => 28,
+            Self::SourceMac => 29,
+            Self::DestinationMac => 30,
+            Self::Source4 => 31,
+            Self::Destination4 => 32,
+            Self::NextHop4 => 33,
+            Self::BgpNextHop4 => 34,
+            Self::Source6 => 35,
+            Self::Destination6 => 36,
+            Self::NextHop6 => 37,
+            Self::BgpNextHop6 => 38,
+            Self::MplsLabel(position) => 39 + usize::from(position).min(MplsLabels::MAX_LEN - 1),
+        }
+    }
+
+    /// Octets of the member's type: what an encoder writes by default and the widest value it holds.
+    pub(crate) fn width(self) -> usize {
+        match self {
+            Self::Octets | Self::Packets | Self::Start | Self::End => 8,
+            Self::IngressInterface
+            | Self::EgressInterface
+            | Self::SourceAs
+            | Self::DestinationAs
+            | Self::Ipv6FlowLabel
+            | Self::SamplerId
+            | Self::SamplingInterval
+            | Self::FragmentIdentification
+            | Self::Source4
+            | Self::Destination4
+            | Self::NextHop4
+            | Self::BgpNextHop4 => 4,
+            Self::SourcePort
+            | Self::DestinationPort
+            | Self::TcpFlags
+            | Self::Vlan
+            | Self::PostVlan
+            | Self::IcmpTypeCode => 2,
+            Self::Protocol
+            | Self::Tos
+            | Self::SourcePrefixLength
+            | Self::DestinationPrefixLength
+            | Self::SourcePrefixLength6
+            | Self::DestinationPrefixLength6
+            | Self::Direction
+            | Self::FlowEndReason
+            | Self::MinimumTtl
+            | Self::MaximumTtl
+            | Self::ForwardingStatus => 1,
+            Self::SourceMac | Self::DestinationMac => 6,
+            Self::MplsLabel(_) => 3,
+            Self::Source6 | Self::Destination6 | Self::NextHop6 | Self::BgpNextHop6 => 16,
+        }
+    }
+
+    /// Whether only this width can be read.
+    pub(crate) fn has_fixed_width(self) -> bool {
+        self.is_address() || matches!(self, Self::SourceMac | Self::DestinationMac | Self::MplsLabel(_))
+    }
+
+    pub(crate) fn is_address(self) -> bool {
+        matches!(
+            self,
+            Self::Source4
+                | Self::Destination4
+                | Self::NextHop4
+                | Self::BgpNextHop4
+                | Self::Source6
+                | Self::Destination6
+                | Self::NextHop6
+                | Self::BgpNextHop6
+        )
+    }
+
+    pub(crate) const fn is_prefix_length(self) -> bool {
+        matches!(
+            self,
+            Self::SourcePrefixLength
+                | Self::SourcePrefixLength6
+                | Self::DestinationPrefixLength
+                | Self::DestinationPrefixLength6
+        )
+    }
+
+    /// Whether a field of this many octets can feed the member at all.
+    pub(crate) fn reads(self, length: usize) -> bool {
+        if self.has_fixed_width() { length == self.width() } else { (1..=8).contains(&length) }
+    }
+
+    /// The presence bit.
+    pub(crate) fn field(self) -> FlowFields {
+        use FlowFields as F;
+        match self {
+            Self::Octets => F::OCTETS,
+            Self::Packets => F::PACKETS,
+            Self::Start => F::START,
+            Self::End => F::END,
+            Self::IngressInterface => F::INGRESS_INTERFACE,
+            Self::EgressInterface => F::EGRESS_INTERFACE,
+            Self::SourceAs => F::SOURCE_AS,
+            Self::DestinationAs => F::DESTINATION_AS,
+            Self::SourcePort => F::SOURCE_PORT,
+            Self::DestinationPort => F::DESTINATION_PORT,
+            Self::TcpFlags => F::TCP_FLAGS,
+            Self::Protocol => F::PROTOCOL,
+            Self::Tos => F::TOS,
+            Self::SourcePrefixLength | Self::SourcePrefixLength6 => F::SOURCE_PREFIX_LENGTH,
+            Self::DestinationPrefixLength | Self::DestinationPrefixLength6 => F::DESTINATION_PREFIX_LENGTH,
+            Self::Direction => F::DIRECTION,
+            Self::Ipv6FlowLabel => F::IPV6_FLOW_LABEL,
+            Self::SamplerId => F::SAMPLER_ID,
+            Self::SamplingInterval => F::SAMPLING_INTERVAL,
+            Self::FragmentIdentification => F::FRAGMENT_IDENTIFICATION,
+            Self::Vlan => F::VLAN,
+            Self::PostVlan => F::POST_VLAN,
+            Self::IcmpTypeCode => F::ICMP_TYPE_CODE,
+            Self::FlowEndReason => F::FLOW_END_REASON,
+            Self::MinimumTtl => F::MINIMUM_TTL,
+            Self::MaximumTtl => F::MAXIMUM_TTL,
+            Self::ForwardingStatus => F::FORWARDING_STATUS,
+            Self::SourceMac => F::SOURCE_MAC,
+            Self::DestinationMac => F::DESTINATION_MAC,
+            Self::Source4 | Self::Source6 => F::SOURCE,
+            Self::Destination4 | Self::Destination6 => F::DESTINATION,
+            Self::NextHop4 | Self::NextHop6 => F::NEXT_HOP,
+            Self::BgpNextHop4 | Self::BgpNextHop6 => F::BGP_NEXT_HOP,
+            Self::MplsLabel(_) => F::MPLS_LABELS,
+        }
+    }
+}
+
+impl Target {
+    /// Stores a field into its member and marks it present; a value that the member cannot hold is left out.
+    ///
+    /// The caller chose among rivals and checked [`Member::reads`].
+    pub(crate) fn store(self, flow: &mut FlowRecord, octets: &[u8], clock: &ExportClock) {
+        if self.try_store(flow, octets, clock).is_some() {
+            flow.fields |= self.member.field();
+        }
+    }
+
+    fn try_store(self, flow: &mut FlowRecord, octets: &[u8], clock: &ExportClock) -> Option<()> {
+        use Member as M;
+        match self.member {
+            M::Octets => flow.octets = unsigned(octets)?,
+            M::Packets => flow.packets = unsigned(octets)?,
+            M::Start => flow.start = self.coding.decode(unsigned(octets)?, clock),
+            M::End => flow.end = self.coding.decode(unsigned(octets)?, clock),
+            M::IngressInterface => flow.ingress_interface = narrow(octets)?,
+            M::EgressInterface => flow.egress_interface = narrow(octets)?,
+            M::SourceAs => flow.source_as = narrow(octets)?,
+            M::DestinationAs => flow.destination_as = narrow(octets)?,
+            M::SourcePort => flow.source_port = narrow(octets)?,
+            M::DestinationPort => flow.destination_port = narrow(octets)?,
+            M::TcpFlags => flow.tcp_flags = narrow(octets)?,
+            M::Protocol => flow.protocol = narrow(octets)?,
+            M::Tos => flow.tos = narrow(octets)?,
+            M::SourcePrefixLength | M::SourcePrefixLength6 => flow.source_prefix_length = narrow(octets)?,
+            M::DestinationPrefixLength | M::DestinationPrefixLength6 => {
+                flow.destination_prefix_length = narrow(octets)?;
+            }
+            M::Direction => flow.direction = narrow(octets)?,
+            M::Ipv6FlowLabel => flow.ipv6_flow_label = narrow(octets)?,
+            M::SamplerId => flow.sampler_id = narrow(octets)?,
+            M::SamplingInterval => flow.sampling_interval = narrow(octets)?,
+            M::FragmentIdentification => flow.fragment_identification = narrow(octets)?,
+            M::Vlan => flow.vlan = narrow(octets)?,
+            M::PostVlan => flow.post_vlan = narrow(octets)?,
+            M::IcmpTypeCode => flow.icmp_type_code = narrow(octets)?,
+            M::FlowEndReason => flow.flow_end_reason = narrow(octets)?,
+            M::MinimumTtl => flow.minimum_ttl = narrow(octets)?,
+            M::MaximumTtl => flow.maximum_ttl = narrow(octets)?,
+            // The code of a 4-octet value is in its least significant octet.
+            M::ForwardingStatus => flow.forwarding_status = *octets.last()?,
+            M::SourceMac => flow.source_mac = octets.try_into().ok()?,
+            M::DestinationMac => flow.destination_mac = octets.try_into().ok()?,
+            M::MplsLabel(position) => flow.mpls_labels.set(usize::from(position), octets.try_into().ok()?),
+            M::Source4 | M::Source6 => flow.source = address(octets)?,
+            M::Destination4 | M::Destination6 => flow.destination = address(octets)?,
+            M::NextHop4 | M::NextHop6 => flow.next_hop = address(octets)?,
+            M::BgpNextHop4 | M::BgpNextHop6 => flow.bgp_next_hop = address(octets)?,
+        }
+        Some(())
+    }
+}
+
+fn narrow<T: TryFrom<u64>>(octets: &[u8]) -> Option<T> {
+    T::try_from(unsigned(octets)?).ok()
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+        return Some(IpAddr::V4(Ipv4Addr::from(v4)));
+    }
+    Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?)))
+}
+
+/// Decodes a record field by field, in any layout: the definition that the compiled plan must agree with.
+pub(crate) fn walk<'a>(
+    fields: impl Iterator<Item = (ElementId, &'a [u8])>,
+    clock: &ExportClock,
+) -> FlowRecord {
+    let mut best: [Option<(Target, &[u8])>; MEMBERS] = [None; MEMBERS];
+    for (element, octets) in fields {
+        let Some(target) = Target::of(element) else { continue };
+        if !target.member.reads(octets.len()) {
+            continue;
+        }
+        let Some(slot) = best.get_mut(target.member.index()) else { continue };
+        let better = slot.is_none_or(|(chosen, value)| {
+            target.rank < chosen.rank || target.member.is_address() && is_zero(value) && !is_zero(octets)
+        });
+        if better {
+            *slot = Some((target, octets));
+        }
+    }
+    let mut flow = FlowRecord::EMPTY;
+    for (target, octets) in best.iter().flatten() {
+        if !target.member.is_prefix_length() && !is_overruled(target.member, octets, &flow) {
+            target.store(&mut flow, octets, clock);
+        }
+    }
+    // Last, because they follow the addresses' family.
+    for [first, second] in prefix_length_preference(flow.is_ipv6()) {
+        let chosen = |member: Member| best.get(member.index()).copied().flatten();
+        if let Some((target, octets)) = chosen(first).or_else(|| chosen(second)) {
+            target.store(&mut flow, octets, clock);
+        }
+    }
+    flow
+}
+
+/// For source and destination: the prefix length to take and the one to take when that is missing.
+pub(crate) const fn prefix_length_preference(ipv6: bool) -> [[Member; 2]; 2] {
+    use Member as M;
+    if ipv6 {
+        [
+            [M::SourcePrefixLength6, M::SourcePrefixLength],
+            [M::DestinationPrefixLength6, M::DestinationPrefixLength],
+        ]
+    } else {
+        [
+            [M::SourcePrefixLength, M::SourcePrefixLength6],
+            [M::DestinationPrefixLength, M::DestinationPrefixLength6],
+        ]
+    }
+}
+
+/// Two families in one record: an address that is not zero wins. IPv4 comes first, see [`Member::index`].
+fn is_overruled(member: Member, octets: &[u8], flow: &FlowRecord) -> bool {
+    let other = match member {
+        Member::Source6 => flow.source,
+        Member::Destination6 => flow.destination,
+        Member::NextHop6 => flow.next_hop,
+        Member::BgpNextHop6 => flow.bgp_next_hop,
+        _ => return false,
+    };
+    flow.has(member.field()) && (!other.is_unspecified() || is_zero(octets))
+}
+
+fn is_zero(octets: &[u8]) -> bool {
+    octets.iter().all(|octet| *octet == 0)
+}

@@ -1,0 +1,278 @@
+//! The records of a Data FlowSet, borrowed from the datagram.
+
+use alloc::sync::Arc;
+
+use crate::{
+    error::{DecodeError, DecodeErrorKind},
+    flow::FlowRecord,
+    member,
+    template::{LEAD, RecordPlan, ScopeType, Template, WINDOW},
+    time::ExportClock,
+    value::FieldView,
+    wire::u16_at,
+};
+
+/// The records of one Data FlowSet together with the template that describes them.
+///
+/// ```
+/// # use netflow_codec::{Batch, Decoder, FlowFields, Timestamp};
+/// # let datagram: &[u8] = &[
+/// #     0, 9, 0, 2, 0, 0, 0, 1, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 1, 0, 0, 0, 1,
+/// #     0, 0, 0, 16, 1, 44, 0, 2, 0, 4, 0, 1, 0, 7, 0, 2,
+/// #     1, 44, 0, 12, 6, 0, 80, 17, 0, 53, 0, 0,
+/// # ];
+/// let mut decoder = Decoder::new();
+/// for batch in decoder.decode(&"192.0.2.1", datagram, Timestamp::ZERO).unwrap() {
+///     if let Batch::Data(records) = batch {
+///         // Typed ...
+///         let ports: Vec<u16> = records.flows().map(|flow| flow.source_port).collect();
+///         assert_eq!(ports, [80, 53]);
+///         // ... or field by field.
+///         let first = records.iter().next().unwrap();
+///         let names: Vec<_> = first.fields().map(|field| field.name().unwrap()).collect();
+///         assert_eq!(names, ["protocolIdentifier", "sourceTransportPort"]);
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct DataRecords<'a> {
+    template: Arc<Template>,
+    /// From the start of the datagram, so that at least [`LEAD`] octets precede any record.
+    datagram: &'a [u8],
+    start: usize,
+    end: usize,
+    clock: ExportClock,
+    set_offset: usize,
+}
+
+impl<'a> DataRecords<'a> {
+    /// `datagram[start..end]` is the body of the set.
+    pub(crate) fn new(
+        template: Arc<Template>,
+        datagram: &'a [u8],
+        start: usize,
+        end: usize,
+        clock: ExportClock,
+    ) -> Self {
+        debug_assert!(start >= LEAD && end <= datagram.len(), "a header precedes every set");
+        Self { template, datagram, start, end, clock, set_offset: start.saturating_sub(4) }
+    }
+
+    /// The template.
+    #[must_use]
+    pub const fn template(&self) -> &Arc<Template> {
+        &self.template
+    }
+
+    /// The clock of the datagram's header.
+    #[must_use]
+    pub const fn clock(&self) -> &ExportClock {
+        &self.clock
+    }
+
+    /// Octets from the start of the datagram to the FlowSet's header.
+    #[must_use]
+    pub const fn set_offset(&self) -> usize {
+        self.set_offset
+    }
+
+    /// The records in order.
+    #[must_use]
+    pub fn iter(&self) -> Records<'_, 'a> {
+        Records { template: &self.template, datagram: self.datagram, position: self.start, end: self.end }
+    }
+
+    /// The records in order, typed.
+    #[must_use]
+    pub fn flows(&self) -> Flows<'_, 'a> {
+        Flows { records: self.iter(), clock: &self.clock }
+    }
+
+    /// How many records there are.
+    ///
+    /// With a template of fixed length this is a division, else a walk over the set.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        if self.template.is_variable_length() {
+            return self.iter().count();
+        }
+        // The length is not 0: templates of empty records are refused.
+        (self.end - self.start).checked_div(self.template.minimum_length()).unwrap_or(0)
+    }
+
+    /// What is wrong with the last record, if it runs past the end of its set.
+    ///
+    /// Only records with variable-length fields can; otherwise fewer octets than a record are padding.
+    #[must_use]
+    pub fn fault(&self) -> Option<DecodeError> {
+        if !self.template.is_variable_length() {
+            return None;
+        }
+        let mut records = self.iter();
+        records.by_ref().for_each(drop);
+        let left = self.end - records.position;
+        (left >= self.template.minimum_length()).then(|| {
+            let kind = DecodeErrorKind::RecordTruncated { template_id: self.template.id() };
+            DecodeError::new(records.position, kind)
+        })
+    }
+}
+
+impl<'r, 'a> IntoIterator for &'r DataRecords<'a> {
+    type IntoIter = Records<'r, 'a>;
+    type Item = DataRecord<'r, 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Iterator over the records of [`DataRecords`].
+#[derive(Clone, Debug)]
+pub struct Records<'r, 'a> {
+    template: &'r Template,
+    datagram: &'a [u8],
+    position: usize,
+    end: usize,
+}
+
+impl<'a> Records<'_, 'a> {
+    /// The next record's place; `None` when the rest is padding or a record that is cut off.
+    #[inline]
+    fn advance(&mut self) -> Option<(usize, &'a [u8])> {
+        let minimum = self.template.minimum_length();
+        let start = self.position;
+        if minimum == 0 || self.end - start < minimum {
+            return None;
+        }
+        let rest = self.datagram.get(start..self.end)?;
+        let length =
+            if self.template.is_variable_length() { record_length(self.template, rest)? } else { minimum };
+        let record = rest.get(..length)?;
+        self.position = start + length;
+        Some((start, record))
+    }
+}
+
+/// Octets of a record with variable-length fields, `None` when it runs past the end.
+fn record_length(template: &Template, octets: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    for field in template.fields() {
+        let (header, value) = if field.is_variable_length() {
+            variable_length(octets.get(length..)?)?
+        } else {
+            (0, usize::from(field.length))
+        };
+        length += header + value;
+    }
+    (length <= octets.len()).then_some(length)
+}
+
+/// The length of a variable-length value: octets of the length itself, octets of the value (RFC 7011
+/// section 7).
+fn variable_length(octets: &[u8]) -> Option<(usize, usize)> {
+    match *octets.first()? {
+        255 => Some((3, usize::from(u16_at(octets, 1)?))),
+        short => Some((1, usize::from(short))),
+    }
+}
+
+impl<'r, 'a> Iterator for Records<'r, 'a> {
+    type Item = DataRecord<'r, 'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let template = self.template;
+        let (offset, octets) = self.advance()?;
+        // `'r` outlives the borrow of `self`: the template is borrowed from the batch.
+        Some(DataRecord { template, octets, offset })
+    }
+}
+
+/// One data record.
+#[derive(Clone, Copy, Debug)]
+pub struct DataRecord<'r, 'a> {
+    template: &'r Template,
+    octets: &'a [u8],
+    offset: usize,
+}
+
+impl<'r, 'a> DataRecord<'r, 'a> {
+    /// The record's octets.
+    #[must_use]
+    pub const fn octets(&self) -> &'a [u8] {
+        self.octets
+    }
+
+    /// Octets from the start of the datagram to the record.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The fields in the template's order, scope fields first. Repeated elements are all there.
+    pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'r, 'a> {
+        let octets = self.octets;
+        let mut position = 0;
+        let scopes = if self.template.is_options() { self.template.scope_count() } else { 0 };
+        self.template.fields().iter().enumerate().map_while(move |(index, field)| {
+            let (header, length) = if field.is_variable_length() {
+                variable_length(octets.get(position..)?)?
+            } else {
+                (0, usize::from(field.length))
+            };
+            let start = position + header;
+            position = start + length;
+            let value = octets.get(start..position)?;
+            Some(if index < scopes {
+                FieldView::scope(ScopeType(field.element.number()), value)
+            } else {
+                FieldView::new(field.element, value)
+            })
+        })
+    }
+
+    /// The record, typed, by walking its fields.
+    ///
+    /// [`DataRecords::flows`] gives the same, faster.
+    #[must_use]
+    pub fn to_flow(&self, clock: &ExportClock) -> FlowRecord {
+        let data = self.fields().filter(|field| field.scope_type().is_none());
+        member::walk(data.map(|field| (field.element(), field.octets())), clock)
+    }
+}
+
+/// Iterator over the records of [`DataRecords`], typed.
+#[derive(Clone, Debug)]
+pub struct Flows<'r, 'a> {
+    records: Records<'r, 'a>,
+    clock: &'r ExportClock,
+}
+
+impl Iterator for Flows<'_, '_> {
+    type Item = FlowRecord;
+
+    #[inline]
+    fn next(&mut self) -> Option<FlowRecord> {
+        let template = self.records.template;
+        let datagram = self.records.datagram;
+        let (offset, record) = self.records.advance()?;
+        let RecordPlan::Straight(plan) = template.plan() else {
+            return Some(DataRecord { template, octets: record, offset }.to_flow(self.clock));
+        };
+        let lead = datagram.get(offset.checked_sub(LEAD)?..)?;
+        if let Some(window) = lead.first_chunk::<WINDOW>() {
+            return Some(plan.decode(window, record, self.clock));
+        }
+        // The datagram ends within the window: decode from a copy.
+        let mut window = [0; WINDOW];
+        window.iter_mut().zip(lead).for_each(|(to, from)| *to = *from);
+        Some(plan.decode(&window, record, self.clock))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.records.end - self.records.position;
+        let upper = left.checked_div(self.records.template.minimum_length()).unwrap_or(0);
+        (if self.records.template.is_variable_length() { 0 } else { upper }, Some(upper))
+    }
+}

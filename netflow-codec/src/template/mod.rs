@@ -1,0 +1,160 @@
+//! Templates: what the records of a Data FlowSet look like.
+
+mod plan;
+mod wire;
+
+use alloc::boxed::Box;
+
+use crate::element::ElementId;
+
+pub(crate) use plan::{LEAD, RecordPlan, WINDOW};
+pub(crate) use wire::{TemplateRecords, WireTemplate};
+
+/// The field length that means "variable" (RFC 7011 section 7).
+pub(crate) const VARIABLE_LENGTH: u16 = 0xffff;
+
+/// One field of a template: which element, in how many octets (RFC 3954 section 5.2).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct FieldSpecifier {
+    /// The element; in a scope of a v9 options template the scope type's number.
+    pub element: ElementId,
+    /// Octets of the field, 65535 for variable length.
+    pub length: u16,
+}
+
+impl FieldSpecifier {
+    /// A field of a fixed length.
+    #[must_use]
+    pub const fn new(element: ElementId, length: u16) -> Self {
+        Self { element, length }
+    }
+
+    /// Whether each record says how long the field is.
+    #[must_use]
+    pub const fn is_variable_length(&self) -> bool {
+        self.length == VARIABLE_LENGTH
+    }
+}
+
+/// The type of a scope field in a v9 options template (RFC 3954 section 6.1).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ScopeType(pub(crate) u16);
+
+impl ScopeType {
+    /// The whole exporter.
+    pub const SYSTEM: Self = Self(1);
+    /// One interface.
+    pub const INTERFACE: Self = Self(2);
+    /// One line card.
+    pub const LINE_CARD: Self = Self(3);
+    /// One flow cache.
+    pub const CACHE: Self = Self(4);
+    /// One template.
+    pub const TEMPLATE: Self = Self(5);
+
+    /// The scope type's number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The name RFC 3954 gives it.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self.0 {
+            1 => Some("System"),
+            2 => Some("Interface"),
+            3 => Some("Line Card"),
+            4 => Some("Cache"),
+            5 => Some("Template"),
+            _ => None,
+        }
+    }
+}
+
+/// A template, compiled for decoding.
+///
+/// Shared by the cache and the batches decoded with it: redefining a template while records of the old one
+/// are still being read is harmless.
+#[derive(Debug)]
+pub struct Template {
+    id: u16,
+    scope_count: usize,
+    options: bool,
+    fields: Box<[FieldSpecifier]>,
+    /// The template record as it was on the wire, to recognise a refresh.
+    raw: Box<[u8]>,
+    minimum_length: usize,
+    variable_length: bool,
+    plan: RecordPlan,
+}
+
+impl Template {
+    pub(crate) fn new(wire: &WireTemplate<'_>) -> Self {
+        let fields: Box<[FieldSpecifier]> = wire.fields().collect();
+        let minimum_length = fields
+            .iter()
+            .map(|field| if field.is_variable_length() { 1 } else { usize::from(field.length) })
+            .sum();
+        Self {
+            id: wire.id,
+            scope_count: wire.scope_count,
+            options: wire.options,
+            plan: RecordPlan::compile(fields.get(wire.scope_count..).unwrap_or(&[]), &fields),
+            variable_length: fields.iter().any(FieldSpecifier::is_variable_length),
+            fields,
+            raw: wire.raw.into(),
+            minimum_length,
+        }
+    }
+
+    /// The template's identifier, 256 or more.
+    #[must_use]
+    pub const fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// Whether this is an options template: its records describe the exporter, not flows.
+    #[must_use]
+    pub const fn is_options(&self) -> bool {
+        self.options
+    }
+
+    /// All fields in order, scope fields first.
+    #[must_use]
+    pub const fn fields(&self) -> &[FieldSpecifier] {
+        &self.fields
+    }
+
+    /// How many of the fields, from the first one, are scopes.
+    #[must_use]
+    pub const fn scope_count(&self) -> usize {
+        self.scope_count
+    }
+
+    /// Octets of a record; of the shortest possible one when the template has variable-length fields.
+    #[must_use]
+    pub const fn minimum_length(&self) -> usize {
+        self.minimum_length
+    }
+
+    /// Whether records differ in length.
+    #[must_use]
+    pub const fn is_variable_length(&self) -> bool {
+        self.variable_length
+    }
+
+    pub(crate) const fn plan(&self) -> &RecordPlan {
+        &self.plan
+    }
+
+    pub(crate) fn is_refreshed_by(&self, wire: &WireTemplate<'_>) -> bool {
+        self.options == wire.options && *self.raw == *wire.raw
+    }
+
+    /// Octets of memory the template takes, roughly.
+    pub(crate) fn memory_octets(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.fields) + self.raw.len() + self.plan.memory_octets()
+    }
+}

@@ -1,0 +1,175 @@
+//! Points in time and the exporter's uptime clock.
+//!
+//! v5 and v9 date flows by `sysUpTime`, milliseconds since the exporter booted in 32 bits, which wrap every
+//! 49 days 17 hours 2 minutes 47.296 seconds. A datagram's header carries both clocks as they were when it was
+//! sent; [`ExportClock`] translates between them.
+
+use core::{fmt, time::Duration};
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+const NANOS_PER_SEC: u64 = 1_000_000_000;
+
+/// A point in time, in nanoseconds since 1970-01-01 00:00:00 UTC.
+///
+/// Arithmetic saturates: neither a lying header nor a clock set wrong makes it panic.
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The Unix epoch.
+    pub const ZERO: Self = Self(0);
+
+    /// From nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// From milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(NANOS_PER_MILLI))
+    }
+
+    /// From seconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(NANOS_PER_SEC))
+    }
+
+    /// From a 64-bit NTP timestamp of era 0: 32 bits of seconds since 1900, 32 bits of fraction (RFC 7011
+    /// section 6.1.9). Points before 1970 read as the epoch.
+    #[must_use]
+    pub const fn from_ntp(ntp: u64) -> Self {
+        const NTP_TO_UNIX_SECS: u64 = 2_208_988_800;
+        let secs = (ntp >> 32).saturating_sub(NTP_TO_UNIX_SECS);
+        let nanos = ((ntp & 0xffff_ffff) * NANOS_PER_SEC) >> 32;
+        Self(secs * NANOS_PER_SEC + nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0 / NANOS_PER_MILLI
+    }
+
+    /// Whole seconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0 / NANOS_PER_SEC
+    }
+
+    /// Nanoseconds past the whole second.
+    #[must_use]
+    pub const fn subsec_nanos(self) -> u32 {
+        (self.0 % NANOS_PER_SEC) as u32
+    }
+
+    /// This point plus a duration.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// The time since `earlier`, zero when `earlier` is later.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:09}", self.as_secs(), self.subsec_nanos())
+    }
+}
+
+/// `sysUpTime`: milliseconds since the exporter booted, modulo 2^32.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct SysUptime(u32);
+
+impl SysUptime {
+    /// From milliseconds since boot.
+    #[must_use]
+    pub const fn from_millis(millis: u32) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since boot, modulo 2^32.
+    #[must_use]
+    pub const fn as_millis(self) -> u32 {
+        self.0
+    }
+}
+
+/// The two clocks of an export header, both read at the moment of sending.
+///
+/// ```
+/// use netflow_codec::{ExportClock, SysUptime, Timestamp};
+///
+/// // Sent one second after the uptime counter wrapped.
+/// let clock = ExportClock::new(Timestamp::from_secs(1_700_000_000), SysUptime::from_millis(1_000));
+/// // First switched nine seconds before the wrap.
+/// let first = SysUptime::from_millis(0u32.wrapping_sub(9_000));
+/// assert_eq!(clock.to_timestamp(first), Timestamp::from_secs(1_699_999_990));
+/// assert_eq!(clock.to_uptime(Timestamp::from_secs(1_699_999_990)), first);
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ExportClock {
+    unix: Timestamp,
+    uptime: SysUptime,
+}
+
+impl ExportClock {
+    /// How far a flow's uptime may lie *after* the header's before it is read as 49.7 days in the past:
+    /// 100 seconds. Some exporters date the last packet a little later than the header.
+    pub const FUTURE_TOLERANCE_MILLIS: u32 = 100_000;
+
+    /// Unix time and uptime of one moment.
+    #[must_use]
+    pub const fn new(unix: Timestamp, uptime: SysUptime) -> Self {
+        Self { unix, uptime }
+    }
+
+    /// The header's Unix time.
+    #[must_use]
+    pub const fn unix(&self) -> Timestamp {
+        self.unix
+    }
+
+    /// The header's uptime.
+    #[must_use]
+    pub const fn uptime(&self) -> SysUptime {
+        self.uptime
+    }
+
+    /// The wall-clock time of an uptime, by arithmetic modulo 2^32.
+    ///
+    /// Exact for anything younger than 49.7 days less [`Self::FUTURE_TOLERANCE_MILLIS`].
+    #[must_use]
+    pub const fn to_timestamp(&self, uptime: SysUptime) -> Timestamp {
+        let age = self.uptime.0.wrapping_sub(uptime.0);
+        if age > u32::MAX - Self::FUTURE_TOLERANCE_MILLIS {
+            let ahead = age.wrapping_neg() as u64;
+            Timestamp(self.unix.0.saturating_add(ahead * NANOS_PER_MILLI))
+        } else {
+            Timestamp(self.unix.0.saturating_sub(age as u64 * NANOS_PER_MILLI))
+        }
+    }
+
+    /// The uptime at a wall-clock time, modulo 2^32; both sides are cut to whole milliseconds first.
+    #[must_use]
+    pub const fn to_uptime(&self, timestamp: Timestamp) -> SysUptime {
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what the wire carries")]
+        let age = self.unix.as_millis().wrapping_sub(timestamp.as_millis()) as u32;
+        SysUptime(self.uptime.0.wrapping_sub(age))
+    }
+}

@@ -1,0 +1,32 @@
+//! Reading big-endian integers at known places.
+
+/// Two octets at `offset`, or `None` past the end.
+pub(crate) fn u16_at(octets: &[u8], offset: usize) -> Option<u16> {
+    let (head, _) = octets.get(offset..)?.split_first_chunk()?;
+    Some(u16::from_be_bytes(*head))
+}
+
+/// Four octets at `offset` of an array; out of range reads 0, which the callers' constant offsets exclude.
+pub(crate) const fn u32_in<const N: usize>(octets: &[u8; N], offset: usize) -> u32 {
+    if let Some(head) = octets.split_at(offset).1.first_chunk() { u32::from_be_bytes(*head) } else { 0 }
+}
+
+/// Two octets at `offset` of an array; out of range reads 0, which the callers' constant offsets exclude.
+pub(crate) const fn u16_in<const N: usize>(octets: &[u8; N], offset: usize) -> u16 {
+    if let Some(head) = octets.split_at(offset).1.first_chunk() { u16::from_be_bytes(*head) } else { 0 }
+}
+
+/// One octet at `offset` of an array; out of range reads 0, which the callers' constant offsets exclude.
+pub(crate) const fn u8_in<const N: usize>(octets: &[u8; N], offset: usize) -> u8 {
+    if let Some(head) = octets.split_at(offset).1.first() { *head } else { 0 }
+}
+
+/// The low `octets.len()` octets of a `u64`, at most 8 of them, as a big-endian integer.
+///
+/// `None` for no octets and for more than 8.
+pub(crate) fn unsigned(octets: &[u8]) -> Option<u64> {
+    if octets.is_empty() || octets.len() > 8 {
+        return None;
+    }
+    Some(octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet)))
+}

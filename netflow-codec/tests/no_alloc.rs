@@ -1,0 +1,139 @@
+//! In steady state a datagram is decoded, and one is encoded, without an allocation.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![expect(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
+
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    cell::Cell,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+use std::alloc::System;
+
+use netflow_codec::{
+    Batch, Decoder, ExportSession, ExportVersion, FlowRecord, SamplingAlgorithm, SamplingInfo,
+    SamplingSource, SessionConfig, Timestamp,
+};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // At thread exit the counter may be gone already.
+    let _gone = ALLOCATIONS.try_with(|counter| counter.set(counter.get() + 1));
+}
+
+// SAFETY: every call is handed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are those of the system's allocator.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+fn flow(number: u32) -> FlowRecord {
+    let mut flow = FlowRecord::default();
+    flow.source = IpAddr::V4(Ipv4Addr::from_bits(number));
+    if number.is_multiple_of(5) {
+        flow.source = IpAddr::V6(Ipv6Addr::from_bits(number.into()));
+        flow.destination = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    }
+    flow.octets = number.into();
+    flow
+}
+
+const BOOT: Timestamp = Timestamp::from_secs(1_700_000_000);
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_100);
+
+fn session(version: ExportVersion) -> ExportSession {
+    let mut config = SessionConfig::new(version, BOOT);
+    config.sampling = SamplingInfo::new(100, SamplingAlgorithm::DETERMINISTIC, SamplingSource::Domain);
+    ExportSession::new(config).unwrap()
+}
+
+/// Feeds flows; each datagram is shown to `see` and its buffer used again.
+fn run(
+    session: &mut ExportSession,
+    flows: &[FlowRecord],
+    datagram: &mut Vec<u8>,
+    mut see: impl FnMut(&[u8]),
+) {
+    for flow in flows {
+        let _refused_by_v5 = session.handle_flow(flow, NOW);
+        while session.poll_transmit(datagram).is_some() {
+            see(datagram);
+            datagram.clear();
+        }
+    }
+}
+
+#[test]
+fn the_allocator_counts() {
+    assert!(allocations(|| drop(vec![0u8; 100])) > 0);
+}
+
+#[test]
+fn encoding_does_not_allocate() {
+    let flows: Vec<_> = (0..5_000).map(flow).collect();
+    for version in [ExportVersion::V5, ExportVersion::V9] {
+        let mut datagram = Vec::with_capacity(1_472);
+        let mut datagrams = 0;
+        let mut session = session(version);
+        let counted = allocations(|| run(&mut session, &flows, &mut datagram, |_| datagrams += 1));
+        assert!(datagrams > 100);
+        assert_eq!(counted, 0, "{version:?}");
+    }
+}
+
+#[test]
+fn decoding_does_not_allocate_templates_announced_again_included() {
+    // T27
+    let flows: Vec<_> = (0..5_000).map(flow).collect();
+    for version in [ExportVersion::V5, ExportVersion::V9] {
+        let mut datagrams = Vec::new();
+        run(&mut session(version), &flows, &mut Vec::new(), |octets| datagrams.push(octets.to_vec()));
+        let mut decoder = Decoder::new();
+        let mut decode = |datagram: &[u8]| {
+            let mut octets = 0;
+            for batch in decoder.decode(&7u32, datagram, NOW).unwrap() {
+                match batch {
+                    Batch::Fixed(records) => octets += records.flows().map(|flow| flow.octets).sum::<u64>(),
+                    Batch::Data(records) => {
+                        octets += records.flows().map(|flow| flow.octets).sum::<u64>();
+                        octets += records.iter().map(|record| record.fields().count() as u64).sum::<u64>();
+                    }
+                    _ => {}
+                }
+            }
+            octets
+        };
+        decode(&datagrams[0]);
+        let mut octets = 0;
+        let counted = allocations(|| octets = datagrams.iter().map(|datagram| decode(datagram)).sum());
+        assert!(octets > 1_000_000 && datagrams.len() > 100);
+        assert_eq!(counted, 0, "{version:?}");
+    }
+}
