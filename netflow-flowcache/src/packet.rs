@@ -35,7 +35,7 @@ pub struct ObservedPacket {
     pub ipv6_flow_label: u32,
     /// Source port; 0 for protocols without ports and for non-first fragments (element 7).
     pub source_port: u16,
-    /// Destination port; for ICMP and ICMPv6 `type * 256 + code`, as v5 exports it; 0 for other protocols
+    /// Destination port; for ICMP and `ICMPv6` `type * 256 + code`, as v5 exports it; 0 for other protocols
     /// without ports and for non-first fragments (elements 11, 32, 139).
     pub destination_port: u16,
     /// TCP flags, header bits 0..=8 with NS in bit 8; 0 for other protocols (element 6).

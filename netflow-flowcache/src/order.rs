@@ -1,0 +1,510 @@
+//! Which slot is to be looked at when: a lazy timer wheel, and the queue of ended flows.
+//!
+//! Every slot in use stands in one list: that of the tick at which it is to be looked at, that of the flows
+//! which never end by themselves, or that of the ended flows which wait to be polled. Packets do not move
+//! slots: whoever finds a flow in the list of a past tick asks when it is really due and puts it back if that is
+//! later. That costs less than keeping the flows in order packet by packet.
+//!
+//! The wheel has five levels of 256 lists. A list of level `n` covers `256^n` ticks; bit maps find the
+//! next list in use, however far away it is, so that a clock which leaps for years leads past no empty lists.
+//! Together the levels reach further than a [`Timestamp`] can.
+
+use alloc::{vec, vec::Vec};
+
+use crate::{ExpireReason, Timestamp};
+
+/// A tick has `2^TICK_BITS` nanoseconds, 67 ms.
+pub(crate) const TICK_BITS: u32 = 26;
+
+const LEVEL_BITS: u32 = 8;
+const LISTS_PER_LEVEL: u16 = 1 << LEVEL_BITS;
+const LEVELS: u16 = 5;
+const WORDS_PER_LEVEL: usize = LISTS_PER_LEVEL as usize / 64;
+
+/// The list of flows that never end by themselves.
+const NEVER: u16 = LEVELS * LISTS_PER_LEVEL;
+/// The list of ended flows.
+const ENDED: u16 = NEVER + 1;
+const LISTS: u16 = ENDED + 1;
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// A list that holds flows still metered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct List(u16);
+
+impl List {
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The list behind this one.
+    pub(crate) const fn after(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Lists of slots: the timer wheel, the ended flows and the unused slots.
+///
+/// A `T` is kept with each slot: what is asked for when the slot is taken out of its list, so that both come
+/// with one look at memory.
+#[derive(Debug)]
+pub(crate) struct Order<T> {
+    /// One for each slot used so far.
+    links: Vec<Link<T>>,
+    /// How many slots there may be.
+    slots: usize,
+    lists: Vec<Ends>,
+    /// One bit for each list of the wheel: not empty.
+    occupied: [[u64; WORDS_PER_LEVEL]; LEVELS as usize],
+    /// All lists before this tick are empty.
+    elapsed: u64,
+    /// No list of the wheel begins before this tick.
+    next: u64,
+    /// First of the unused slots, which are linked by `next`.
+    unused: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link<T> {
+    previous: u32,
+    next: u32,
+    list: u16,
+    /// Only in the list of ended flows.
+    reason: ExpireReason,
+    kept: T,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    head: u32,
+    tail: u32,
+}
+
+impl<T: Copy> Order<T> {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self {
+            links: Vec::with_capacity(slots),
+            slots,
+            lists: vec![Ends { head: NONE, tail: NONE }; usize::from(LISTS)],
+            occupied: [[0; WORDS_PER_LEVEL]; LEVELS as usize],
+            elapsed: 0,
+            next: u64::MAX,
+            unused: NONE,
+        }
+    }
+
+    /// An unused slot, in no list yet. One never used before has the number of slots used so far.
+    #[inline]
+    pub(crate) fn allocate(&mut self, kept: T) -> Option<u32> {
+        if let Some(link) = self.links.get_mut(self.unused as usize) {
+            let slot = self.unused;
+            self.unused = link.next;
+            link.kept = kept;
+            return Some(slot);
+        }
+        if self.links.len() == self.slots {
+            return None;
+        }
+        let slot = u32::try_from(self.links.len()).ok()?;
+        self.links.push(Link {
+            previous: NONE,
+            next: NONE,
+            list: ENDED,
+            reason: ExpireReason::FORCED_END,
+            kept,
+        });
+        Some(slot)
+    }
+
+    /// What was given when the slot was allocated.
+    #[inline]
+    pub(crate) fn kept(&self, slot: u32) -> Option<&T> {
+        self.links.get(slot as usize).map(|link| &link.kept)
+    }
+
+    /// Whether there is an unused slot.
+    #[inline]
+    pub(crate) fn has_unused(&self) -> bool {
+        self.unused != NONE || self.links.len() < self.slots
+    }
+
+    /// Puts a slot which is in no list where it is looked at when `tick` comes; `None` is never.
+    ///
+    /// `now` is the present tick.
+    #[inline]
+    pub(crate) fn arm(&mut self, slot: u32, tick: Option<u64>, now: u64) {
+        if self.next > now {
+            self.elapsed = self.elapsed.max(now);
+        }
+        let list = match tick {
+            Some(tick) => {
+                let tick = tick.max(self.elapsed);
+                let (list, begin) = self.list_at(tick);
+                self.next = self.next.min(begin);
+                list
+            }
+            None => NEVER,
+        };
+        self.append(slot, list, ExpireReason::FORCED_END);
+    }
+
+    /// Moves a slot to another tick.
+    #[inline]
+    pub(crate) fn rearm(&mut self, slot: u32, tick: Option<u64>, now: u64) {
+        self.unlink(slot);
+        self.arm(slot, tick, now);
+    }
+
+    /// Moves a slot to the ended flows.
+    #[inline]
+    pub(crate) fn end(&mut self, slot: u32, reason: ExpireReason) {
+        self.unlink(slot);
+        self.append(slot, ENDED, reason);
+    }
+
+    /// Takes a slot out of its list, to be used again.
+    #[inline]
+    pub(crate) fn release(&mut self, slot: u32) {
+        self.unlink(slot);
+        if let Some(link) = self.links.get_mut(slot as usize) {
+            link.next = self.unused;
+            self.unused = slot;
+        }
+    }
+
+    /// The slot to look at, if one is due by the tick `now`. It stays where it is.
+    #[inline]
+    pub(crate) fn due(&mut self, now: u64) -> Option<u32> {
+        if self.next > now {
+            return None;
+        }
+        self.due_slow(now)
+    }
+
+    /// The list to be looked at first, due or not, and its first slot.
+    pub(crate) fn earliest(&mut self) -> Option<(List, u32)> {
+        let list = self.earliest_list().map_or(NEVER, |(list, _)| list);
+        Some((List(list), self.head(list)?))
+    }
+
+    /// The tick at which there is something to look at.
+    pub(crate) fn next_tick(&self) -> Option<u64> {
+        self.earliest_list().map(|(_, tick)| tick)
+    }
+
+    /// Which list a slot is in, if it is one of flows still metered.
+    pub(crate) fn list_of(&self, slot: u32) -> Option<List> {
+        self.links.get(slot as usize).filter(|link| link.list != ENDED).map(|link| List(link.list))
+    }
+
+    /// The oldest of the ended flows.
+    #[inline]
+    pub(crate) fn first_ended(&self) -> Option<(u32, ExpireReason)> {
+        let slot = self.head(ENDED)?;
+        self.links.get(slot as usize).map(|link| (slot, link.reason))
+    }
+
+    /// The first list at or after this one that has flows still metered, and its first slot.
+    pub(crate) fn occupied_from(&self, list: List) -> Option<(List, u32)> {
+        let List(list) = list;
+        let start = usize::from(list / 64);
+        for (index, word) in self.occupied.iter().flatten().enumerate().skip(start) {
+            let word = if index == start { word & (u64::MAX << (list % 64)) } else { *word };
+            if word != 0 {
+                let list = u16::try_from(index * 64 + word.trailing_zeros() as usize).ok()?;
+                return Some((List(list), self.head(list)?));
+            }
+        }
+        if list > NEVER {
+            return None;
+        }
+        Some((List(NEVER), self.head(NEVER)?))
+    }
+
+    pub(crate) fn octets(&self) -> usize {
+        self.links.capacity() * size_of::<Link<T>>() + self.lists.capacity() * size_of::<Ends>()
+    }
+
+    #[inline(never)]
+    fn due_slow(&mut self, now: u64) -> Option<u32> {
+        // Most often there is more in the list that the last look was at.
+        let current = index_in_level(self.elapsed, 0);
+        if let Some(slot) = self.head(current) {
+            return Some(slot);
+        }
+        let Some((list, tick)) = self.earliest_list() else {
+            self.next = u64::MAX;
+            return None;
+        };
+        self.next = tick;
+        if tick > now {
+            return None;
+        }
+        // A list that covers several ticks is emptied at its first one: its slots move to lower levels.
+        self.elapsed = self.elapsed.max(tick);
+        self.head(list)
+    }
+
+    /// The list for a tick that has not elapsed, and the tick at which that list begins.
+    #[inline]
+    fn list_at(&self, tick: u64) -> (u16, u64) {
+        for level in 0..LEVELS {
+            let shift = u32::from(level) * LEVEL_BITS;
+            let begin = tick >> shift;
+            if begin - (self.elapsed >> shift) < u64::from(LISTS_PER_LEVEL) {
+                return (level * LISTS_PER_LEVEL + index_in_level(tick, level), begin << shift);
+            }
+        }
+        // Further away than any Timestamp is from another.
+        (NEVER, u64::MAX)
+    }
+
+    /// The list of the wheel that begins first, and when it does.
+    fn earliest_list(&self) -> Option<(u16, u64)> {
+        let mut earliest: Option<(u16, u64)> = None;
+        for (level, words) in (0..LEVELS).zip(&self.occupied) {
+            let shift = u32::from(level) * LEVEL_BITS;
+            let now = index_in_level(self.elapsed, level);
+            let Some(distance) = distance_to_first(words, now) else { continue };
+            let begin = ((self.elapsed >> shift) + u64::from(distance)) << shift;
+            if earliest.is_none_or(|(_, other)| begin < other) {
+                let index = (now + distance) % LISTS_PER_LEVEL;
+                earliest = Some((level * LISTS_PER_LEVEL + index, begin));
+            }
+        }
+        earliest
+    }
+
+    #[inline]
+    fn head(&self, list: u16) -> Option<u32> {
+        self.lists.get(usize::from(list)).map(|ends| ends.head).filter(|slot| *slot != NONE)
+    }
+
+    /// At the end: a flow that was armed later stands behind all that were in the list before.
+    #[inline]
+    fn append(&mut self, slot: u32, list: u16, reason: ExpireReason) {
+        let Some(ends) = self.lists.get_mut(usize::from(list)) else { return };
+        let previous = ends.tail;
+        ends.tail = slot;
+        if previous == NONE {
+            ends.head = slot;
+            self.mark(list, true);
+        }
+        if let Some(link) = self.links.get_mut(previous as usize) {
+            link.next = slot;
+        }
+        if let Some(link) = self.links.get_mut(slot as usize) {
+            (link.previous, link.next, link.list, link.reason) = (previous, NONE, list, reason);
+        }
+    }
+
+    #[inline]
+    fn unlink(&mut self, slot: u32) {
+        let Some(Link { previous, next, list, .. }) = self.links.get(slot as usize).copied() else { return };
+        if let Some(link) = self.links.get_mut(previous as usize) {
+            link.next = next;
+        }
+        if let Some(link) = self.links.get_mut(next as usize) {
+            link.previous = previous;
+        }
+        let Some(ends) = self.lists.get_mut(usize::from(list)) else { return };
+        if previous == NONE {
+            ends.head = next;
+        }
+        if next == NONE {
+            ends.tail = previous;
+        }
+        if ends.head == NONE {
+            self.mark(list, false);
+        }
+    }
+
+    #[inline]
+    fn mark(&mut self, list: u16, occupied: bool) {
+        let (level, index) = (usize::from(list / LISTS_PER_LEVEL), usize::from(list % LISTS_PER_LEVEL));
+        // The lists behind the wheel have no bit.
+        let Some(word) = self.occupied.get_mut(level).and_then(|words| words.get_mut(index / 64)) else {
+            return;
+        };
+        let bit = 1 << (index % 64);
+        if occupied {
+            *word |= bit;
+        } else {
+            *word &= !bit;
+        }
+    }
+}
+
+/// The tick in which a point in time lies.
+#[inline]
+pub(crate) const fn tick_of(time: Timestamp) -> u64 {
+    time.as_nanos() >> TICK_BITS
+}
+
+/// The first tick that begins at or after a point in time.
+#[inline]
+pub(crate) const fn tick_after(time: Timestamp) -> u64 {
+    let tick = tick_of(time);
+    if time.as_nanos() == tick << TICK_BITS { tick } else { tick + 1 }
+}
+
+#[inline]
+const fn index_in_level(tick: u64, level: u16) -> u16 {
+    #[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
+    return ((tick >> (level as u32 * LEVEL_BITS)) % LISTS_PER_LEVEL as u64) as u16;
+}
+
+/// How far it is, round the level, from list `start` to the first one with its bit set.
+fn distance_to_first(words: &[u64; WORDS_PER_LEVEL], start: u16) -> Option<u16> {
+    let [a, b, c, d] = *words;
+    let (low, high) = (u128::from(b) << 64 | u128::from(a), u128::from(d) << 64 | u128::from(c));
+    if low | high == 0 {
+        return None;
+    }
+    // Rotate the 256 bits so that `start` comes first.
+    let (low, high) = if start < 128 { (low, high) } else { (high, low) };
+    let shift = u32::from(start % 128);
+    let (near, far) = if shift == 0 {
+        (low, high)
+    } else {
+        (low >> shift | high << (128 - shift), high >> shift | low << (128 - shift))
+    };
+    let distance = if near == 0 { 128 + far.trailing_zeros() } else { near.trailing_zeros() };
+    u16::try_from(distance).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use super::*;
+
+    /// Takes out all slots that are due by `now`, moving those that `due` says are due later.
+    fn drain(order: &mut Order<()>, now: u64, due: &[u64]) -> Vec<u32> {
+        let mut out = Vec::new();
+        while let Some(slot) = order.due(now) {
+            let tick = due[slot as usize];
+            if tick <= now {
+                order.release(slot);
+                out.push(slot);
+            } else {
+                order.rearm(slot, Some(tick), now);
+            }
+        }
+        out
+    }
+
+    fn armed(due: &[u64], now: u64) -> Order<()> {
+        let mut order = Order::new(due.len());
+        for tick in due {
+            let slot = order.allocate(()).unwrap();
+            order.arm(slot, Some(*tick), now);
+        }
+        order
+    }
+
+    #[test]
+    fn slots_come_at_their_tick_and_not_before() {
+        let start = 0x12_3456_789A;
+        let mut due: Vec<u64> = (0..38).map(|bit| start + (1 << bit)).collect();
+        due.extend([start, start + 255, start + 256, start + 257, start + 65_535, start + 65_536]);
+        let mut order = armed(&due, start);
+        let mut ticks = due.clone();
+        ticks.sort_unstable();
+        for tick in ticks {
+            if tick > start {
+                for slot in drain(&mut order, tick - 1, &due) {
+                    assert_eq!(due[slot as usize], tick - 1);
+                }
+            }
+            for slot in drain(&mut order, tick, &due) {
+                assert_eq!(due[slot as usize], tick);
+            }
+            assert!(order.next_tick().is_none_or(|next| next > tick));
+        }
+        assert_eq!(order.next_tick(), None);
+    }
+
+    #[test]
+    fn a_leap_of_the_clock_looks_only_at_what_is_there() {
+        let due = [10, 1_000, 1_000_000, 1 << 37];
+        let mut order = armed(&due, 0);
+        let mut looks = 0;
+        while let Some(slot) = order.due(u64::MAX >> TICK_BITS) {
+            looks += 1;
+            assert!(looks < 100);
+            order.release(slot);
+        }
+        assert_eq!(looks, 4);
+    }
+
+    #[test]
+    fn a_past_tick_is_due_at_once() {
+        let mut order = armed(&[5_000], 4_000);
+        assert_eq!(order.due(4_500), None);
+        order.rearm(0, Some(17), 4_500);
+        assert_eq!(order.due(4_500), Some(0));
+    }
+
+    #[test]
+    fn never_is_in_a_list_but_not_due() {
+        let mut order = Order::new(1);
+        let slot = order.allocate(()).unwrap();
+        order.arm(slot, None, 0);
+        assert_eq!(order.due(u64::MAX >> TICK_BITS), None);
+        assert_eq!(order.next_tick(), None);
+        assert_eq!(order.earliest().unwrap().1, slot);
+        assert_eq!(order.occupied_from(List::FIRST).unwrap().1, slot);
+        assert_eq!(order.allocate(()), None);
+    }
+
+    #[test]
+    fn ended_flows_leave_in_the_order_they_came() {
+        let mut order = armed(&[9, 8, 7], 0);
+        order.end(1, ExpireReason::ACTIVE_TIMEOUT);
+        order.end(2, ExpireReason::END_OF_FLOW);
+        assert_eq!(order.first_ended(), Some((1, ExpireReason::ACTIVE_TIMEOUT)));
+        order.release(1);
+        assert_eq!(order.first_ended(), Some((2, ExpireReason::END_OF_FLOW)));
+        order.release(2);
+        assert_eq!(order.first_ended(), None);
+        assert_eq!((order.allocate(()), order.allocate(())), (Some(2), Some(1)));
+        assert_eq!(order.next_tick(), Some(9));
+    }
+
+    #[test]
+    fn lists_are_found_in_turn() {
+        let mut order = armed(&[3, 200, 300, 70_000], 0);
+        let slot = order.links.len();
+        assert_eq!(slot, 4);
+        let mut found = vec![];
+        let mut list = List::FIRST;
+        while let Some((at, slot)) = order.occupied_from(list) {
+            found.push(slot);
+            list = at.after();
+        }
+        assert_eq!(found, [0, 1, 2, 3]);
+        order.rearm(0, None, 0);
+        assert_eq!(order.occupied_from(List(NEVER)).unwrap().1, 0);
+        assert_eq!(order.occupied_from(List(ENDED)), None);
+    }
+
+    #[test]
+    fn distance_is_that_of_a_bit_by_bit_search() {
+        let words = [1 << 63 | 1, 0, 1 << 5, 1 << 40];
+        let bit = |index: u16| words[usize::from(index / 64)] >> (index % 64) & 1 == 1;
+        for start in 0..256 {
+            let slow = (0..256).find(|distance| bit((start + distance) % 256));
+            assert_eq!(distance_to_first(&words, start), slow, "from {start}");
+        }
+        assert_eq!(distance_to_first(&[0; 4], 7), None);
+    }
+
+    #[test]
+    fn a_tick_is_not_early() {
+        let edge = Timestamp::from_nanos(7 << TICK_BITS);
+        assert_eq!((tick_of(edge), tick_after(edge)), (7, 7));
+        let later = Timestamp::from_nanos((7 << TICK_BITS) + 1);
+        assert_eq!((tick_of(later), tick_after(later)), (7, 8));
+    }
+}
