@@ -1,0 +1,280 @@
+//! Reading capture files.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use netflow_flowcache::Timestamp;
+use pcap_parser::pcap::{
+    LegacyPcapBlock, PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified,
+    parse_pcap_header,
+};
+
+use super::{
+    CaptureError, CaptureErrorKind, LinkType, MAX_FRAME,
+    pcapng::{self, Section},
+    window::Window,
+};
+
+/// One captured frame, borrowed from the reader until the next one is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Frame<'a> {
+    /// When the frame was captured. A simple packet block of pcapng has no time: the frame then has the time of
+    /// the frame before it.
+    pub timestamp: Timestamp,
+    /// How `data` begins.
+    pub link_type: LinkType,
+    /// The captured octets, link header first; fewer than `original_length` when the capture cut frames.
+    pub data: &'a [u8],
+    /// Octets that the frame had on the wire.
+    pub original_length: u32,
+    /// Index of the capturing interface in its section; 0 in pcap files, which know only one.
+    pub interface: u32,
+}
+
+/// A capture file being read: pcap in both byte orders with microseconds or nanoseconds, and pcapng.
+///
+/// Memory is bounded whatever the file says. A file that ends in the middle of a frame or is corrupt delivers
+/// the frames before that place, then one error that says where it is, then nothing more.
+#[derive(Debug)]
+pub struct CaptureFile<R = File> {
+    window: Window<R>,
+    format: Format,
+    file_length: Option<u64>,
+    /// Octets of the frame that was delivered last, still at the front of the window.
+    delivered: usize,
+    failed: bool,
+}
+
+/// What the file header says about the records behind it.
+#[derive(Debug)]
+enum Format {
+    Pcap(PcapFormat),
+    PcapNg(Section),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PcapFormat {
+    variant: Variant,
+    /// Nanoseconds in one unit of the second time field.
+    nanos_per_unit: u64,
+    link_type: LinkType,
+}
+
+/// The three layouts of a pcap record.
+#[derive(Clone, Copy, Debug)]
+enum Variant {
+    LittleEndian,
+    BigEndian,
+    /// Record headers of 24 octets, written by a patched libpcap of the 1990s.
+    Modified,
+}
+
+/// Where in the window a frame is, and what its header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Located {
+    /// Octets before the frame's data.
+    pub(super) header: usize,
+    /// Octets of the frame's data.
+    pub(super) captured: usize,
+    /// Octets of the whole record or block.
+    pub(super) total: usize,
+    pub(super) original_length: u32,
+    pub(super) timestamp: Timestamp,
+    pub(super) link_type: LinkType,
+    pub(super) interface: u32,
+}
+
+impl CaptureFile<File> {
+    /// Opens a capture file and reads its header.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened, is empty or is no capture file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CaptureError> {
+        let at_start = |error: io::Error| CaptureError { offset: 0, kind: error.into() };
+        let file = File::open(path).map_err(at_start)?;
+        let metadata = file.metadata().map_err(at_start)?;
+        // A pipe or a device has no length worth a progress bar.
+        let file_length = metadata.is_file().then_some(metadata.len());
+        Ok(Self { file_length, ..Self::new(file)? })
+    }
+}
+
+impl<R: Read> CaptureFile<R> {
+    /// Reads the header of a capture file that comes from anywhere, as from a pipe. Needs no buffering.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be read or what is read is no capture file.
+    pub fn new(source: R) -> Result<Self, CaptureError> {
+        let mut window = Window::new(source);
+        let format = Format::detect(&mut window).map_err(|kind| CaptureError { offset: 0, kind })?;
+        Ok(Self { window, format, file_length: None, delivered: 0, failed: false })
+    }
+
+    /// The next frame, `None` at the end of the file and after an error.
+    ///
+    /// # Errors
+    ///
+    /// When the file is cut off or corrupt; the error names the place.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        if self.failed {
+            return Ok(None);
+        }
+        self.window.consume(self.delivered);
+        self.delivered = 0;
+        let located = match self.format.locate(&mut self.window) {
+            Ok(Some(located)) => located,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.failed = true;
+                return Err(error);
+            }
+        };
+        self.delivered = located.total;
+        let data = self.window.data().get(located.header..).unwrap_or(&[]);
+        Ok(Some(Frame {
+            timestamp: located.timestamp,
+            link_type: located.link_type,
+            data: data.get(..located.captured).unwrap_or(data),
+            original_length: located.original_length,
+            interface: located.interface,
+        }))
+    }
+
+    /// Octets of the file that were read and delivered, the last frame included.
+    #[must_use]
+    pub fn octets_read(&self) -> u64 {
+        self.window.offset() + self.delivered as u64
+    }
+
+    /// Octets of the whole file; `None` when it is a pipe or did not come from [`CaptureFile::open`].
+    #[must_use]
+    pub const fn file_length(&self) -> Option<u64> {
+        self.file_length
+    }
+}
+
+impl Format {
+    const PCAP_HEADER: usize = 24;
+    /// Magic numbers as they stand in the file, and what they mean; only the first two formats are read.
+    const LOOKALIKES: [(&'static [u8], &'static str); 6] = [
+        (&[0x1F, 0x8B], "gzip: decompress it first"),
+        (&[0x28, 0xB5, 0x2F, 0xFD], "zstd: decompress it first"),
+        (&[0xFD, 0x37, 0x7A, 0x58, 0x5A], "xz: decompress it first"),
+        (&[0x04, 0x22, 0x4D, 0x18], "lz4: decompress it first"),
+        (b"snoop\0", "a snoop file"),
+        (&[0x0C, 0xA5], "an nfdump file"),
+    ];
+
+    fn detect<R: Read>(window: &mut Window<R>) -> Result<Self, CaptureErrorKind> {
+        window.fill(Self::PCAP_HEADER)?;
+        let data = window.data();
+        if data.is_empty() {
+            return Err(CaptureErrorKind::Empty);
+        }
+        if data.starts_with(&pcapng::SECTION_HEADER) {
+            return Ok(Self::PcapNg(Section::default()));
+        }
+        let magic = data.first_chunk::<4>().copied().map(u32::from_le_bytes);
+        let Some(0xA1B2_C3D4 | 0xA1B2_3C4D | 0xA1B2_CD34 | 0xD4C3_B2A1 | 0x4D3C_B2A1) = magic else {
+            let known = Self::LOOKALIKES.iter().find(|(first, _)| data.starts_with(first));
+            return Err(CaptureErrorKind::NotACapture { looks_like: known.map(|(_, name)| *name) });
+        };
+        // The magic number was checked, so the only way to fail is a lack of octets.
+        let Ok((_, header)) = parse_pcap_header(data) else {
+            return Err(CaptureErrorKind::CutOff {
+                needed: Self::PCAP_HEADER as u64,
+                available: data.len() as u64,
+            });
+        };
+        window.consume(Self::PCAP_HEADER);
+        Ok(Self::Pcap(PcapFormat::new(&header)))
+    }
+
+    fn locate<R: Read>(&mut self, window: &mut Window<R>) -> Result<Option<Located>, CaptureError> {
+        match self {
+            // A record is consumed only after its frame was delivered: the window still begins with it.
+            Self::Pcap(format) => {
+                format.locate(window).map_err(|kind| CaptureError { offset: window.offset(), kind })
+            }
+            Self::PcapNg(section) => section.locate(window),
+        }
+    }
+}
+
+impl PcapFormat {
+    fn new(header: &PcapHeader) -> Self {
+        let variant = if header.is_modified_format() {
+            Variant::Modified
+        } else if header.is_bigendian() {
+            Variant::BigEndian
+        } else {
+            Variant::LittleEndian
+        };
+        Self {
+            variant,
+            nanos_per_unit: if header.is_nanosecond_precision() { 1 } else { 1_000 },
+            // The upper bits tell whether frames end with a check sequence.
+            link_type: LinkType(header.network.0.cast_unsigned() & 0x03FF_FFFF),
+        }
+    }
+
+    fn locate<R: Read>(self, window: &mut Window<R>) -> Result<Option<Located>, CaptureErrorKind> {
+        let header = if matches!(self.variant, Variant::Modified) { 24 } else { 16 };
+        if !window.fill(header)? {
+            return match window.data().len() {
+                0 => Ok(None),
+                available => {
+                    Err(CaptureErrorKind::CutOff { needed: header as u64, available: available as u64 })
+                }
+            };
+        }
+        let captured = self.captured_length(window.data());
+        if captured > MAX_FRAME {
+            return Err(CaptureErrorKind::TooLong { length: captured as u64, limit: MAX_FRAME as u64 });
+        }
+        let total = header + captured;
+        if !window.fill(total)? {
+            return Err(CaptureErrorKind::CutOff {
+                needed: total as u64,
+                available: window.data().len() as u64,
+            });
+        }
+        let Some(block) = self.parse(window.data()) else {
+            return Err(CaptureErrorKind::Corrupt("a record that cannot be read"));
+        };
+        let nanos = u64::from(block.ts_sec) * 1_000_000_000 + u64::from(block.ts_usec) * self.nanos_per_unit;
+        Ok(Some(Located {
+            header,
+            captured,
+            total,
+            original_length: block.origlen,
+            timestamp: Timestamp::from_nanos(nanos),
+            link_type: self.link_type,
+            interface: 0,
+        }))
+    }
+
+    fn parse(self, data: &[u8]) -> Option<LegacyPcapBlock<'_>> {
+        let parsed = match self.variant {
+            Variant::LittleEndian => parse_pcap_frame(data),
+            Variant::BigEndian => parse_pcap_frame_be(data),
+            Variant::Modified => parse_pcap_frame_modified(data),
+        };
+        parsed.ok().map(|(_, block)| block)
+    }
+
+    /// The length that decides how much must be in the window before the record can be parsed.
+    fn captured_length(self, data: &[u8]) -> usize {
+        let octets = data.get(8..12).and_then(<[u8]>::first_chunk::<4>).copied().unwrap_or_default();
+        let length = match self.variant {
+            Variant::BigEndian => u32::from_be_bytes(octets),
+            Variant::LittleEndian | Variant::Modified => u32::from_le_bytes(octets),
+        };
+        usize::try_from(length).unwrap_or(usize::MAX)
+    }
+}
