@@ -1,1 +1,15 @@
 //! A NetFlow exporter and a NetFlow collector built from `netflow-codec` and `netflow-flowcache`.
+
+#![allow(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    reason = "the library of two binaries: its users are built with it, and should hear of every new case"
+)]
+
+pub mod config;
+pub mod dissect;
+pub mod exporter;
+pub mod exporter_cli;
+pub mod meter;
+pub mod pcap;
+pub mod send;

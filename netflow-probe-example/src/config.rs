@@ -1,0 +1,56 @@
+//! Values that both programs take on their command lines.
+
+use core::time::Duration;
+
+/// Parses a duration: a whole number and a unit, one of `ms`, `s`, `m`, `h`, `d`.
+///
+/// ```
+/// use std::time::Duration;
+/// use netflow_probe_example::config::parse_duration;
+///
+/// assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+/// assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+/// assert_eq!(
+///     parse_duration("5").unwrap_err().to_string(),
+///     "a whole number and a unit expected, one of ms, s, m, h, d, as in 500ms or 5m"
+/// );
+/// ```
+///
+/// # Errors
+///
+/// When the number or the unit is missing or unknown, or the duration is longer than 2^64 milliseconds.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(ParseDurationError),
+    };
+    let number: u64 = number.parse().map_err(|_| ParseDurationError)?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or(ParseDurationError)
+}
+
+/// A text that is no duration; says which texts are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a whole number and a unit expected, one of ms, s, m, h, d, as in 500ms or 5m")]
+pub struct ParseDurationError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_known_and_nothing_else_is() {
+        assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in ["", "s", "5", "-1s", "1.5s", "5 s", "5S", "5sec", "99999999999999999999s"] {
+            assert_eq!(parse_duration(wrong), Err(ParseDurationError), "{wrong:?}");
+        }
+        assert_eq!(parse_duration("213503982335d"), Err(ParseDurationError));
+    }
+}

@@ -1,0 +1,217 @@
+//! The command line of `netflow-exporter`.
+
+use core::{hash::BuildHasher, net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{
+    collections::hash_map::RandomState,
+    fs,
+    io::{self, IsTerminal},
+    net::ToSocketAddrs,
+    path::PathBuf,
+};
+
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use netflow_codec::ExportVersion;
+use netflow_flowcache::Timeouts;
+
+use crate::{
+    config::parse_duration,
+    exporter::{ExportError, Exporter, ExporterConfig},
+    meter::{MeterConfig, SamplingSpec},
+    send::Target,
+};
+
+/// Meters traffic into flows and exports them as NetFlow.
+///
+/// Packets are read from capture files and metered by their own time stamps; the flows go to collectors over UDP,
+/// or into a capture file. A closing account on stderr says what became of every packet, flow and datagram.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "netflow-exporter", version)]
+pub struct Arguments {
+    /// Capture files to meter, in this order (pcap or pcapng)
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    read: Vec<PathBuf>,
+
+    /// Collector to send to; can be given several times, each one gets all flows
+    #[arg(long, value_name = "HOST:PORT", value_parser = resolve, required_unless_present = "write")]
+    collector: Vec<SocketAddr>,
+
+    /// Write the datagrams to a capture file
+    #[arg(long, value_name = "FILE.pcap")]
+    write: Option<PathBuf>,
+
+    /// NetFlow version
+    #[arg(long, value_enum, default_value = "9")]
+    export_version: Version,
+
+    /// Meter a sample of the packets: 1:N (every N-th) or random:1:N (one in N at random)
+    #[arg(long, value_name = "SAMPLING", default_value = "1:1")]
+    sampling: SamplingSpec,
+
+    /// Report a flow that goes on after this time
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    active_timeout: Duration,
+
+    /// End a flow that was silent for this time
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
+    inactive_timeout: Duration,
+
+    /// Send the templates again behind this many datagrams with flows (version 9)
+    #[arg(long, value_name = "N", default_value = "20")]
+    template_refresh_packets: NonZeroU32,
+
+    /// Send the templates again after this time (version 9)
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    template_refresh: Duration,
+
+    /// Source ID (version 9), or engine type and number as 256 * type + number (version 5, at most 65535)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    source_id: u32,
+
+    /// Largest IP packet on the way to the collectors, in octets
+    #[arg(long, value_name = "OCTETS", default_value_t = 1_500, value_parser = clap::value_parser!(u16).range(576..))]
+    mtu: u16,
+
+    /// Datagrams a second to send at most, over all collectors; 0 for no limit
+    #[arg(long, value_name = "PACKETS_PER_SECOND", default_value_t = 20_000)]
+    rate_limit: u32,
+
+    /// Flows metered at once at most; beyond that the ones soonest due are exported early
+    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=(1 << 30)))]
+    max_flows: u32,
+
+    /// Makes random sampling, and the order of forced evictions, the same on every run
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// No progress bar and no closing account
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Version {
+    /// NetFlow v5: IPv4 only
+    #[value(name = "5")]
+    V5,
+    /// NetFlow v9
+    #[value(name = "9")]
+    V9,
+    /// IPFIX: not supported yet
+    #[value(name = "10")]
+    V10,
+}
+
+/// The first address of a host name, or an address as it is.
+fn resolve(text: &str) -> Result<SocketAddr, String> {
+    let accepted = "accepted are HOST:PORT, ADDRESS:PORT and [IPV6-ADDRESS]:PORT";
+    let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; {accepted}"))?;
+    let address = addresses.next().ok_or_else(|| format!("the name has no address; {accepted}"))?;
+    if address.port() == 0 { Err(format!("port 0 cannot be sent to; {accepted}")) } else { Ok(address) }
+}
+
+/// The process failed; its exit status.
+#[derive(Debug)]
+pub enum Failure {
+    /// The arguments do not fit together: status 2.
+    Usage(String),
+    /// Something could not be read or written: status 1. The account has been printed.
+    Run(String),
+}
+
+impl Arguments {
+    fn config(&self) -> Result<ExporterConfig, Failure> {
+        let version = match self.export_version {
+            Version::V5 => ExportVersion::V5,
+            Version::V9 => ExportVersion::V9,
+            Version::V10 => {
+                let text = "--export-version 10: IPFIX cannot be exported yet; accepted are 5 and 9";
+                return Err(Failure::Usage(text.into()));
+            }
+        };
+        if matches!(version, ExportVersion::V5) && self.source_id > 0xffff {
+            let text = format!("--source-id {}: version 5 has 16 bits for it, 0 to 65535", self.source_id);
+            return Err(Failure::Usage(text));
+        }
+        let mut timeouts = Timeouts::default();
+        timeouts.active = Some(self.active_timeout);
+        timeouts.inactive = Some(self.inactive_timeout);
+        let collectors = self.collector.iter().copied().map(Target::Collector);
+        let files = self.write.iter().cloned().map(Target::File);
+        Ok(ExporterConfig {
+            meter: MeterConfig {
+                timeouts,
+                // At most 2^30.
+                max_flows: usize::try_from(self.max_flows).unwrap_or(usize::MAX),
+                sampling: self.sampling,
+                seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
+            },
+            targets: collectors.chain(files).collect(),
+            version,
+            source_id: self.source_id,
+            mtu: self.mtu,
+            template_refresh_packets: self.template_refresh_packets.get(),
+            template_refresh: self.template_refresh,
+            rate_limit: self.rate_limit,
+        })
+    }
+
+    /// Octets of all files, for the progress bar.
+    fn total_octets(&self) -> u64 {
+        self.read.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
+    }
+
+    fn progress_bar(&self) -> ProgressBar {
+        if self.quiet || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let target = ProgressDrawTarget::stderr_with_hz(10);
+        let bar = ProgressBar::with_draw_target(Some(self.total_octets()), target);
+        let style = ProgressStyle::with_template(
+            "{bar:40} {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        );
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+
+    /// Runs the exporter.
+    ///
+    /// # Errors
+    ///
+    /// When arguments do not fit together, a file cannot be read to its end, or a destination fails.
+    pub fn run(&self) -> Result<(), Failure> {
+        let mut exporter = Exporter::new(self.config()?)
+            .map_err(|error| Failure::Usage(self.explain(&error.to_string())))?;
+        let result = self.export(&mut exporter);
+        if !self.quiet {
+            eprint!("{}", exporter.account());
+        }
+        result
+    }
+
+    /// A file that cannot be read to its end is told, and the next one is metered.
+    fn export(&self, exporter: &mut Exporter) -> Result<(), Failure> {
+        let bar = self.progress_bar();
+        let mut before = 0;
+        let mut faults = Vec::new();
+        for path in &self.read {
+            match exporter.read_file(path, |octets| bar.set_position(before + octets)) {
+                Ok(()) => {}
+                Err(error @ ExportError::Capture { .. }) => faults.push(error.to_string()),
+                Err(error) => return Err(Failure::Run(error.to_string())),
+            }
+            before += fs::metadata(path).map_or(0, |metadata| metadata.len());
+            bar.set_position(before);
+        }
+        bar.finish_and_clear();
+        exporter.finish().map_err(|error| Failure::Run(error.to_string()))?;
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Run(format!("{} (what was read before it has been exported)", faults.join("\n"))))
+    }
+
+    /// Which argument a session's refusal is about.
+    fn explain(&self, error: &str) -> String {
+        format!("--export-version, --sampling {} and --mtu {}: {error}", self.sampling, self.mtu)
+    }
+}

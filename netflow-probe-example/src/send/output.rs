@@ -1,0 +1,86 @@
+//! Sockets and capture files.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    io::{self, ErrorKind},
+    net::UdpSocket,
+};
+
+use netflow_codec::Timestamp;
+
+use super::Target;
+use crate::pcap::DatagramWriter;
+
+/// Addresses of the packets in a capture file: of the block for documentation (RFC 5737).
+const FILE_SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4_444);
+const FILE_DESTINATION: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)), 2_055);
+
+/// Takes datagrams.
+#[derive(Debug)]
+pub enum Output {
+    /// A connected UDP socket.
+    Socket(UdpSocket),
+    /// A capture file.
+    File(Box<DatagramWriter>),
+}
+
+impl Output {
+    /// Opens the socket or the file.
+    ///
+    /// # Errors
+    ///
+    /// When that fails.
+    pub fn open(target: &Target) -> io::Result<Self> {
+        match target {
+            Target::Collector(address) => {
+                let any: IpAddr = if address.is_ipv6() {
+                    Ipv6Addr::UNSPECIFIED.into()
+                } else {
+                    Ipv4Addr::UNSPECIFIED.into()
+                };
+                let socket = UdpSocket::bind((any, 0))?;
+                // Connected, so that a collector that is not there is heard of.
+                socket.connect(address)?;
+                Ok(Self::Socket(socket))
+            }
+            Target::File(path) => Ok(Self::File(Box::new(DatagramWriter::create(path)?))),
+        }
+    }
+
+    /// Whether datagrams leave the machine: they are paced, and errors pass.
+    #[must_use]
+    pub const fn is_network(&self) -> bool {
+        matches!(self, Self::Socket(_))
+    }
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    ///
+    /// When the network refuses it, or the file cannot be written.
+    pub fn send(&mut self, datagram: &[u8], now: Timestamp) -> io::Result<()> {
+        match self {
+            Self::Socket(socket) => match socket.send(datagram) {
+                // This tells of an earlier datagram; the present one has not been tried yet.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => socket.send(datagram).map(drop),
+                result => result.map(drop),
+            },
+            Self::File(file) => {
+                let time = netflow_flowcache::Timestamp::from_nanos(now.as_nanos());
+                file.write(time, FILE_SOURCE, FILE_DESTINATION, datagram)
+            }
+        }
+    }
+
+    /// Writes out what is buffered.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Socket(_) => Ok(()),
+            Self::File(file) => file.flush(),
+        }
+    }
+}
