@@ -1,0 +1,153 @@
+//! What the exporter sends adds up to what the captures hold, flow by flow.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use core::time::Duration;
+use std::{collections::BTreeMap, fs, path::Path};
+
+use netflow_codec::{Batch, Decoder, ExportVersion, FlowRecord, Timestamp};
+use netflow_flowcache::Timeouts;
+use netflow_probe_example::{
+    dissect::udp_datagram,
+    exporter::{ExportError, Exporter, ExporterAccount, ExporterConfig},
+    meter::{MeterConfig, SamplingSpec},
+    pcap::CaptureFile,
+    send::Target,
+};
+use serde_json::Value;
+
+/// Source, destination, protocol, ports; ICMP has none.
+type Key = (String, String, u64, u64, u64);
+/// Packets, octets, TCP flags.
+type Sums = (u64, u64, u64);
+
+fn export(capture: &Path, to: &Path, version: ExportVersion, max_flows: usize) -> (bool, ExporterAccount) {
+    let mut timeouts = Timeouts::default();
+    timeouts.active = Some(Duration::from_secs(60));
+    timeouts.inactive = Some(Duration::from_secs(15));
+    let meter = MeterConfig { timeouts, max_flows, sampling: SamplingSpec::All, seed: 7 };
+    let config = ExporterConfig {
+        meter,
+        targets: vec![Target::File(to.to_owned())],
+        version,
+        source_id: 1,
+        mtu: 1_500,
+        template_refresh_packets: 20,
+        template_refresh: Duration::from_secs(600),
+        rate_limit: 0,
+    };
+    let mut exporter = Exporter::new(config).unwrap();
+    let whole = match exporter.read_file(capture, |_| {}) {
+        Ok(()) => true,
+        Err(ExportError::Capture { .. }) => false,
+        Err(other) => panic!("{other}"),
+    };
+    exporter.finish().unwrap();
+    (whole, exporter.account())
+}
+
+/// The flows of the datagrams in a capture file.
+fn collect(file: &Path) -> Vec<FlowRecord> {
+    let mut decoder = Decoder::new();
+    let mut flows = Vec::new();
+    let mut capture = CaptureFile::open(file).unwrap();
+    while let Some(frame) = capture.next_frame().unwrap() {
+        let datagram = udp_datagram(frame.link_type, frame.data).unwrap();
+        assert!(datagram.complete && datagram.payload.len() <= 1_472);
+        for batch in decoder.decode(&datagram.source, datagram.payload, Timestamp::ZERO).unwrap() {
+            match batch {
+                Batch::Fixed(records) => flows.extend(records.flows()),
+                Batch::Data(records) => flows.extend(records.flows()),
+                Batch::Template(..) | Batch::Options(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    flows
+}
+
+fn sums(flows: &[FlowRecord]) -> BTreeMap<Key, Sums> {
+    let mut sums = BTreeMap::new();
+    for flow in flows {
+        let icmp = matches!(flow.protocol, 1 | 58);
+        let destination_port = if icmp { 0 } else { u64::from(flow.destination_port) };
+        let key = (
+            flow.source.to_string(),
+            flow.destination.to_string(),
+            u64::from(flow.protocol),
+            u64::from(flow.source_port),
+            destination_port,
+        );
+        let sum: &mut Sums = sums.entry(key).or_default();
+        *sum = (sum.0 + flow.packets, sum.1 + flow.octets, sum.2 | u64::from(flow.tcp_flags));
+    }
+    sums
+}
+
+fn expected(truth: &Value, only_ipv4: bool) -> BTreeMap<Key, Sums> {
+    let number = |flow: &Value, name: &str| flow[name].as_u64().unwrap();
+    let flows = truth["flows"].as_array().unwrap();
+    let mut expected: BTreeMap<Key, Sums> = BTreeMap::new();
+    for flow in flows {
+        let address = |name: &str| {
+            // One spelling of IPv6 addresses.
+            flow[name].as_str().unwrap().parse::<core::net::IpAddr>().unwrap().to_string()
+        };
+        if only_ipv4 && address("src").contains(':') {
+            continue;
+        }
+        let key = (
+            address("src"),
+            address("dst"),
+            number(flow, "protocol"),
+            number(flow, "src_port"),
+            number(flow, "dst_port"),
+        );
+        let sum = expected.entry(key).or_default();
+        let (packets, octets) = (number(flow, "packets"), number(flow, "bytes"));
+        *sum = (sum.0 + packets, sum.1 + octets, sum.2 | number(flow, "tcp_flags"));
+    }
+    expected
+}
+
+/// Strict captures that cannot be compared, and why.
+const EXCEPTIONS: &[(&str, &str)] = &[];
+
+#[test]
+fn exported_records_add_up_to_the_captures_truth() {
+    // M1, M5, M6, M7, M13, M20, X15
+    let Some(shared) = common::shared_dir() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.pcap");
+    let (mut compared, mut survived) = (0, 0);
+    for entry in fs::read_dir(shared.join("traffic")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !(name.ends_with(".pcap") || name.ends_with(".pcapng")) {
+            continue;
+        }
+        let truth = fs::read(path.with_extension("flows.json")).unwrap();
+        let truth: Value = serde_json::from_slice(&truth).unwrap();
+        for version in [ExportVersion::V9, ExportVersion::V5] {
+            // A table of 64 flows forces evictions: the sums stay the same.
+            for max_flows in [65_536, 64] {
+                let (_, account) = export(&path, &out, version, max_flows);
+                let flows = collect(&out);
+                let metered: u64 = flows.iter().map(|flow| flow.packets).sum();
+                assert!(metered <= account.meter.frames.packets, "{name}: packets were invented");
+                if version == ExportVersion::V9 {
+                    assert_eq!(metered, account.meter.frames.packets, "{name}");
+                    assert_eq!(flows.len() as u64, account.meter.flows(), "{name}");
+                }
+                if truth["strict"] == true && !EXCEPTIONS.iter().any(|(exception, _)| *exception == name) {
+                    assert_eq!(sums(&flows), expected(&truth, version == ExportVersion::V5), "{name} {version:?}");
+                    compared += 1;
+                } else {
+                    survived += 1;
+                }
+            }
+        }
+    }
+    assert!(compared >= 4 * 300 && survived > 0, "{compared} compared, {survived} survived");
+}
