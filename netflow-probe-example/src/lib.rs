@@ -6,10 +6,18 @@
     reason = "the library of two binaries: its users are built with it, and should hear of every new case"
 )]
 
+pub mod account;
+pub mod collector;
+pub mod collector_cli;
 pub mod config;
+pub mod demo;
 pub mod dissect;
 pub mod exporter;
 pub mod exporter_cli;
+pub mod flow;
 pub mod meter;
+pub mod output;
 pub mod pcap;
+pub mod query;
+pub mod receive;
 pub mod send;

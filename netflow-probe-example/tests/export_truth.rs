@@ -121,12 +121,8 @@ fn exported_records_add_up_to_the_captures_truth() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.pcap");
     let (mut compared, mut survived) = (0, 0);
-    for entry in fs::read_dir(shared.join("traffic")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in common::captures(&shared.join("traffic")) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        if !(name.ends_with(".pcap") || name.ends_with(".pcapng")) {
-            continue;
-        }
         let truth = fs::read(path.with_extension("flows.json")).unwrap();
         let truth: Value = serde_json::from_slice(&truth).unwrap();
         for version in [ExportVersion::V9, ExportVersion::V5] {
@@ -141,7 +137,11 @@ fn exported_records_add_up_to_the_captures_truth() {
                     assert_eq!(flows.len() as u64, account.meter.flows(), "{name}");
                 }
                 if truth["strict"] == true && !EXCEPTIONS.iter().any(|(exception, _)| *exception == name) {
-                    assert_eq!(sums(&flows), expected(&truth, version == ExportVersion::V5), "{name} {version:?}");
+                    assert_eq!(
+                        sums(&flows),
+                        expected(&truth, version == ExportVersion::V5),
+                        "{name} {version:?}"
+                    );
                     compared += 1;
                 } else {
                     survived += 1;

@@ -14,7 +14,7 @@ use std::{
 use common::files::Order;
 use netflow_codec::{Batch, Decoder, Timestamp, v5, v9};
 use netflow_flowcache::Timestamp as PacketTime;
-use netflow_probe_example::{demo::Traffic, dissect::udp_datagram, pcap::CaptureFile};
+use netflow_probe_example::{demo::SyntheticTraffic, dissect::udp_datagram, pcap::CaptureFile};
 
 fn exporter(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netflow-exporter")).args(arguments).output().unwrap()
@@ -28,7 +28,7 @@ fn stderr(output: &Output) -> String {
 fn capture(folder: &Path, packets: usize) -> PathBuf {
     let mut file = Order::Little.pcap_header(0xa1b2_3c4d, 1);
     let mut left = packets;
-    let _enough = Traffic::generate().frames(|frame| {
+    let _enough = SyntheticTraffic::generate().frames(|frame| {
         if left == 0 {
             return Err(());
         }

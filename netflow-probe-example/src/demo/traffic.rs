@@ -52,13 +52,13 @@ struct Packet {
 
 /// All packets of the demonstration, in the order of time.
 #[derive(Debug)]
-pub struct Traffic {
+pub struct SyntheticTraffic {
     conversations: Vec<Conversation>,
     packets: Vec<Packet>,
     chance: Chance,
 }
 
-impl Traffic {
+impl SyntheticTraffic {
     /// Some 100,000 packets of some 10,000 conversations in 90 seconds.
     #[must_use]
     pub fn generate() -> Self {
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn every_frame_is_an_ip_packet_and_time_never_goes_back() {
-        let traffic = Traffic::generate();
+        let traffic = SyntheticTraffic::generate();
         let mut last = Timestamp::ZERO;
         let (mut packets, mut ipv6) = (0, 0);
         traffic

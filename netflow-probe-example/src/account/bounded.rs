@@ -1,0 +1,78 @@
+//! A map that forgets who was silent longest.
+
+use core::hash::Hash;
+use std::collections::HashMap;
+
+/// A map of at most so many entries. When it is full, the quarter used longest ago goes at once, so that the search
+/// for them is rare.
+#[derive(Debug)]
+pub(super) struct BoundedMap<K, V> {
+    entries: HashMap<K, (u64, V)>,
+    limit: usize,
+    uses: u64,
+}
+
+impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { entries: HashMap::new(), limit: limit.max(1), uses: 0 }
+    }
+
+    /// The entry of a key, made if need be, and what had to be forgotten for it.
+    pub(super) fn entry(&mut self, key: K) -> (&mut V, Vec<(K, V)>) {
+        self.uses += 1;
+        let forgotten = if self.entries.len() >= self.limit && !self.entries.contains_key(&key) {
+            self.forget()
+        } else {
+            Vec::new()
+        };
+        let (used, value) = self.entries.entry(key).or_default();
+        *used = self.uses;
+        (value, forgotten)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, (_, value))| (key, value))
+    }
+
+    fn forget(&mut self) -> Vec<(K, V)> {
+        let mut uses: Vec<u64> = self.entries.values().map(|(used, _)| *used).collect();
+        let last = uses.len() / 4;
+        if last >= uses.len() {
+            return Vec::new();
+        }
+        let (_, threshold, _) = uses.select_nth_unstable(last);
+        let threshold = *threshold;
+        self.entries
+            .extract_if(|_, (used, _)| *used <= threshold)
+            .map(|(key, (_, value))| (key, value))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_used_longest_ago_are_forgotten_and_handed_over() {
+        let mut map: BoundedMap<u32, u32> = BoundedMap::new(8);
+        for key in 0..8 {
+            *map.entry(key).0 = key * 10;
+        }
+        map.entry(0);
+        let (_, mut forgotten) = map.entry(100);
+        forgotten.sort_unstable();
+        assert_eq!(forgotten, [(1, 10), (2, 20), (3, 30)]);
+        assert_eq!(map.iter().count(), 6);
+        assert_eq!(*map.entry(0).0, 0);
+        assert_eq!(*map.entry(7).0, 70);
+    }
+
+    #[test]
+    fn a_limit_of_one_works() {
+        let mut map: BoundedMap<u32, u32> = BoundedMap::new(0);
+        assert!(map.entry(1).1.is_empty());
+        assert_eq!(map.entry(2).1, [(1, 0)]);
+        assert_eq!(map.iter().count(), 1);
+    }
+}

@@ -1,0 +1,223 @@
+//! What can be wrong with what came, and how it is told.
+
+use core::{fmt, net::IpAddr};
+
+use netflow_codec::{DecodeError, DecodeErrorKind};
+
+/// Something that is wrong with a datagram, or missing before it: who sent it, where in it, what.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// The exporter.
+    pub exporter: IpAddr,
+    /// Version and observation domain, when the header could be read.
+    pub stream: Option<(u16, u32)>,
+    /// How many datagrams the collector had been given before.
+    pub datagram: u64,
+    /// How many sets stand before the one concerned, if one is.
+    pub set: Option<usize>,
+    /// What it is.
+    pub what: What,
+    /// How often this exporter did the same by now.
+    pub count: u64,
+}
+
+/// What a [`Fault`] is.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// A structure cannot be decoded.
+    Malformed(DecodeError),
+    /// A data set came whose template is not known.
+    TemplateMissing {
+        /// The template's id.
+        template_id: u16,
+        /// Octets from the start of the datagram to the set.
+        offset: usize,
+        /// Octets of the records.
+        octets: usize,
+        /// Whether they are kept until the template comes.
+        kept: bool,
+    },
+    /// A set with a reserved id is skipped.
+    ReservedSet {
+        /// The set's id.
+        id: u16,
+        /// Octets from the start of the datagram to the set.
+        offset: usize,
+    },
+    /// Sequence numbers are missing.
+    Gap {
+        /// How many.
+        lost: u32,
+        /// Of what: flows or packets.
+        unit: &'static str,
+    },
+    /// The sequence numbers began anew: the exporter was restarted.
+    Restart,
+    /// The capture does not have the whole datagram.
+    CutShort {
+        /// Octets that it has.
+        available: usize,
+    },
+}
+
+impl What {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> FaultKind {
+        use DecodeErrorKind as E;
+        use FaultKind as F;
+        match self {
+            Self::Malformed(error) => match error.kind {
+                E::UnsupportedVersion(_) => F::UnsupportedVersion,
+                E::Truncated { .. } => F::Truncated,
+                E::RecordCount { .. } => F::RecordCount,
+                E::SetTooShort { .. } => F::SetTooShort,
+                E::SetTooLong { .. } => F::SetTooLong,
+                E::TemplateId(_) => F::TemplateId,
+                E::TemplateTruncated { .. } => F::TemplateTruncated,
+                E::OptionsTemplateLengths { .. } => F::OptionsTemplateLengths,
+                E::EmptyTemplate(_) => F::EmptyTemplate,
+                E::VariableLengthInV9(_) => F::VariableLengthInV9,
+                E::TooManyFields { .. } => F::TooManyFields,
+                E::RecordTruncated { .. } => F::RecordTruncated,
+                _ => F::Other,
+            },
+            Self::TemplateMissing { .. } => F::TemplateMissing,
+            Self::ReservedSet { .. } => F::ReservedSet,
+            Self::Gap { .. } => F::Gap,
+            Self::Restart => F::Restart,
+            Self::CutShort { .. } => F::CutShort,
+        }
+    }
+}
+
+macro_rules! fault_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// The kinds of faults, which are counted.
+        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+        #[repr(u8)]
+        pub enum FaultKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl FaultKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// Its name in the summary.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+fault_kinds! {
+    /// The version is none that is decoded.
+    UnsupportedVersion = "unsupported_version",
+    /// The datagram ends inside a header.
+    Truncated = "truncated",
+    /// The header announces more records than there are.
+    RecordCount = "record_count",
+    /// The length of a set is below 4.
+    SetTooShort = "set_too_short",
+    /// A set runs past the end of the datagram.
+    SetTooLong = "set_too_long",
+    /// A template has an id below 256.
+    TemplateId = "template_id",
+    /// A template is cut off by its set.
+    TemplateTruncated = "template_truncated",
+    /// The lengths in an options template are no multiples of 4.
+    OptionsTemplateLengths = "options_template_lengths",
+    /// A template describes records of 0 octets.
+    EmptyTemplate = "empty_template",
+    /// A v9 template has a field of variable length.
+    VariableLengthInV9 = "variable_length_in_v9",
+    /// A template has too many fields.
+    TooManyFields = "too_many_fields",
+    /// A record runs past the end of its set.
+    RecordTruncated = "record_truncated",
+    /// Another structure cannot be decoded.
+    Other = "other",
+    /// A data set came whose template is not known.
+    TemplateMissing = "template_missing",
+    /// A set with a reserved id was skipped.
+    ReservedSet = "reserved_set",
+    /// Sequence numbers are missing.
+    Gap = "sequence_gap",
+    /// The sequence numbers began anew.
+    Restart = "restart",
+    /// The capture does not have the whole datagram.
+    CutShort = "cut_short",
+}
+
+pub(super) const FAULT_KINDS: usize = FaultKind::ALL.len();
+
+impl FaultKind {
+    /// Whether a structure could not be decoded. Versions that are not supported are counted for themselves.
+    #[must_use]
+    pub const fn is_malformed(self) -> bool {
+        !matches!(
+            self,
+            Self::UnsupportedVersion
+                | Self::TemplateMissing
+                | Self::ReservedSet
+                | Self::Gap
+                | Self::Restart
+                | Self::CutShort
+        )
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.exporter)?;
+        match self.stream {
+            Some((version @ (5 | 9), domain)) => write!(f, ", v{version} domain {domain}")?,
+            Some((version, _)) => write!(f, ", v{version}")?,
+            None => {}
+        }
+        write!(f, ", datagram {}", self.datagram)?;
+        if let Some(set) = self.set {
+            write!(f, ", set {set}")?;
+        }
+        f.write_str(": ")?;
+        self.what.fmt(f)?;
+        match self.count {
+            0..5 => Ok(()),
+            5 => f.write_str(" (more of this kind from this exporter are counted, not reported)"),
+            count => write!(f, " (the {count}th of this kind from this exporter)"),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Malformed(DecodeError { kind: DecodeErrorKind::UnsupportedVersion(10), .. }) => {
+                f.write_str("version 10 (IPFIX) is not supported yet")
+            }
+            Self::Malformed(error) => write!(f, "{error}"),
+            Self::TemplateMissing { template_id, offset, octets, kept } => {
+                let fate = if kept { "kept until it comes" } else { "dropped: too much waits already" };
+                write!(
+                    f,
+                    "template {template_id} is not known, {octets} octets of data at octet {offset} are {fate}"
+                )
+            }
+            Self::ReservedSet { id, offset } => {
+                write!(f, "a set with the reserved id {id}, at octet {offset}, is skipped")
+            }
+            Self::Gap { lost, unit } => {
+                write!(f, "the sequence number says that {lost} {unit} before this datagram are missing")
+            }
+            Self::Restart => f.write_str("the sequence numbers began anew: the exporter was restarted"),
+            Self::CutShort { available } => {
+                write!(f, "the capture has only the first {available} octets of this datagram")
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The collector's account: what came, from whom, and what was wrong with it or missing.
+//!
+//! Counters are kept in total, per exporter and per observation domain. The totals are complete; the lists are
+//! bounded, and who was silent longest is forgotten first, so that no flood of forged senders can fill memory.
+
+mod bounded;
+mod fault;
+mod report;
+
+use core::{net::IpAddr, ops::AddAssign};
+use std::collections::BTreeMap;
+
+use netflow_codec::{SamplingInfo, SequenceCounts, SequenceEvent, SequenceTracker, Timestamp};
+
+pub use fault::{Fault, FaultKind, What};
+pub use report::Summary;
+pub(crate) use report::sequence_unit;
+
+use bounded::BoundedMap;
+use fault::FAULT_KINDS;
+
+/// What datagrams carried.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Datagrams whose header was sound.
+    pub datagrams: u64,
+    /// Octets of these datagrams.
+    pub octets: u64,
+    /// Template records, repeated ones included.
+    pub template_records: u64,
+    /// Options template records, repeated ones included.
+    pub options_template_records: u64,
+    /// Data records of flows, those that waited for their template included.
+    pub data_records: u64,
+    /// Data records of options, those that waited for their template included.
+    pub options_records: u64,
+    /// Data sets whose template was not known when they came.
+    pub sets_without_template: u64,
+    /// Those of them that were decoded when their template came.
+    pub sets_recovered: u64,
+    /// Records of flows and of options in these.
+    pub records_recovered: u64,
+    /// Sets of a reserved id, which are skipped.
+    pub reserved_sets: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.datagrams += other.datagrams;
+        self.octets += other.octets;
+        self.template_records += other.template_records;
+        self.options_template_records += other.options_template_records;
+        self.data_records += other.data_records;
+        self.options_records += other.options_records;
+        self.sets_without_template += other.sets_without_template;
+        self.sets_recovered += other.sets_recovered;
+        self.records_recovered += other.records_recovered;
+        self.reserved_sets += other.reserved_sets;
+    }
+}
+
+/// Whose sequence numbers and templates belong together.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Stream {
+    /// The exporter.
+    pub exporter: IpAddr,
+    /// Version of the protocol.
+    pub version: u16,
+    /// v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
+    pub observation_domain: u32,
+}
+
+/// What is known of one stream.
+#[derive(Clone, Debug, Default)]
+pub struct StreamAccount {
+    /// What its datagrams carried.
+    pub counts: Counts,
+    /// Its sequence numbers.
+    pub sequence: SequenceTracker,
+    /// What its exporter said last of sampling.
+    pub sampling: Option<SamplingInfo>,
+}
+
+/// What is known of one exporter besides its streams.
+#[derive(Clone, Debug, Default)]
+pub struct ExporterAccount {
+    /// Datagrams, whatever they were.
+    pub datagrams: u64,
+    /// When the last one came.
+    pub last_seen: Timestamp,
+    faults: [u64; FAULT_KINDS],
+}
+
+impl ExporterAccount {
+    /// How often something was wrong.
+    #[must_use]
+    pub fn faults(&self, kind: FaultKind) -> u64 {
+        self.faults.get(kind as usize).copied().unwrap_or(0)
+    }
+}
+
+/// The account of a collector.
+#[derive(Debug)]
+pub struct Account {
+    datagrams: u64,
+    octets: u64,
+    counts: Counts,
+    by_version: BTreeMap<u16, u64>,
+    unsupported: BTreeMap<u16, u64>,
+    unsupported_others: u64,
+    faults: [u64; FAULT_KINDS],
+    exporters: BoundedMap<IpAddr, ExporterAccount>,
+    streams: BoundedMap<Stream, StreamAccount>,
+    /// The sequence numbers of streams that were forgotten: of flows, of packets.
+    forgotten: [SequenceCounts; 2],
+    limiter: Limiter,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self::with_limits(Self::EXPORTERS, Self::STREAMS)
+    }
+}
+
+impl Account {
+    /// Exporters that are remembered unless told otherwise.
+    pub const EXPORTERS: usize = 4_096;
+    /// Streams that are remembered unless told otherwise.
+    pub const STREAMS: usize = 16_384;
+    /// Unsupported versions that are counted one by one.
+    const VERSIONS: usize = 16;
+
+    /// An empty account of at most so many exporters and streams.
+    #[must_use]
+    pub fn with_limits(exporters: usize, streams: usize) -> Self {
+        Self {
+            datagrams: 0,
+            octets: 0,
+            counts: Counts::default(),
+            by_version: BTreeMap::new(),
+            unsupported: BTreeMap::new(),
+            unsupported_others: 0,
+            faults: [0; FAULT_KINDS],
+            exporters: BoundedMap::new(exporters),
+            streams: BoundedMap::new(streams),
+            forgotten: Default::default(),
+            limiter: Limiter::default(),
+        }
+    }
+
+    /// Datagrams, whatever they were.
+    #[must_use]
+    pub const fn datagrams(&self) -> u64 {
+        self.datagrams
+    }
+
+    /// What all sound datagrams carried.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Sound datagrams by version.
+    #[must_use]
+    pub const fn by_version(&self) -> &BTreeMap<u16, u64> {
+        &self.by_version
+    }
+
+    /// Datagrams of unsupported versions, by version; at most 16 of them are told apart.
+    #[must_use]
+    pub const fn unsupported(&self) -> &BTreeMap<u16, u64> {
+        &self.unsupported
+    }
+
+    /// How often something was wrong, all exporters together.
+    #[must_use]
+    pub fn faults(&self, kind: FaultKind) -> u64 {
+        self.faults.get(kind as usize).copied().unwrap_or(0)
+    }
+
+    /// Structures that could not be decoded, all exporters together.
+    #[must_use]
+    pub fn malformed(&self) -> u64 {
+        FaultKind::ALL.iter().filter(|kind| kind.is_malformed()).map(|kind| self.faults(*kind)).sum()
+    }
+
+    /// The exporters that are remembered.
+    pub fn exporters(&self) -> impl Iterator<Item = (&IpAddr, &ExporterAccount)> {
+        self.exporters.iter()
+    }
+
+    /// The streams that are remembered.
+    pub fn streams(&self) -> impl Iterator<Item = (&Stream, &StreamAccount)> {
+        self.streams.iter()
+    }
+
+    /// What the sequence numbers say, over all streams: of v5 and v7, which count flows, and of v9, which counts
+    /// packets.
+    #[must_use]
+    pub fn sequence(&self) -> [SequenceCounts; 2] {
+        let mut sums = self.forgotten;
+        for (stream, account) in self.streams.iter() {
+            add_sequence(&mut sums, stream.version, account.sequence.counts());
+        }
+        sums
+    }
+
+    /// A datagram came, whatever it is.
+    pub(crate) fn arrived(&mut self, exporter: IpAddr, octets: usize, received: Timestamp) {
+        self.datagrams += 1;
+        self.octets += octets as u64;
+        self.limiter.advance(received);
+        let (account, _) = self.exporters.entry(exporter);
+        account.datagrams += 1;
+        account.last_seen = received;
+    }
+
+    /// A datagram of an unsupported version came.
+    pub(crate) fn unsupported_version(&mut self, version: u16) {
+        if self.unsupported.len() < Self::VERSIONS || self.unsupported.contains_key(&version) {
+            *self.unsupported.entry(version).or_default() += 1;
+        } else {
+            self.unsupported_others += 1;
+        }
+    }
+
+    /// A datagram with a sound header came; `units` is by how much its stream's sequence number advances.
+    pub(crate) fn header(
+        &mut self,
+        stream: Stream,
+        sequence: Option<u32>,
+        units: u32,
+    ) -> Option<SequenceEvent> {
+        *self.by_version.entry(stream.version).or_default() += 1;
+        let (account, forgotten) = self.streams.entry(stream);
+        for (stream, account) in forgotten {
+            add_sequence(&mut self.forgotten, stream.version, account.sequence.counts());
+        }
+        sequence.map(|sequence| account.sequence.observe(sequence, units))
+    }
+
+    /// What a datagram carried; the last word about it.
+    pub(crate) fn carried(&mut self, stream: Stream, counts: Counts, sampling: Option<SamplingInfo>) {
+        self.counts += counts;
+        let (account, _) = self.streams.entry(stream);
+        account.counts += counts;
+        account.sampling = sampling.or(account.sampling);
+    }
+
+    /// Something was wrong. Returns how often it was by now, if that should be reported.
+    pub(crate) fn fault(&mut self, exporter: IpAddr, kind: FaultKind) -> Option<u64> {
+        if let Some(count) = self.faults.get_mut(kind as usize) {
+            *count += 1;
+        }
+        let (account, _) = self.exporters.entry(exporter);
+        let count = account.faults.get_mut(kind as usize)?;
+        *count += 1;
+        let count = *count;
+        let is_milestone = || (2..20).any(|power| 10_u64.checked_pow(power) == Some(count));
+        let is_worth_it = count <= Limiter::EACH || is_milestone();
+        (is_worth_it && self.limiter.admit()).then_some(count)
+    }
+}
+
+/// v5 and v7 count flows, v9 packets; v1 counts nothing.
+fn add_sequence(sums: &mut [SequenceCounts; 2], version: u16, counts: &SequenceCounts) {
+    let [flows, packets] = sums;
+    let sum = if version == 9 { packets } else { flows };
+    sum.received += counts.received;
+    sum.lost += counts.lost;
+    sum.gaps += counts.gaps;
+    sum.late += counts.late;
+    sum.duplicates += counts.duplicates;
+    sum.resets += counts.resets;
+}
+
+/// Keeps floods of faults out of the log: of every exporter and kind the first few are reported, then the 100th,
+/// the 1,000th and so on; of all together so many a second.
+#[derive(Debug, Default)]
+struct Limiter {
+    second: u64,
+    admitted: u64,
+}
+
+impl Limiter {
+    /// Reports of one exporter and kind before milestones only.
+    const EACH: u64 = 5;
+    /// Reports in a second.
+    const A_SECOND: u64 = 100;
+
+    const fn advance(&mut self, now: Timestamp) {
+        if now.as_secs() != self.second {
+            self.second = now.as_secs();
+            self.admitted = 0;
+        }
+    }
+
+    const fn admit(&mut self) -> bool {
+        self.admitted += 1;
+        self.admitted <= Self::A_SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: u32) -> IpAddr {
+        IpAddr::V4(number.into())
+    }
+
+    #[test]
+    fn a_flood_of_faults_is_counted_but_not_reported_one_by_one() {
+        // C10
+        let mut account = Account::default();
+        let mut reports = Vec::new();
+        for second in 0..2_000 {
+            account.arrived(address(1), 4, Timestamp::from_secs(second));
+            reports.extend(account.fault(address(1), FaultKind::Truncated));
+        }
+        assert_eq!(reports, [1, 2, 3, 4, 5, 100, 1_000]);
+        assert_eq!((account.faults(FaultKind::Truncated), account.malformed()), (2_000, 2_000));
+    }
+
+    #[test]
+    fn a_flood_of_forged_exporters_fills_neither_memory_nor_log() {
+        let mut account = Account::with_limits(100, 100);
+        let mut reports = 0;
+        for number in 0..10_000 {
+            account.arrived(address(number), 20, Timestamp::from_secs(1));
+            let stream = Stream { exporter: address(number), version: 9, observation_domain: 0 };
+            account.header(stream, Some(5), 1);
+            account.header(stream, Some(7), 1);
+            reports += usize::from(account.fault(address(number), FaultKind::Truncated).is_some());
+        }
+        assert_eq!(reports, 100);
+        assert!(account.exporters().count() <= 100 && account.streams().count() <= 100);
+        let [_, packets] = account.sequence();
+        assert_eq!((packets.lost, packets.received), (10_000, 20_000));
+    }
+}

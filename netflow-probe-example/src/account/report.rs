@@ -1,0 +1,284 @@
+//! The account as JSON, for programs, and as text, for people.
+
+use core::{fmt, net::IpAddr};
+use std::collections::BTreeMap;
+
+use netflow_codec::{SequenceCounts, TemplateCache};
+use serde_json::{Map, Value, json};
+
+use super::{Account, Counts, FaultKind, Stream, StreamAccount};
+
+/// Everything there is to report of a collector at one moment. `Display` renders it for reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a> {
+    account: &'a Account,
+    cache: &'a TemplateCache<IpAddr>,
+    kernel_drops: Option<u64>,
+}
+
+impl<'a> Summary<'a> {
+    /// The summary of an account and the template cache that goes with it.
+    #[must_use]
+    pub const fn new(account: &'a Account, cache: &'a TemplateCache<IpAddr>) -> Self {
+        Self { account, cache, kernel_drops: None }
+    }
+
+    /// With the datagrams that the kernel dropped because the receive buffer was full, if that is known.
+    #[must_use]
+    pub const fn with_kernel_drops(self, kernel_drops: Option<u64>) -> Self {
+        Self { kernel_drops, ..self }
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let account = self.account;
+        let [flows, packets] = account.sequence();
+        let by_version: Map<_, _> =
+            account.by_version.iter().map(|(v, n)| (v.to_string(), (*n).into())).collect();
+        let mut unsupported: Map<_, _> =
+            account.unsupported.iter().map(|(v, n)| (v.to_string(), (*n).into())).collect();
+        if account.unsupported_others > 0 {
+            unsupported.insert("others".to_owned(), account.unsupported_others.into());
+        }
+        let mut json = counts_json(&account.counts);
+        json.extend([
+            ("datagrams".to_owned(), account.datagrams.into()),
+            ("octets".to_owned(), account.octets.into()),
+            ("by_version".to_owned(), by_version.into()),
+            ("unsupported_versions".to_owned(), unsupported.into()),
+            // RFC 3954 has no withdrawals.
+            ("withdrawals".to_owned(), 0.into()),
+            ("malformed".to_owned(), account.malformed().into()),
+            ("malformed_by_reason".to_owned(), self.malformed_by_reason().into()),
+            ("datagrams_cut_short".to_owned(), account.faults(FaultKind::CutShort).into()),
+            ("kernel_drops".to_owned(), self.kernel_drops.into()),
+            (
+                "sequence".to_owned(),
+                json!({
+                    "gaps": flows.gaps + packets.gaps,
+                    "lost_flows": flows.lost,
+                    "lost_packets": packets.lost,
+                    "late": flows.late + packets.late,
+                    "duplicates": flows.duplicates + packets.duplicates,
+                    "resets": flows.resets + packets.resets,
+                }),
+            ),
+            ("template_cache".to_owned(), self.cache_json()),
+            ("exporters".to_owned(), self.exporters_json()),
+        ]);
+        json.into()
+    }
+
+    fn malformed_by_reason(&self) -> Map<String, Value> {
+        let reasons = FaultKind::ALL.iter().filter(|kind| kind.is_malformed());
+        reasons
+            .map(|kind| (kind.name().to_owned(), self.account.faults(*kind)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (name, count.into()))
+            .collect()
+    }
+
+    fn cache_json(&self) -> Value {
+        let stats = self.cache.stats();
+        json!({
+            "scopes": self.cache.scope_count(),
+            "templates": self.cache.template_count(),
+            "memory_octets": self.cache.memory_octets(),
+            "new": stats.new,
+            "refreshed": stats.refreshed,
+            "replaced": stats.replaced,
+            "refused": stats.refused,
+            "expired": stats.expired,
+            "evicted_templates": stats.evicted_templates,
+            "evicted_scopes": stats.evicted_scopes,
+            "pending_kept": stats.pending_kept,
+            "pending_recovered": stats.pending_recovered,
+            "pending_dropped": stats.pending_dropped,
+        })
+    }
+
+    fn exporters_json(&self) -> Value {
+        let mut streams = self.streams_by_exporter();
+        let mut exporters: Vec<_> = self.account.exporters().collect();
+        exporters.sort_by_key(|(address, _)| **address);
+        exporters
+            .into_iter()
+            .map(|(address, exporter)| {
+                let faults: Map<_, _> = FaultKind::ALL
+                    .iter()
+                    .filter(|kind| exporter.faults(**kind) > 0)
+                    .map(|kind| (kind.name().to_owned(), exporter.faults(*kind).into()))
+                    .collect();
+                let domains: Vec<Value> = streams
+                    .remove(address)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(stream, account)| stream_json(stream, account))
+                    .collect();
+                json!({
+                    "exporter": address.to_string(),
+                    "datagrams": exporter.datagrams,
+                    "last_seen_ns": exporter.last_seen.as_nanos(),
+                    "faults": faults,
+                    "domains": domains,
+                })
+            })
+            .collect()
+    }
+
+    fn streams_by_exporter(&self) -> BTreeMap<IpAddr, Vec<(&'a Stream, &'a StreamAccount)>> {
+        let mut streams: Vec<_> = self.account.streams().collect();
+        streams.sort_by_key(|(stream, _)| **stream);
+        let mut grouped = BTreeMap::new();
+        for (stream, account) in streams {
+            grouped.entry(stream.exporter).or_insert_with(Vec::new).push((stream, account));
+        }
+        grouped
+    }
+}
+
+fn counts_json(counts: &Counts) -> Map<String, Value> {
+    [
+        ("datagrams", counts.datagrams),
+        ("octets", counts.octets),
+        ("template_records", counts.template_records),
+        ("options_template_records", counts.options_template_records),
+        ("data_records", counts.data_records),
+        ("options_records", counts.options_records),
+        ("sets_without_template", counts.sets_without_template),
+        ("sets_recovered", counts.sets_recovered),
+        ("records_recovered", counts.records_recovered),
+        ("reserved_sets", counts.reserved_sets),
+    ]
+    .into_iter()
+    .map(|(name, count)| (name.to_owned(), count.into()))
+    .collect()
+}
+
+fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
+    let mut json = counts_json(&account.counts);
+    json.insert("version".to_owned(), stream.version.into());
+    json.insert("observation_domain".to_owned(), stream.observation_domain.into());
+    if let Some(unit) = sequence_unit(stream.version) {
+        let SequenceCounts { received, lost, gaps, late, duplicates, resets, .. } =
+            *account.sequence.counts();
+        let sequence = json!({
+            "unit": unit, "received": received, "lost": lost, "gaps": gaps, "late": late,
+            "duplicates": duplicates, "resets": resets,
+        });
+        json.insert("sequence".to_owned(), sequence);
+    }
+    if let Some(sampling) = account.sampling {
+        let sampling = json!({
+            "rate": sampling.interval, "algorithm": sampling.algorithm.number(), "source": sampling.source.name(),
+        });
+        json.insert("sampling".to_owned(), sampling);
+    }
+    json.into()
+}
+
+/// What sequence numbers count.
+pub(crate) const fn sequence_unit(version: u16) -> Option<&'static str> {
+    match version {
+        5 | 7 => Some("flows"),
+        9 => Some("packets"),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let account = self.account;
+        let counts = &account.counts;
+        write!(f, "datagrams    {}", account.datagrams)?;
+        for (index, (version, count)) in account.by_version.iter().enumerate() {
+            write!(f, "{}v{version}: {count}", if index == 0 { " (" } else { ", " })?;
+        }
+        if !account.by_version.is_empty() {
+            f.write_str(")")?;
+        }
+        let unsupported: u64 = account.unsupported.values().sum::<u64>() + account.unsupported_others;
+        if unsupported > 0 {
+            write!(f, ", {unsupported} of unsupported versions (")?;
+            for (index, (version, count)) in account.unsupported.iter().enumerate() {
+                let name = if *version == 10 { "IPFIX" } else { "version" };
+                write!(f, "{}{name} {version}: {count}", if index == 0 { "" } else { ", " })?;
+            }
+            f.write_str(")")?;
+        }
+        writeln!(f)?;
+        writeln!(f, "records      {} of flows, {} of options", counts.data_records, counts.options_records)?;
+        let (templates, options) = (counts.template_records, counts.options_template_records);
+        writeln!(f, "templates    {templates} announced, {options} of options")?;
+        if counts.sets_without_template > 0 {
+            let waiting = self.cache.pending().count();
+            writeln!(
+                f,
+                "no template  {} data sets; {} decoded later ({} records), {waiting} still waiting",
+                counts.sets_without_template, counts.sets_recovered, counts.records_recovered,
+            )?;
+        }
+        self.fmt_faults(f)?;
+        self.fmt_streams(f)
+    }
+}
+
+impl Summary<'_> {
+    fn fmt_faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let account = self.account;
+        if account.malformed() > 0 {
+            write!(f, "malformed    {}", account.malformed())?;
+            for (index, (reason, count)) in self.malformed_by_reason().iter().enumerate() {
+                write!(f, "{}{}: {count}", if index == 0 { " (" } else { ", " }, reason.replace('_', " "))?;
+            }
+            writeln!(f, ")")?;
+        }
+        if account.faults(FaultKind::CutShort) > 0 {
+            writeln!(f, "cut short    {} datagrams by the capture", account.faults(FaultKind::CutShort))?;
+        }
+        if let Some(drops) = self.kernel_drops {
+            let advice = if drops > 0 { ": the receive buffer was full, see --receive-buffer" } else { "" };
+            writeln!(f, "kernel drops {drops}{advice}")?;
+        }
+        let [flows, packets] = account.sequence();
+        if flows.lost + packets.lost > 0 {
+            writeln!(f, "lost         {} flows (v5, v7), {} packets (v9)", flows.lost, packets.lost)?;
+        }
+        let (late, duplicates) = (flows.late + packets.late, flows.duplicates + packets.duplicates);
+        let resets = flows.resets + packets.resets;
+        if late + duplicates + resets > 0 {
+            writeln!(f, "order        {late} late, {duplicates} duplicate, {resets} restarts")?;
+        }
+        Ok(())
+    }
+
+    fn fmt_streams(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More are in the JSON summary.
+        const LINES: usize = 20;
+        let streams = self.streams_by_exporter();
+        let total: usize = streams.values().map(Vec::len).sum();
+        let lines = streams.into_values().flatten().take(LINES);
+        for (stream, account) in lines {
+            let Counts { datagrams, data_records, .. } = account.counts;
+            write!(f, "{}, v{}", stream.exporter, stream.version)?;
+            if matches!(stream.version, 5 | 9) {
+                write!(f, " domain {}", stream.observation_domain)?;
+            }
+            write!(f, ": {datagrams} datagrams, {data_records} flows")?;
+            if let Some(unit) = sequence_unit(stream.version) {
+                write!(f, ", {} {unit} lost", account.sequence.counts().lost)?;
+            }
+            match account.sampling {
+                Some(info) => {
+                    writeln!(f, ", sampling 1 in {} (said by {})", info.interval, info.source.name())?;
+                }
+                None => writeln!(f, ", sampling unknown")?,
+            }
+        }
+        if total > LINES {
+            writeln!(f, "and {} more", total - LINES)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,468 @@
+//! The collector: datagrams in, flows and an account out.
+
+use core::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+use std::{collections::VecDeque, io};
+
+use netflow_codec::{
+    Batch, CacheLimits, DataRecord, DataRecords, DatagramHeader, DecodeErrorKind, Decoded, Decoder,
+    FlowRecord, SamplingInfo, SequenceEvent, Strictness, Timestamp,
+};
+
+use crate::{
+    account::{Account, Counts, Fault, Stream, Summary, What, sequence_unit},
+    flow::{Envelope, Flow, Layout, Layouts, Record, RecordFields},
+    output::FlowSink,
+};
+
+/// Decodes the datagrams of any number of exporters, hands what they carry to a sink and keeps account.
+///
+/// Exporters are told apart by address, whatever port they send from. It does no input of its own: the caller
+/// receives the datagrams, or reads them from a file, and says when they came.
+///
+/// ```
+/// use netflow_codec::Timestamp;
+/// use netflow_probe_example::{collector::Collector, output::JsonSink};
+///
+/// # let datagram = [&[0, 5, 0, 1][..], &[0; 20], &[192, 0, 2, 1], &[0; 44]].concat();
+/// let mut lines = Vec::new();
+/// let mut collector = Collector::new(JsonSink::new(&mut lines));
+/// collector.handle_datagram("198.51.100.1:49152".parse()?, &datagram, Timestamp::from_secs(1_700_000_000))?;
+/// collector.flush()?;
+/// assert_eq!(collector.account().counts().data_records, 1);
+/// assert!(String::from_utf8(lines)?.contains(r#""src_addr":"192.0.2.1""#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Collector<S> {
+    decoder: Decoder<IpAddr>,
+    sink: S,
+    account: Account,
+    ordinals: Ordinals,
+    layouts: Layouts,
+    on_fault: Option<Report>,
+}
+
+impl<S: FlowSink> Collector<S> {
+    /// A lenient collector with the default limits that reports no faults.
+    pub fn new(sink: S) -> Self {
+        Self::with_limits(sink, CacheLimits::default(), Strictness::default())
+    }
+
+    /// A collector with these limits of its template cache.
+    pub fn with_limits(sink: S, limits: CacheLimits, strictness: Strictness) -> Self {
+        Self {
+            decoder: Decoder::with_limits(limits, strictness),
+            sink,
+            account: Account::default(),
+            ordinals: Ordinals::default(),
+            layouts: Layouts::default(),
+            on_fault: None,
+        }
+    }
+
+    /// Has faults reported, as many as the account thinks worth it; all are counted.
+    pub fn on_fault(&mut self, report: impl FnMut(&Fault) + 'static) {
+        self.on_fault = Some(Box::new(report));
+    }
+
+    /// Takes a datagram that came from `exporter` at the time `received`. Whatever is wrong with it ends up in the
+    /// account.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink only; the rest of the datagram is then lost.
+    pub fn handle_datagram(
+        &mut self,
+        exporter: SocketAddr,
+        payload: &[u8],
+        received: Timestamp,
+    ) -> io::Result<()> {
+        let exporter = SocketAddr::new(exporter.ip().to_canonical(), exporter.port());
+        let ordinal = self.ordinals.next();
+        self.account.arrived(exporter.ip(), payload.len(), received);
+        let mut faults = Faults {
+            account: &mut self.account,
+            report: self.on_fault.as_mut(),
+            exporter: exporter.ip(),
+            datagram: ordinal,
+            stream: None,
+        };
+        let decoded = match self.decoder.decode(&exporter.ip(), payload, received) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                if let DecodeErrorKind::UnsupportedVersion(version) = error.kind {
+                    faults.account.unsupported_version(version);
+                }
+                faults.add(None, What::Malformed(error));
+                return Ok(());
+            }
+        };
+        self.ordinals.decoded(ordinal, decoded.ordinal());
+        let header = decoded.header();
+        let envelope = Envelope {
+            ordinal,
+            exporter,
+            received,
+            version: header.version,
+            sequence: header.sequence,
+            observation_domain: header.observation_domain,
+        };
+        let stream = Stream {
+            exporter: exporter.ip(),
+            version: header.version,
+            observation_domain: header.observation_domain,
+        };
+        faults.stream = Some((header.version, header.observation_domain));
+        match faults.account.header(stream, header.sequence, units(payload, header)) {
+            Some(SequenceEvent::Gap { lost }) => {
+                let unit = sequence_unit(header.version).unwrap_or("units");
+                faults.add(None, What::Gap { lost, unit });
+            }
+            Some(SequenceEvent::Reset) => faults.add(None, What::Restart),
+            _ => {}
+        }
+        let mut work = Work {
+            decoded,
+            payload,
+            envelope,
+            sink: &mut self.sink,
+            ordinals: &self.ordinals,
+            layouts: &mut self.layouts,
+            faults,
+            counts: Counts { datagrams: 1, octets: payload.len() as u64, ..Counts::default() },
+            sampling: None,
+        };
+        let result = work.run();
+        let Work { counts, sampling, .. } = work;
+        self.account.carried(stream, counts, sampling);
+        result
+    }
+
+    /// Notes that the next datagram is not complete because the capture did not keep all of it.
+    pub fn note_cut_short(&mut self, exporter: SocketAddr, available: usize) {
+        let exporter = exporter.ip().to_canonical();
+        let datagram = self.ordinals.given;
+        let report = self.on_fault.as_mut();
+        let mut faults = Faults { account: &mut self.account, report, exporter, datagram, stream: None };
+        faults.add(None, What::CutShort { available });
+    }
+
+    /// Hands on what the sink has buffered.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+
+    /// The account.
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The decoder, with its template cache.
+    pub const fn decoder(&self) -> &Decoder<IpAddr> {
+        &self.decoder
+    }
+
+    /// Everything there is to report.
+    pub const fn summary(&self) -> Summary<'_> {
+        Summary::new(&self.account, self.decoder.cache())
+    }
+
+    /// The sink.
+    pub const fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// The sink.
+    pub const fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// The sink, when all is done.
+    pub fn into_sink(self) -> S {
+        self.sink
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Collector<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector")
+            .field("decoder", &self.decoder)
+            .field("sink", &self.sink)
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// By how much a datagram advances its sequence number: v9 counts packets, the others the flows they announce, which
+/// may be more than have come. More than 30 is nonsense; then those that have come count.
+fn units(payload: &[u8], header: &DatagramHeader) -> u32 {
+    match *payload {
+        _ if header.version == 9 => 1,
+        [_, _, 0, announced @ 0..=30, ..] => announced.into(),
+        _ => header.count.into(),
+    }
+}
+
+/// Tells a fault.
+type Report = Box<dyn FnMut(&Fault)>;
+
+/// Where faults of one datagram go.
+struct Faults<'c> {
+    account: &'c mut Account,
+    report: Option<&'c mut Report>,
+    exporter: IpAddr,
+    datagram: u64,
+    stream: Option<(u16, u32)>,
+}
+
+impl Faults<'_> {
+    fn add(&mut self, set: Option<usize>, what: What) {
+        let Some(count) = self.account.fault(self.exporter, what.kind()) else { return };
+        if let Some(report) = &mut self.report {
+            let Self { exporter, stream, datagram, .. } = *self;
+            report(&Fault { exporter, stream, datagram, set, what, count });
+        }
+    }
+}
+
+/// One datagram on its way through.
+struct Work<'c, 'a, S> {
+    decoded: Decoded<'c, 'a, IpAddr>,
+    payload: &'a [u8],
+    envelope: Envelope,
+    sink: &'c mut S,
+    ordinals: &'c Ordinals,
+    layouts: &'c mut Layouts,
+    faults: Faults<'c>,
+    counts: Counts,
+    sampling: Option<SamplingInfo>,
+}
+
+/// The place of a set.
+#[derive(Clone, Copy)]
+struct Place {
+    datagram: u64,
+    set: usize,
+    /// What to add to the offsets of its records.
+    correction: usize,
+}
+
+impl<S: FlowSink> Work<'_, '_, S> {
+    fn run(&mut self) -> io::Result<()> {
+        while let Some(batch) = self.decoded.next() {
+            let set = self.decoded.set_index();
+            let place = Place { datagram: self.envelope.ordinal, set, correction: 0 };
+            match batch {
+                Batch::Fixed(records) => {
+                    let envelope = self.envelope;
+                    for record in records.iter() {
+                        let fields = RecordFields::Fixed(record);
+                        let template = Described { template_id: None, is_options: false, scope_fields: 0 };
+                        self.sink.record(&template.record(place, record.offset(), fields))?;
+                        let sampling = self.sampling(&FlowRecord::EMPTY);
+                        let record = record.to_flow();
+                        let flow = Flow {
+                            record,
+                            envelope: &envelope,
+                            template_id: None,
+                            sampling,
+                            fields,
+                            layout: None,
+                        };
+                        self.sink.flow(&flow)?;
+                        self.counts.data_records += 1;
+                    }
+                }
+                Batch::Data(records) => self.data(&records, place, self.envelope)?,
+                Batch::Options(records) => self.options(&records, place)?,
+                Batch::Template(template, _) if template.is_options() => {
+                    self.counts.options_template_records += 1;
+                }
+                Batch::Template(..) => self.counts.template_records += 1,
+                Batch::Recovered(recovered) => {
+                    let origin = recovered.origin();
+                    let place = Place {
+                        datagram: self.ordinals.given_for(origin.datagram),
+                        set: origin.set,
+                        correction: recovered.offset_correction(),
+                    };
+                    let before = self.counts;
+                    let records = recovered.records();
+                    if records.template().is_options() {
+                        self.options(&records, place)?;
+                    } else {
+                        let envelope = Envelope { ordinal: place.datagram, sequence: None, ..self.envelope };
+                        self.data(&records, place, envelope)?;
+                    }
+                    self.counts.sets_recovered += 1;
+                    self.counts.records_recovered += self.counts.data_records - before.data_records
+                        + (self.counts.options_records - before.options_records);
+                }
+                Batch::TemplateMissing { template_id, octets, kept } => {
+                    self.counts.sets_without_template += 1;
+                    let offset = set_offset(self.payload, set);
+                    let octets = octets.len();
+                    self.faults.add(Some(set), What::TemplateMissing { template_id, offset, octets, kept });
+                }
+                Batch::Reserved { id, .. } => {
+                    self.counts.reserved_sets += 1;
+                    let offset = set_offset(self.payload, set);
+                    self.faults.add(Some(set), What::ReservedSet { id, offset });
+                }
+                Batch::Malformed(error) => {
+                    let set = (self.envelope.version == 9).then_some(set);
+                    self.faults.add(set, What::Malformed(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn sampling(&mut self, record: &FlowRecord) -> Option<SamplingInfo> {
+        let sampling = self.decoded.sampling(record);
+        self.sampling = sampling.or(self.sampling);
+        sampling
+    }
+
+    fn data(&mut self, records: &DataRecords<'_>, place: Place, envelope: Envelope) -> io::Result<()> {
+        let template = Described::by(records);
+        // The layout borrows from the cache of layouts, the rest of `self` is needed besides.
+        let mut layouts = core::mem::take(self.layouts);
+        let layout = layouts.of(records.template());
+        let result = records
+            .iter()
+            .zip(records.flows())
+            .try_for_each(|(record, flow)| self.flow(template, &record, flow, place, &envelope, layout));
+        *self.layouts = layouts;
+        result
+    }
+
+    fn flow(
+        &mut self,
+        template: Described,
+        record: &DataRecord<'_, '_>,
+        flow: FlowRecord,
+        place: Place,
+        envelope: &Envelope,
+        layout: Option<&Layout>,
+    ) -> io::Result<()> {
+        let fields = RecordFields::Data(*record);
+        self.sink.record(&template.record(place, record.offset(), fields))?;
+        let sampling = self.sampling(&flow);
+        let template_id = template.template_id;
+        self.sink.flow(&Flow { record: flow, envelope, template_id, sampling, fields, layout })?;
+        self.counts.data_records += 1;
+        Ok(())
+    }
+
+    fn options(&mut self, records: &DataRecords<'_>, place: Place) -> io::Result<()> {
+        let template = Described::by(records);
+        for record in records {
+            let fields = RecordFields::Data(record);
+            self.sink.record(&template.record(place, record.offset(), fields))?;
+            self.counts.options_records += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What describes the records of a set.
+#[derive(Clone, Copy)]
+struct Described {
+    template_id: Option<u16>,
+    is_options: bool,
+    scope_fields: usize,
+}
+
+impl Described {
+    fn by(records: &DataRecords<'_>) -> Self {
+        let template = records.template();
+        Self {
+            template_id: Some(template.id()),
+            is_options: template.is_options(),
+            scope_fields: template.scope_count(),
+        }
+    }
+
+    const fn record(self, place: Place, offset: usize, fields: RecordFields<'_>) -> Record<'_> {
+        let Self { template_id, is_options, scope_fields } = self;
+        let Place { datagram, set, correction } = place;
+        Record { datagram, set, template_id, is_options, scope_fields, offset: offset + correction, fields }
+    }
+}
+
+/// Octets from the start of a v9 datagram to one of its sets. All sets before it have sound lengths.
+fn set_offset(payload: &[u8], set: usize) -> usize {
+    let mut offset = netflow_codec::v9::HEADER_LEN;
+    for _ in 0..set {
+        let Some(&[_, _, high, low]) = payload.get(offset..).and_then(<[u8]>::first_chunk) else { break };
+        offset += usize::from(u16::from_be_bytes([high, low]));
+    }
+    offset
+}
+
+/// Counts the datagrams given to the collector. The decoder counts those with a sound header only; data that waits
+/// for its template remembers the decoder's count.
+#[derive(Debug, Default)]
+struct Ordinals {
+    given: u64,
+    /// From which of the decoder's counts on how many datagrams were not decoded; the newest changes.
+    behind: VecDeque<(u64, u64)>,
+}
+
+impl Ordinals {
+    /// Changes that are remembered: more than this many kept sets with a bad datagram before each are not likely.
+    const LIMIT: usize = 4_096;
+
+    const fn next(&mut self) -> u64 {
+        self.given += 1;
+        self.given - 1
+    }
+
+    fn decoded(&mut self, given: u64, decoded: u64) {
+        let behind = given.saturating_sub(decoded);
+        if self.behind.back().is_none_or(|(_, last)| *last != behind) {
+            if self.behind.len() >= Self::LIMIT {
+                self.behind.pop_front();
+            }
+            self.behind.push_back((decoded, behind));
+        }
+    }
+
+    fn given_for(&self, decoded: u64) -> u64 {
+        let after = self.behind.partition_point(|(from, _)| *from <= decoded);
+        let behind = after.checked_sub(1).and_then(|index| self.behind.get(index));
+        decoded + behind.map_or(0, |(_, behind)| *behind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_that_are_not_decoded_count() {
+        let mut ordinals = Ordinals::default();
+        let mut decoded = 0;
+        let mut pairs = Vec::new();
+        for is_sound in [true, false, false, true, true, false, true] {
+            let given = ordinals.next();
+            if is_sound {
+                ordinals.decoded(given, decoded);
+                pairs.push((decoded, given));
+                decoded += 1;
+            }
+        }
+        assert_eq!(pairs, [(0, 0), (1, 3), (2, 4), (3, 6)]);
+        for (decoded, given) in pairs {
+            assert_eq!(ordinals.given_for(decoded), given);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `netflow-collector demo`: exporter and collector in one process.
+
+use std::{env, fs, io, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use netflow_codec::ExportVersion;
+use netflow_flowcache::Timeouts;
+
+use super::Failure;
+use crate::{
+    demo::{self, DemoError},
+    exporter::ExporterConfig,
+    meter::{MeterConfig, SamplingSpec},
+};
+
+/// Arguments of `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Meter these capture files (pcap or pcapng) instead of made-up traffic
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    read: Vec<PathBuf>,
+    /// Leave the flows in this directory [default: a new one for temporary files]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Meter a sample of the packets: 1:N (every N-th) or random:1:N (one in N at random)
+    #[arg(long, value_name = "SAMPLING", default_value = "1:1")]
+    sampling: SamplingSpec,
+}
+
+/// Gives the demonstration; status 1 unless all that was sent was received.
+pub(super) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
+    let mut timeouts = Timeouts::default();
+    timeouts.active = Some(core::time::Duration::from_secs(30));
+    let config = ExporterConfig {
+        meter: MeterConfig { timeouts, max_flows: 65_536, sampling: args.sampling, seed: 1 },
+        targets: Vec::new(),
+        version: ExportVersion::V9,
+        source_id: 1,
+        mtu: 1_500,
+        template_refresh_packets: 20,
+        template_refresh: core::time::Duration::from_secs(600),
+        rate_limit: 20_000,
+    };
+    let directory = match &args.directory {
+        Some(directory) => directory.clone(),
+        None => temporary_directory()?,
+    };
+    let report = demo::run(config, &args.read, &directory)?;
+    print!("{report}");
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A directory that did not exist before.
+fn temporary_directory() -> Result<PathBuf, Failure> {
+    for number in 0..1_000 {
+        let path = env::temp_dir().join(format!("netflow-demo-{number}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Failure::File { path: path.display().to_string(), error }),
+        }
+    }
+    let path = env::temp_dir().join("netflow-demo-*").display().to_string();
+    Err(Failure::File { path, error: io::ErrorKind::AlreadyExists.into() })
+}
+
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        Self::Demo(Box::new(error))
+    }
+}

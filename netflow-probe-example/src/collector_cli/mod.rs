@@ -1,0 +1,80 @@
+//! The command line of `netflow-collector`.
+//!
+//! A subcommand is a variant of [`Command`], whose arguments and work are a module of their own.
+
+mod decode;
+mod demo;
+mod listen;
+mod session;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+pub use decode::DecodeArgs;
+pub use demo::DemoArgs;
+pub use listen::ListenArgs;
+pub use session::OutputArgs;
+
+/// Receives and decodes NetFlow v5 and v9 (and v1, v7).
+#[derive(Clone, Debug, Parser)]
+#[command(name = "netflow-collector", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the collector can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Receive from exporters until interrupted, and print their flows.
+    Listen(ListenArgs),
+    /// Print the flows in capture files (pcap, pcapng).
+    Decode(DecodeArgs),
+    /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
+    Demo(DemoArgs),
+}
+
+impl Cli {
+    /// Does it. What goes wrong is told on standard error.
+    #[must_use]
+    pub fn run(&self) -> ExitCode {
+        let result = match &self.command {
+            Command::Listen(args) => listen::run(args),
+            Command::Decode(args) => decode::run(args),
+            Command::Demo(args) => demo::run(args),
+        };
+        match result {
+            Ok(code) => code,
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(failure) => {
+                session::tell(format_args!("netflow-collector: {failure}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Why the collector gives up.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Flows cannot be written any more; when nobody reads them, that is the quiet end.
+    #[error("cannot write flows: {0}")]
+    Output(#[source] io::Error),
+    /// A file to write to cannot be created or written.
+    #[error("cannot write {path}: {error}")]
+    File {
+        path: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error(transparent)]
+    Bind(#[from] crate::receive::BindError),
+    #[error("cannot receive: {0}")]
+    Receive(#[source] io::Error),
+    #[error(transparent)]
+    Demo(Box<crate::demo::DemoError>),
+    #[error("cannot watch for signals: {0}")]
+    Signals(#[source] io::Error),
+}

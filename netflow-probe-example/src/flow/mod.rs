@@ -1,0 +1,152 @@
+//! A flow as the collector hands it on: the typed record and where it came from, whatever the version.
+//!
+//! [`COLUMNS`] gives it the names and renderings that other flow tools already read; what no column shows is in
+//! [`Flow::extras`], so that nothing decoded is thrown away.
+
+mod column;
+mod layout;
+mod protocol;
+
+use core::net::SocketAddr;
+
+use netflow_codec::{DataRecord, FieldView, FixedRecord, FlowFields, FlowRecord, SamplingInfo, Timestamp};
+
+pub use column::{COLUMNS, Cell, Column};
+pub(crate) use layout::{Layout, Layouts};
+pub use protocol::protocol_keyword;
+
+/// The datagram that a record came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope {
+    /// How many datagrams the collector had been given before.
+    pub ordinal: u64,
+    /// Who sent it; an IPv4-mapped address is given as the IPv4 one.
+    pub exporter: SocketAddr,
+    /// When it arrived.
+    pub received: Timestamp,
+    /// Version of the protocol: 1, 5, 7 or 9.
+    pub version: u16,
+    /// Its sequence number. `None` in v1, and for records that waited for their template: it was not kept.
+    pub sequence: Option<u32>,
+    /// v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
+    pub observation_domain: u32,
+}
+
+impl Envelope {
+    /// The name of the version in the flow schema.
+    #[must_use]
+    pub const fn flow_type(&self) -> &'static str {
+        match self.version {
+            1 => "NETFLOW_V1",
+            5 => "NETFLOW_V5",
+            7 => "NETFLOW_V7",
+            9 => "NETFLOW_V9",
+            10 => "IPFIX",
+            _ => "FLOWUNKNOWN",
+        }
+    }
+}
+
+/// A flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow<'a> {
+    /// What the record says, typed.
+    pub record: FlowRecord,
+    /// The datagram it came in.
+    pub envelope: &'a Envelope,
+    /// The template it was decoded with; `None` for the versions with a fixed layout.
+    pub template_id: Option<u16>,
+    /// One packet in how many was metered, as far as the exporter has said.
+    pub sampling: Option<SamplingInfo>,
+    /// The record as it came.
+    pub fields: RecordFields<'a>,
+    pub(crate) layout: Option<&'a Layout>,
+}
+
+impl<'a> Flow<'a> {
+    /// The fields that no column shows. Repeated elements stand side by side.
+    #[must_use]
+    pub fn extras(&self) -> Vec<FieldView<'a>> {
+        self.layout.map(|layout| layout.extras(self)).unwrap_or_default()
+    }
+
+    /// The first field of the record with one of these elements.
+    fn find(&self, elements: &[u16]) -> Option<FieldView<'a>> {
+        self.fields.iter().find(|field| {
+            field.scope_type().is_none()
+                && field.element().enterprise() == 0
+                && elements.contains(&field.element().number())
+        })
+    }
+
+    /// The version of IP, by the addresses or else by element ipVersion (60).
+    #[must_use]
+    pub fn ip_version(&self) -> Option<u8> {
+        if self.record.has(FlowFields::SOURCE) || self.record.has(FlowFields::DESTINATION) {
+            return Some(if self.record.is_ipv6() { 6 } else { 4 });
+        }
+        self.layout?;
+        self.find(&[60])?.as_unsigned().and_then(|version| u8::try_from(version).ok())
+    }
+
+    /// The time from first to last packet in milliseconds; negative when the exporter says so.
+    #[must_use]
+    pub fn duration_millis(&self) -> Option<i64> {
+        if !self.record.has(FlowFields::START | FlowFields::END) {
+            return None;
+        }
+        let (start, end) = (self.record.start.as_nanos(), self.record.end.as_nanos());
+        // A difference of 2^64 nanoseconds is 2^44 milliseconds.
+        let millis = i64::try_from(start.abs_diff(end) / 1_000_000).unwrap_or(i64::MAX);
+        Some(if end < start { -millis } else { millis })
+    }
+}
+
+/// Any record, of flows or of options, with its place.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// How many datagrams the collector had been given before the record's.
+    pub datagram: u64,
+    /// How many sets stand before the record's in its datagram; 0 for the versions without sets.
+    pub set: usize,
+    /// The template it was decoded with; `None` for the versions with a fixed layout.
+    pub template_id: Option<u16>,
+    /// Whether it describes the exporter and not a flow.
+    pub is_options: bool,
+    /// How many of its fields, from the first one, are scopes.
+    pub scope_fields: usize,
+    /// Octets from the start of its datagram to the record.
+    pub offset: usize,
+    /// Its octets and fields.
+    pub fields: RecordFields<'a>,
+}
+
+/// The fields of a record, borrowed from the datagram.
+#[derive(Clone, Copy, Debug)]
+pub enum RecordFields<'a> {
+    /// Of v1, v5 or v7.
+    Fixed(FixedRecord<'a>),
+    /// Of a data set.
+    Data(DataRecord<'a, 'a>),
+}
+
+impl<'a> RecordFields<'a> {
+    /// The record's octets.
+    #[must_use]
+    pub const fn octets(&self) -> &'a [u8] {
+        match self {
+            Self::Fixed(record) => record.octets(),
+            Self::Data(record) => record.octets(),
+        }
+    }
+
+    /// The fields in order, scope fields first.
+    pub fn iter(&self) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
+        let (fixed, data) = match *self {
+            Self::Fixed(record) => (Some(record), None),
+            Self::Data(record) => (None, Some(record)),
+        };
+        let fixed = fixed.into_iter().flat_map(|record| record.fields());
+        fixed.chain(data.into_iter().flat_map(|record| record.fields()))
+    }
+}
