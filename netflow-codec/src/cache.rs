@@ -153,7 +153,6 @@ pub(crate) struct PendingSet {
     pub(crate) octets: Box<[u8]>,
     pub(crate) clock: ExportClock,
     pub(crate) origin: Origin,
-    received: Timestamp,
 }
 
 /// Where a data set came from.
@@ -166,12 +165,10 @@ pub struct Origin {
     pub set: usize,
     /// Octets from the start of its datagram to the set.
     pub offset: usize,
-}
-
-impl Origin {
-    pub(crate) const fn new(datagram: u64, set: usize, offset: usize) -> Self {
-        Self { datagram, set, offset }
-    }
+    /// When its datagram came.
+    pub received: Timestamp,
+    /// The sequence number of its datagram.
+    pub sequence: Option<u32>,
 }
 
 impl PendingSet {
@@ -294,7 +291,10 @@ impl<E: Clone + Ord> TemplateCache<E> {
     /// Data sets that wait for their template: scope, template id, octets, since when.
     pub fn pending(&self) -> impl Iterator<Item = (&TemplateScope<E>, u16, usize, Timestamp)> {
         self.scopes.iter().flat_map(|(key, scope)| {
-            scope.pending.iter().map(move |set| (key, set.template_id, set.octets.len(), set.received))
+            scope
+                .pending
+                .iter()
+                .map(move |set| (key, set.template_id, set.octets.len() - LEAD, set.origin.received))
         })
     }
 
@@ -354,7 +354,12 @@ impl<E: Clone + Ord> TemplateCache<E> {
         strict: bool,
         now: Timestamp,
     ) -> Result<(Learned, Arc<Template>), DecodeError> {
-        self.check(wire, strict).inspect_err(|_| self.stats.refused += 1)?;
+        match self.check(wire, strict) {
+            // Lenient: it takes the place of the template before it, whose layout is no longer meant, and decodes to
+            // nothing.
+            Err(DecodeError { kind: DecodeErrorKind::EmptyTemplate(_), .. }) if !strict => {}
+            checked => checked.inspect_err(|_| self.stats.refused += 1)?,
+        }
         let mut learned = Learned::New;
         if let Some(scope) = self.scopes.value_mut(slot.0)
             && let Some(known) = scope.templates.touch(&wire.id)
@@ -437,9 +442,8 @@ impl<E: Clone + Ord> TemplateCache<E> {
         body: &[u8],
         clock: ExportClock,
         origin: Origin,
-        now: Timestamp,
     ) -> bool {
-        self.drop_aged(slot, now);
+        self.drop_aged(slot, origin.received);
         let cost = PendingSet::OVERHEAD + LEAD + body.len();
         let limits = self.limits;
         let Some(scope) = self.scopes.value_mut(slot.0) else { return false };
@@ -460,13 +464,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
         let mut octets = Vec::with_capacity(LEAD + body.len());
         octets.resize(LEAD, 0);
         octets.extend_from_slice(body);
-        scope.pending.push_back(PendingSet {
-            template_id,
-            octets: octets.into_boxed_slice(),
-            clock,
-            origin,
-            received: now,
-        });
+        scope.pending.push_back(PendingSet { template_id, octets: octets.into_boxed_slice(), clock, origin });
         scope.pending_octets += cost;
         self.pending_octets += cost;
         self.stats.pending_kept += 1;
@@ -476,7 +474,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
     /// Drops what waited too long. The sets are in the order of their arrival.
     fn drop_aged(&mut self, slot: ScopeSlot, now: Timestamp) {
         let Some(scope) = self.scopes.value_mut(slot.0) else { return };
-        let aged = |set: &PendingSet| now.saturating_since(set.received) > self.limits.pending_age;
+        let aged = |set: &PendingSet| now.saturating_since(set.origin.received) > self.limits.pending_age;
         while scope.pending.front().is_some_and(aged) {
             let Some(oldest) = scope.pending.pop_front() else { break };
             scope.pending_octets -= oldest.cost();

@@ -101,7 +101,7 @@ impl<E: Clone + Ord> Decoder<E> {
     ///
     /// # Errors
     ///
-    /// When the version is not supported, or the datagram is shorter than its header; no state changes.
+    /// When the version is not supported, or the datagram is shorter than its header; it is counted, and no other state changes.
     /// Whatever is wrong behind the header is a [`Batch::Malformed`] among the others.
     pub fn decode<'d, 'a>(
         &'d mut self,
@@ -109,6 +109,8 @@ impl<E: Clone + Ord> Decoder<E> {
         datagram: &'a [u8],
         now: Timestamp,
     ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
+        let ordinal = self.datagrams;
+        self.datagrams += 1;
         let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
         let (header, content) = match version {
             1 | 5 | 7 => {
@@ -124,8 +126,6 @@ impl<E: Clone + Ord> Decoder<E> {
             }
             other => return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
         };
-        let ordinal = self.datagrams;
-        self.datagrams += 1;
         Ok(Decoded { decoder: self, datagram, now, ordinal, header, content })
     }
 }
@@ -136,7 +136,7 @@ impl<E: Clone + Ord> Decoder<E> {
 pub struct DatagramHeader {
     /// The version: 1, 5, 7 or 9.
     pub version: u16,
-    /// Records the header announces.
+    /// Records that the header announces; in v9 a hint.
     pub count: u16,
     /// Sequence number: flows (v5, v7) or packets (v9) sent before; v1 has none.
     pub sequence: Option<u32>,
@@ -152,7 +152,7 @@ impl DatagramHeader {
     fn of_fixed(records: &FixedRecords<'_>) -> Self {
         Self {
             version: records.version(),
-            count: u16::try_from(records.count()).unwrap_or(u16::MAX),
+            count: records.announced(),
             sequence: records.sequence(),
             observation_domain: records.engine().into(),
             clock: *records.clock(),
@@ -190,6 +190,8 @@ pub enum Batch<'a> {
     TemplateMissing {
         /// The id of the template.
         template_id: u16,
+        /// Octets from the start of the datagram to the set.
+        offset: usize,
         /// The records, undecoded.
         octets: &'a [u8],
         /// Whether they are kept until the template comes.
@@ -199,6 +201,8 @@ pub enum Batch<'a> {
     Reserved {
         /// The set's id.
         id: u16,
+        /// Octets from the start of the datagram to the set.
+        offset: usize,
         /// The octets behind its header.
         octets: &'a [u8],
     },
@@ -240,7 +244,9 @@ struct Sets<'a, E> {
     templates: Option<TemplateRecords<'a>>,
     /// A template that came just now: data may have waited for it.
     arrived: Option<Arc<Template>>,
-    /// What is to be reported after the batch at hand.
+    /// What is wrong with the template of the last batch.
+    template_fault: Option<DecodeError>,
+    /// What is wrong with the set at hand, reported behind what is sound of it.
     fault: Option<DecodeError>,
 }
 
@@ -279,7 +285,17 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
 impl<'a, E: Clone + Ord> Sets<'a, E> {
     fn new(raw: RawSets<'a>, scope: TemplateScope<E>, cache: &mut TemplateCache<E>) -> Self {
         let slot = cache.find(&scope);
-        Self { raw, scope, slot, current: 0, started: false, templates: None, arrived: None, fault: None }
+        Self {
+            raw,
+            scope,
+            slot,
+            current: 0,
+            started: false,
+            templates: None,
+            arrived: None,
+            template_fault: None,
+            fault: None,
+        }
     }
 
     fn open(&mut self, cache: &mut TemplateCache<E>) -> ScopeSlot {
@@ -293,6 +309,7 @@ struct Context<'a> {
     clock: ExportClock,
     strict: bool,
     ordinal: u64,
+    sequence: Option<u32>,
     now: Timestamp,
 }
 
@@ -326,6 +343,7 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
                     clock: self.header.clock,
                     strict,
                     ordinal: self.ordinal,
+                    sequence: self.header.sequence,
                     now: self.now,
                 };
                 sets.step(&mut self.decoder.cache, &context)
@@ -337,6 +355,9 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
 impl<'a, E: Clone + Ord> Sets<'a, E> {
     fn step(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
         loop {
+            if let Some(fault) = self.template_fault.take() {
+                return Some(Batch::Malformed(fault));
+            }
             if let Some(recovered) = self.recover(cache, context.now) {
                 return Some(Batch::Recovered(recovered));
             }
@@ -383,7 +404,13 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         let learned = match record {
             Ok(wire) => {
                 let slot = self.open(cache);
-                cache.learn(slot, &wire, context.strict, context.now)
+                // A lenient cache takes it all the same.
+                self.template_fault = wire.check(false).err();
+                let learned = cache.learn(slot, &wire, context.strict, context.now);
+                if learned.is_err() {
+                    self.template_fault = None;
+                }
+                learned
             }
             Err(error) => {
                 cache.count_refused();
@@ -392,7 +419,10 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         };
         Some(match learned {
             Ok((learned, template)) => {
-                self.arrived = Some(Arc::clone(&template));
+                // Data that waited is not wasted on a template that decodes to nothing.
+                if self.template_fault.is_none() {
+                    self.arrived = Some(Arc::clone(&template));
+                }
                 Batch::Template(template, learned)
             }
             Err(error) => Batch::Malformed(error),
@@ -411,7 +441,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
                 self.templates = Some(TemplateRecords::new(set.body, set.body_offset(), options));
                 None
             }
-            2..=255 => Some(Batch::Reserved { id: set.id, octets: set.body }),
+            2..=255 => Some(Batch::Reserved { id: set.id, offset: set.offset, octets: set.body }),
             template_id => Some(self.data(template_id, &set, cache, context)),
         }
     }
@@ -426,9 +456,15 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, context.now));
         let Some(template) = known else {
             let slot = self.open(cache);
-            let origin = Origin::new(context.ordinal, self.current, set.offset);
-            let kept = cache.keep_pending(slot, template_id, set.body, context.clock, origin, context.now);
-            return Batch::TemplateMissing { template_id, octets: set.body, kept };
+            let origin = Origin {
+                datagram: context.ordinal,
+                set: self.current,
+                offset: set.offset,
+                received: context.now,
+                sequence: context.sequence,
+            };
+            let kept = cache.keep_pending(slot, template_id, set.body, context.clock, origin);
+            return Batch::TemplateMissing { template_id, offset: set.offset, octets: set.body, kept };
         };
         let start = set.body_offset();
         let records =

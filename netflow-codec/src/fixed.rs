@@ -151,6 +151,12 @@ impl<'a> FixedRecords<'a> {
         (self.version == 5).then(|| v5::SamplingHeader::from_bits(u16_at(self.datagram, 22).unwrap_or(0)))
     }
 
+    /// How many records the header announces.
+    #[must_use]
+    pub fn announced(&self) -> u16 {
+        u16_at(self.datagram, 2).unwrap_or(0)
+    }
+
     /// How many records there are.
     #[must_use]
     pub const fn count(&self) -> usize {
@@ -160,7 +166,7 @@ impl<'a> FixedRecords<'a> {
     /// The mismatch, when the header announces more records than the datagram holds.
     #[must_use]
     pub fn missing_records(&self) -> Option<DecodeError> {
-        let announced = u16_at(self.datagram, 2).unwrap_or(0);
+        let announced = self.announced();
         let available = u16::try_from(self.count).unwrap_or(u16::MAX);
         (announced > available)
             .then(|| DecodeError::new(0, DecodeErrorKind::RecordCount { announced, available }))

@@ -100,11 +100,16 @@ impl<'a> DataRecords<'a> {
         (self.end - self.start).checked_div(self.template.minimum_length()).unwrap_or(0)
     }
 
-    /// What is wrong with the last record, if it runs past the end of its set.
+    /// What keeps the set, or its last record, from being decoded.
     ///
-    /// Only records with variable-length fields can; otherwise fewer octets than a record are padding.
+    /// The template's records have no octets, or a record with variable-length fields runs past the end of its set;
+    /// otherwise fewer octets than a record are padding.
     #[must_use]
     pub fn fault(&self) -> Option<DecodeError> {
+        if self.template.minimum_length() == 0 {
+            let kind = DecodeErrorKind::EmptyTemplate(self.template.id());
+            return Some(DecodeError::new(self.set_offset, kind));
+        }
         if !self.template.is_variable_length() {
             return None;
         }

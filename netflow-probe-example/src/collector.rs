@@ -4,11 +4,11 @@ use core::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
-use std::{collections::VecDeque, io};
+use std::io;
 
 use netflow_codec::{
     Batch, CacheLimits, DataRecord, DataRecords, DatagramHeader, DecodeErrorKind, Decoded, Decoder,
-    FlowRecord, SamplingInfo, SequenceEvent, Strictness, Timestamp,
+    FlowRecord, Origin, SamplingInfo, SequenceEvent, Strictness, Timestamp,
 };
 
 use crate::{
@@ -39,7 +39,8 @@ pub struct Collector<S> {
     decoder: Decoder<IpAddr>,
     sink: S,
     account: Account,
-    ordinals: Ordinals,
+    /// Datagrams given so far, which the decoder counts as well.
+    given: u64,
     layouts: Layouts,
     on_fault: Option<Report>,
 }
@@ -56,7 +57,7 @@ impl<S: FlowSink> Collector<S> {
             decoder: Decoder::with_limits(limits, strictness),
             sink,
             account: Account::default(),
-            ordinals: Ordinals::default(),
+            given: 0,
             layouts: Layouts::default(),
             on_fault: None,
         }
@@ -80,7 +81,8 @@ impl<S: FlowSink> Collector<S> {
         received: Timestamp,
     ) -> io::Result<()> {
         let exporter = SocketAddr::new(exporter.ip().to_canonical(), exporter.port());
-        let ordinal = self.ordinals.next();
+        let ordinal = self.given;
+        self.given += 1;
         self.account.arrived(exporter.ip(), payload.len(), received);
         let mut faults = Faults {
             account: &mut self.account,
@@ -99,7 +101,6 @@ impl<S: FlowSink> Collector<S> {
                 return Ok(());
             }
         };
-        self.ordinals.decoded(ordinal, decoded.ordinal());
         let header = decoded.header();
         let envelope = Envelope {
             ordinal,
@@ -125,10 +126,8 @@ impl<S: FlowSink> Collector<S> {
         }
         let mut work = Work {
             decoded,
-            payload,
             envelope,
             sink: &mut self.sink,
-            ordinals: &self.ordinals,
             layouts: &mut self.layouts,
             faults,
             counts: Counts { datagrams: 1, octets: payload.len() as u64, ..Counts::default() },
@@ -143,7 +142,7 @@ impl<S: FlowSink> Collector<S> {
     /// Notes that the next datagram is not complete because the capture did not keep all of it.
     pub fn note_cut_short(&mut self, exporter: SocketAddr, available: usize) {
         let exporter = exporter.ip().to_canonical();
-        let datagram = self.ordinals.given;
+        let datagram = self.given;
         let report = self.on_fault.as_mut();
         let mut faults = Faults { account: &mut self.account, report, exporter, datagram, stream: None };
         faults.add(None, What::CutShort { available });
@@ -234,10 +233,8 @@ impl Faults<'_> {
 /// One datagram on its way through.
 struct Work<'c, 'a, S> {
     decoded: Decoded<'c, 'a, IpAddr>,
-    payload: &'a [u8],
     envelope: Envelope,
     sink: &'c mut S,
-    ordinals: &'c Ordinals,
     layouts: &'c mut Layouts,
     faults: Faults<'c>,
     counts: Counts,
@@ -288,7 +285,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                 Batch::Recovered(recovered) => {
                     let origin = recovered.origin();
                     let place = Place {
-                        datagram: self.ordinals.given_for(origin.datagram),
+                        datagram: origin.datagram,
                         set: origin.set,
                         correction: recovered.offset_correction(),
                     };
@@ -297,22 +294,21 @@ impl<S: FlowSink> Work<'_, '_, S> {
                     if records.template().is_options() {
                         self.options(&records, place)?;
                     } else {
-                        let envelope = Envelope { ordinal: place.datagram, sequence: None, ..self.envelope };
+                        let Origin { datagram: ordinal, received, sequence, .. } = origin;
+                        let envelope = Envelope { ordinal, received, sequence, ..self.envelope };
                         self.data(&records, place, envelope)?;
                     }
                     self.counts.sets_recovered += 1;
                     self.counts.records_recovered += self.counts.data_records - before.data_records
                         + (self.counts.options_records - before.options_records);
                 }
-                Batch::TemplateMissing { template_id, octets, kept } => {
+                Batch::TemplateMissing { template_id, offset, octets, kept } => {
                     self.counts.sets_without_template += 1;
-                    let offset = set_offset(self.payload, set);
                     let octets = octets.len();
                     self.faults.add(Some(set), What::TemplateMissing { template_id, offset, octets, kept });
                 }
-                Batch::Reserved { id, .. } => {
+                Batch::Reserved { id, offset, .. } => {
                     self.counts.reserved_sets += 1;
-                    let offset = set_offset(self.payload, set);
                     self.faults.add(Some(set), What::ReservedSet { id, offset });
                 }
                 Batch::Malformed(error) => {
@@ -395,74 +391,5 @@ impl Described {
         let Self { template_id, is_options, scope_fields } = self;
         let Place { datagram, set, correction } = place;
         Record { datagram, set, template_id, is_options, scope_fields, offset: offset + correction, fields }
-    }
-}
-
-/// Octets from the start of a v9 datagram to one of its sets. All sets before it have sound lengths.
-fn set_offset(payload: &[u8], set: usize) -> usize {
-    let mut offset = netflow_codec::v9::HEADER_LEN;
-    for _ in 0..set {
-        let Some(&[_, _, high, low]) = payload.get(offset..).and_then(<[u8]>::first_chunk) else { break };
-        offset += usize::from(u16::from_be_bytes([high, low]));
-    }
-    offset
-}
-
-/// Counts the datagrams given to the collector. The decoder counts those with a sound header only; data that waits
-/// for its template remembers the decoder's count.
-#[derive(Debug, Default)]
-struct Ordinals {
-    given: u64,
-    /// From which of the decoder's counts on how many datagrams were not decoded; the newest changes.
-    behind: VecDeque<(u64, u64)>,
-}
-
-impl Ordinals {
-    /// Changes that are remembered: more than this many kept sets with a bad datagram before each are not likely.
-    const LIMIT: usize = 4_096;
-
-    const fn next(&mut self) -> u64 {
-        self.given += 1;
-        self.given - 1
-    }
-
-    fn decoded(&mut self, given: u64, decoded: u64) {
-        let behind = given.saturating_sub(decoded);
-        if self.behind.back().is_none_or(|(_, last)| *last != behind) {
-            if self.behind.len() >= Self::LIMIT {
-                self.behind.pop_front();
-            }
-            self.behind.push_back((decoded, behind));
-        }
-    }
-
-    fn given_for(&self, decoded: u64) -> u64 {
-        let after = self.behind.partition_point(|(from, _)| *from <= decoded);
-        let behind = after.checked_sub(1).and_then(|index| self.behind.get(index));
-        decoded + behind.map_or(0, |(_, behind)| *behind)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn datagrams_that_are_not_decoded_count() {
-        let mut ordinals = Ordinals::default();
-        let mut decoded = 0;
-        let mut pairs = Vec::new();
-        for is_sound in [true, false, false, true, true, false, true] {
-            let given = ordinals.next();
-            if is_sound {
-                ordinals.decoded(given, decoded);
-                pairs.push((decoded, given));
-                decoded += 1;
-            }
-        }
-        assert_eq!(pairs, [(0, 0), (1, 3), (2, 4), (3, 6)]);
-        for (decoded, given) in pairs {
-            assert_eq!(ordinals.given_for(decoded), given);
-        }
     }
 }

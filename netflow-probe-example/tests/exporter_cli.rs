@@ -85,13 +85,15 @@ fn every_collector_gets_everything_with_numbers_of_its_own() {
     let dead: SocketAddr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dead = dead.to_string();
     let mut arguments = vec!["--read", read.to_str().unwrap(), "--rate-limit", "2000", "--collector", &dead];
-    addresses.iter().for_each(|address| arguments.extend(["--collector", address]));
+    for address in &addresses {
+        arguments.extend(["--collector", address]);
+    }
     let output = exporter(&arguments);
     assert!(output.status.success(), "{}", stderr(&output));
     for socket in &sockets {
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut received = Vec::new();
-        let mut buffer = [0; 65_535];
+        let mut buffer = [0; 2_000];
         while let Ok(octets) = socket.recv(&mut buffer) {
             received.push(buffer[..octets].to_vec());
         }

@@ -212,7 +212,9 @@ fn tshark_finds_nothing_wrong_with_what_we_export() {
             ];
             let mut arguments = vec!["-n", "-r", written, "-d", "udp.port==2055,cflow", "-T", "fields"];
             arguments.extend(["-o", "udp.check_checksum:TRUE", "-E", "separator=/t", "-E", "aggregator=,"]);
-            fields.iter().for_each(|field| arguments.extend(["-e", field]));
+            for field in fields {
+                arguments.extend(["-e", field]);
+            }
             let mut sums = [0u64; 2];
             for line in run("tshark", &arguments).lines() {
                 let columns: Vec<&str> = line.split('\t').collect();

@@ -32,17 +32,19 @@ impl<'a> WireTemplate<'a> {
         })
     }
 
+    /// Whether its records have no octets.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields().all(|field| field.length == 0)
+    }
+
     pub(crate) fn field_count(&self) -> usize {
         self.specifiers.len() / SPECIFIER
     }
 
-    /// A template that decodes to nothing would make a loop without progress of any data set.
+    /// What is wrong with the template: its records have no octets, or, when strict, it has variable-length fields.
     pub(crate) fn check(&self, strict: bool) -> Result<(), DecodeError> {
         let wrong = |kind| Err(DecodeError::new(self.offset, kind));
-        if self.id < 256 {
-            return wrong(DecodeErrorKind::TemplateId(self.id));
-        }
-        if self.fields().all(|field| field.length == 0) {
+        if self.is_empty() {
             return wrong(DecodeErrorKind::EmptyTemplate(self.id));
         }
         if strict && self.fields().any(|field| field.length == VARIABLE_LENGTH) {
