@@ -240,6 +240,8 @@ struct Sets<'a, E> {
     slot: Option<ScopeSlot>,
     /// The set of the last batch.
     current: usize,
+    /// Octets from the start of the datagram to that set, or to the template record in it.
+    offset: usize,
     started: bool,
     templates: Option<TemplateRecords<'a>>,
     /// A template that came just now: data may have waited for it.
@@ -272,6 +274,21 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
         }
     }
 
+    /// Octets from the start of the datagram to the template record or the set that the last batch came from.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        match &self.content {
+            Content::Sets(sets) => sets.offset,
+            _ => 0,
+        }
+    }
+
+    /// The decoder's template cache, as it is after the last batch.
+    #[must_use]
+    pub const fn cache(&self) -> &TemplateCache<E> {
+        &self.decoder.cache
+    }
+
     /// One packet in how many was metered for this flow, as far as the exporter has said by now.
     #[must_use]
     pub fn sampling(&self, flow: &FlowRecord) -> Option<SamplingInfo> {
@@ -290,6 +307,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             scope,
             slot,
             current: 0,
+            offset: v9::HEADER_LEN,
             started: false,
             templates: None,
             arrived: None,
@@ -375,6 +393,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             match set {
                 Err(error) => return Some(Batch::Malformed(error)),
                 Ok(set) => {
+                    self.offset = set.offset;
                     self.fault = set.fault;
                     if let Some(batch) = self.enter(set, cache, context) {
                         return Some(batch);
@@ -403,6 +422,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         };
         let learned = match record {
             Ok(wire) => {
+                self.offset = wire.offset;
                 let slot = self.open(cache);
                 // A lenient cache takes it all the same.
                 self.template_fault = wire.check(false).err();

@@ -252,8 +252,16 @@ struct Place {
 
 impl<S: FlowSink> Work<'_, '_, S> {
     fn run(&mut self) -> io::Result<()> {
+        let mut evicted = self.evicted();
         while let Some(batch) = self.decoded.next() {
             let set = self.decoded.set_index();
+            let now = self.evicted();
+            if now != evicted {
+                let (templates, domains) = (now.0 - evicted.0, now.1 - evicted.1);
+                self.faults
+                    .add(Some(set), What::CacheFull { templates, domains, offset: self.decoded.offset() });
+                evicted = now;
+            }
             let place = Place { datagram: self.envelope.ordinal, set, correction: 0 };
             match batch {
                 Batch::Fixed(records) => {
@@ -319,6 +327,12 @@ impl<S: FlowSink> Work<'_, '_, S> {
             }
         }
         Ok(())
+    }
+
+    /// Templates and domains that had to make room so far.
+    const fn evicted(&self) -> (u64, u64) {
+        let stats = self.decoded.cache().stats();
+        (stats.evicted_templates, stats.evicted_scopes)
     }
 
     fn sampling(&mut self, record: &FlowRecord) -> Option<SamplingInfo> {

@@ -37,6 +37,15 @@ pub enum What {
         /// Whether they are kept until the template comes.
         kept: bool,
     },
+    /// The template cache is full: to make room, templates that were used longest ago were dropped.
+    CacheFull {
+        /// Templates dropped, those of the dropped domains included.
+        templates: u64,
+        /// Observation domains dropped with all that was known of them.
+        domains: u64,
+        /// Octets from the start of the datagram to what needed the room.
+        offset: usize,
+    },
     /// A set with a reserved id is skipped.
     ReservedSet {
         /// The set's id.
@@ -83,6 +92,7 @@ impl What {
                 _ => F::Other,
             },
             Self::TemplateMissing { .. } => F::TemplateMissing,
+            Self::CacheFull { .. } => F::CacheFull,
             Self::ReservedSet { .. } => F::ReservedSet,
             Self::Gap { .. } => F::Gap,
             Self::Restart => F::Restart,
@@ -144,6 +154,8 @@ fault_kinds! {
     Other = "other",
     /// A data set came whose template is not known.
     TemplateMissing = "template_missing",
+    /// The template cache was full.
+    CacheFull = "cache_full",
     /// A set with a reserved id was skipped.
     ReservedSet = "reserved_set",
     /// Sequence numbers are missing.
@@ -164,6 +176,7 @@ impl FaultKind {
             self,
             Self::UnsupportedVersion
                 | Self::TemplateMissing
+                | Self::CacheFull
                 | Self::ReservedSet
                 | Self::Gap
                 | Self::Restart
@@ -208,6 +221,11 @@ impl fmt::Display for What {
                     "template {template_id} is not known, {octets} octets of data at octet {offset} are {fate}"
                 )
             }
+            Self::CacheFull { templates, domains, offset } => write!(
+                f,
+                "the template cache is full: for what stands at octet {offset}, {templates} templates and \
+                 {domains} domains that were used longest ago were dropped"
+            ),
             Self::ReservedSet { id, offset } => {
                 write!(f, "a set with the reserved id {id}, at octet {offset}, is skipped")
             }

@@ -1,4 +1,5 @@
 //! NetFlow datagrams built by hand.
+#![allow(dead_code, reason = "every test file uses a part of this")]
 
 /// A v5 datagram: version, count | uptime | seconds | nanoseconds | sequence | engine, sampling | records.
 pub(crate) fn v5(sequence: u32, records: usize) -> Vec<u8> {
