@@ -8,7 +8,8 @@
 
 mod collector_datagrams;
 
-use std::{cell::RefCell, rc::Rc};
+use core::cell::RefCell;
+use std::rc::Rc;
 
 use collector_datagrams::{PLAIN, plain, set, template, v5, v9};
 use netflow_codec::{CacheLimits, Strictness, Timestamp};
