@@ -1,0 +1,7 @@
+//! What the fuzz targets do with their input. Each module is one target; `run` panics when something is wrong.
+//!
+//! The targets are thin, so that the same checks also run without a fuzzer: `cargo test` feeds them the seeds.
+
+pub mod decode;
+pub mod flow_table;
+pub mod roundtrip;
