@@ -4,21 +4,14 @@ use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use crate::{
+    element::ElementId,
     error::{DecodeError, DecodeErrorKind},
     lru::LruMap,
     record::DataRecords,
     sampling::SamplingTable,
-    template::{LEAD, Template, WireTemplate},
+    template::{LEAD, Protocol, Template, WireTemplate},
     time::{ExportClock, Timestamp},
 };
-
-/// Which of the template protocols a scope belongs to: their template ids are independent.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// NetFlow v9 (RFC 3954).
-    NetFlow9,
-}
 
 /// Where template ids are unique: one observation domain of one exporter (RFC 3954 section 5.1).
 ///
@@ -56,9 +49,9 @@ pub struct CacheLimits {
     pub template_octets: usize,
     /// How long a template is used after it was last announced. Default: for ever.
     pub lifetime: Option<Duration>,
-    /// Octets of data kept until their template comes, all scopes together; more is not kept. Default 4 MiB.
+    /// Octets of data kept until their template comes, all scopes together; more is not kept. Default 16 MiB.
     pub pending_octets: usize,
-    /// The same of one scope; the oldest are dropped. Default 64 KiB.
+    /// The same of one scope; the oldest are dropped. Default 1 MiB.
     pub pending_octets_per_scope: usize,
     /// How long data is kept until its template comes. Default 5 minutes.
     pub pending_age: Duration,
@@ -72,8 +65,8 @@ impl Default for CacheLimits {
             fields_per_template: 1_024,
             template_octets: 32 << 20,
             lifetime: None,
-            pending_octets: 4 << 20,
-            pending_octets_per_scope: 64 << 10,
+            pending_octets: 16 << 20,
+            pending_octets_per_scope: 1 << 20,
             pending_age: Duration::from_secs(300),
         }
     }
@@ -94,6 +87,8 @@ pub struct CacheStats {
     pub refused: u64,
     /// Templates whose lifetime ended.
     pub expired: u64,
+    /// Templates withdrawn (IPFIX).
+    pub withdrawn: u64,
     /// Templates evicted because their scope, or the cache, was full.
     pub evicted_templates: u64,
     /// Scopes evicted because the cache was full.
@@ -134,6 +129,8 @@ struct Scope {
     pending: VecDeque<PendingSet>,
     pending_octets: usize,
     sampling: SamplingTable,
+    /// When the exporter booted, where options said so (element 160).
+    boot: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -227,6 +224,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
                 replaced: 0,
                 refused: 0,
                 expired: 0,
+                withdrawn: 0,
                 evicted_templates: 0,
                 evicted_scopes: 0,
                 pending_kept: 0,
@@ -316,6 +314,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
             pending: VecDeque::new(),
             pending_octets: 0,
             sampling: SamplingTable::default(),
+            boot: None,
         };
         ScopeSlot(self.scopes.insert(scope, empty))
     }
@@ -509,7 +508,38 @@ impl<E: Clone + Ord> TemplateCache<E> {
         self.scopes.value(slot.0).map(|scope| &scope.sampling)
     }
 
-    pub(crate) fn sampling_mut(&mut self, slot: ScopeSlot) -> Option<&mut SamplingTable> {
-        self.scopes.value_mut(slot.0).map(|scope| &mut scope.sampling)
+    /// Takes what options records say of sampling and of the time of boot.
+    pub(crate) fn learn_options(&mut self, slot: ScopeSlot, records: &DataRecords<'_>) {
+        let Some(scope) = self.scopes.value_mut(slot.0) else { return };
+        for record in records {
+            scope.sampling.learn(&record);
+            let boot =
+                record.fields().find(|field| field.element() == ElementId::SYSTEM_INIT_TIME_MILLISECONDS);
+            if let Some(boot) = boot.and_then(|field| field.as_unsigned()) {
+                scope.boot = Some(Timestamp::from_millis(boot));
+            }
+        }
+    }
+
+    /// When the exporter booted, where options said so.
+    pub(crate) fn boot(&self, slot: ScopeSlot) -> Option<Timestamp> {
+        self.scopes.value(slot.0)?.boot
+    }
+
+    /// Ends the use of a template; says whether there was one.
+    pub(crate) fn withdraw(&mut self, slot: ScopeSlot, template_id: u16) -> bool {
+        let Some(scope) = self.scopes.value_mut(slot.0) else { return false };
+        let Some(entry) = scope.templates.remove(&template_id) else { return false };
+        self.template_octets -= entry.template.memory_octets();
+        self.stats.withdrawn += 1;
+        true
+    }
+
+    /// Ends the use of all templates, or of all options templates; says whether there was any.
+    pub(crate) fn withdraw_all(&mut self, slot: ScopeSlot, options: bool) -> bool {
+        let Some(scope) = self.scopes.value(slot.0) else { return false };
+        let entries = scope.templates.iter().filter(|(_, entry)| entry.template.is_options() == options);
+        let ids: Vec<u16> = entries.map(|(id, _)| *id).collect();
+        ids.into_iter().filter(|id| self.withdraw(slot, *id)).count() > 0
     }
 }

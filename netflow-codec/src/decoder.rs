@@ -3,16 +3,15 @@
 use alloc::sync::Arc;
 
 use crate::{
-    cache::{
-        CacheLimits, Learned, Origin, Protocol, RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope,
-    },
+    cache::{CacheLimits, Learned, Origin, RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope},
     error::{DecodeError, DecodeErrorKind},
     fixed::FixedRecords,
     flow::FlowRecord,
+    ipfix,
     record::DataRecords,
     sampling::SamplingInfo,
     set::{RawSet, RawSets},
-    template::{Template, TemplateRecords},
+    template::{Protocol, Template, TemplateRecord, TemplateRecords},
     time::{ExportClock, Timestamp},
     v9,
     wire::u16_at,
@@ -27,8 +26,20 @@ pub enum Strictness {
     /// variable-length fields.
     #[default]
     Lenient,
-    /// By the letter: such structures give an error and no record.
+    /// By the letter: such structures give an error and no record; an IPFIX message with a malformed set or template
+    /// record is discarded whole (RFC 7011 section 9.1).
     Rfc,
+}
+
+/// What carries the messages. It decides what a withdrawal of a template means (IPFIX).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Datagrams: withdrawals must not be sent, and are ignored (RFC 7011 section 8.4).
+    #[default]
+    Udp,
+    /// A stream or a file: withdrawals are obeyed.
+    Stream,
 }
 
 /// Decodes the datagrams of any number of exporters; keeps their templates.
@@ -63,6 +74,7 @@ pub enum Strictness {
 pub struct Decoder<E> {
     cache: TemplateCache<E>,
     strictness: Strictness,
+    transport: Transport,
     datagrams: u64,
 }
 
@@ -82,7 +94,13 @@ impl<E: Clone + Ord> Decoder<E> {
     /// A decoder with these limits.
     #[must_use]
     pub const fn with_limits(limits: CacheLimits, strictness: Strictness) -> Self {
-        Self { cache: TemplateCache::new(limits), strictness, datagrams: 0 }
+        Self { cache: TemplateCache::new(limits), strictness, transport: Transport::Udp, datagrams: 0 }
+    }
+
+    /// This decoder for messages that come over something else than UDP.
+    #[must_use]
+    pub fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
     }
 
     /// The templates.
@@ -124,9 +142,54 @@ impl<E: Clone + Ord> Decoder<E> {
                 let scope = TemplateScope::new(exporter.clone(), Protocol::NetFlow9, header.source_id());
                 (DatagramHeader::of_v9(header), Content::Sets(Sets::new(sets, scope, &mut self.cache)))
             }
+            ipfix::VERSION => {
+                let message = ipfix::Message::parse_lenient(datagram)?;
+                if self.strictness == Strictness::Rfc {
+                    check_message(&message)?;
+                }
+                let header = message.header();
+                let domain = header.observation_domain();
+                let scope = TemplateScope::new(exporter.clone(), Protocol::Ipfix, domain);
+                let mut sets = Sets::new(message.raw_sets(false), scope, &mut self.cache);
+                sets.fault = message.length_fault();
+                (DatagramHeader::of_ipfix(header), Content::Sets(sets))
+            }
             other => return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
         };
+        // Octets behind an IPFIX message are not part of it.
+        let datagram = match &content {
+            Content::Sets(sets) => sets.raw.datagram(),
+            _ => datagram,
+        };
         Ok(Decoded { decoder: self, datagram, now, ordinal, header, content })
+    }
+}
+
+/// Whether a message can be decoded whole, but for records with variable-length fields that run past their set.
+fn check_message(message: &ipfix::Message<'_>) -> Result<(), DecodeError> {
+    if let Some(fault) = message.length_fault() {
+        return Err(fault);
+    }
+    for set in message.raw_sets(true) {
+        let set = set?;
+        if let Some(options) = template_set(Protocol::Ipfix, set.id) {
+            for record in TemplateRecords::new(Protocol::Ipfix, set.body, set.body_offset(), options) {
+                if let TemplateRecord::Template(wire) = record? {
+                    wire.check(true)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a set holds templates, and if so, whether they are options templates.
+const fn template_set(protocol: Protocol, id: u16) -> Option<bool> {
+    match (protocol, id) {
+        (Protocol::NetFlow9, v9::TEMPLATE_FLOWSET) | (Protocol::Ipfix, ipfix::TEMPLATE_SET) => Some(false),
+        (Protocol::NetFlow9, v9::OPTIONS_TEMPLATE_FLOWSET)
+        | (Protocol::Ipfix, ipfix::OPTIONS_TEMPLATE_SET) => Some(true),
+        _ => None,
     }
 }
 
@@ -134,13 +197,13 @@ impl<E: Clone + Ord> Decoder<E> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct DatagramHeader {
-    /// The version: 1, 5, 7 or 9.
+    /// The version: 1, 5, 7, 9 or 10.
     pub version: u16,
-    /// Records that the header announces; in v9 a hint.
+    /// Records that the header announces; in v9 a hint, in IPFIX 0 because it does not say.
     pub count: u16,
-    /// Sequence number: flows (v5, v7) or packets (v9) sent before; v1 has none.
+    /// Sequence number: flows (v5, v7), packets (v9) or data records (IPFIX) sent before; v1 has none.
     pub sequence: Option<u32>,
-    /// v9: the source ID. v5: engine type (high octet) and engine number (low octet).
+    /// v9: the source ID. IPFIX: the observation domain. v5: engine type (high octet) and engine number (low octet).
     pub observation_domain: u32,
     /// When it was sent.
     pub clock: ExportClock,
@@ -157,6 +220,17 @@ impl DatagramHeader {
             observation_domain: records.engine().into(),
             clock: *records.clock(),
             sampling: records.sampling().and_then(SamplingInfo::from_v5),
+        }
+    }
+
+    const fn of_ipfix(header: ipfix::Header<'_>) -> Self {
+        Self {
+            version: ipfix::VERSION,
+            count: 0,
+            sequence: Some(header.sequence()),
+            observation_domain: header.observation_domain(),
+            clock: ExportClock::without_uptime(header.export_time()),
+            sampling: None,
         }
     }
 
@@ -184,6 +258,13 @@ pub enum Batch<'a> {
     Options(DataRecords<'a>),
     /// A template, or an options template.
     Template(Arc<Template>, Learned),
+    /// A template, or with an id of 2 or 3 all templates or all options templates, withdrawn (IPFIX).
+    Withdrawal {
+        /// The template's id.
+        template_id: u16,
+        /// Whether a template was withdrawn: not over UDP, and not when none was known.
+        obeyed: bool,
+    },
     /// An earlier data set whose template has just come.
     Recovered(RecoveredRecords),
     /// A data set whose template is not known.
@@ -326,6 +407,7 @@ struct Context<'a> {
     datagram: &'a [u8],
     clock: ExportClock,
     strict: bool,
+    transport: Transport,
     ordinal: u64,
     sequence: Option<u32>,
     now: Timestamp,
@@ -360,6 +442,7 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
                     datagram: self.datagram,
                     clock: self.header.clock,
                     strict,
+                    transport: self.decoder.transport,
                     ordinal: self.ordinal,
                     sequence: self.header.sequence,
                     now: self.now,
@@ -409,7 +492,9 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             self.arrived = None;
             return None;
         };
-        learn_sampling(cache, slot, &recovered.records());
+        if recovered.records().template().is_options() {
+            cache.learn_options(slot, &recovered.records());
+        }
         Some(recovered)
     }
 
@@ -421,7 +506,12 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             return None;
         };
         let learned = match record {
-            Ok(wire) => {
+            Ok(TemplateRecord::Withdrawal { id, offset }) => {
+                self.offset = offset;
+                let obeyed = context.transport == Transport::Stream && self.withdraw(id, cache);
+                return Some(Batch::Withdrawal { template_id: id, obeyed });
+            }
+            Ok(TemplateRecord::Template(wire)) => {
                 self.offset = wire.offset;
                 let slot = self.open(cache);
                 // A lenient cache takes it all the same.
@@ -449,21 +539,30 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         })
     }
 
+    fn withdraw(&self, id: u16, cache: &mut TemplateCache<E>) -> bool {
+        let Some(slot) = self.slot else { return false };
+        match id {
+            ipfix::TEMPLATE_SET => cache.withdraw_all(slot, false),
+            ipfix::OPTIONS_TEMPLATE_SET => cache.withdraw_all(slot, true),
+            template_id => cache.withdraw(slot, template_id),
+        }
+    }
+
     fn enter(
         &mut self,
         set: RawSet<'a>,
         cache: &mut TemplateCache<E>,
         context: &Context<'a>,
     ) -> Option<Batch<'a>> {
-        match set.id {
-            v9::TEMPLATE_FLOWSET | v9::OPTIONS_TEMPLATE_FLOWSET => {
-                let options = set.id == v9::OPTIONS_TEMPLATE_FLOWSET;
-                self.templates = Some(TemplateRecords::new(set.body, set.body_offset(), options));
-                None
-            }
-            2..=255 => Some(Batch::Reserved { id: set.id, offset: set.offset, octets: set.body }),
-            template_id => Some(self.data(template_id, &set, cache, context)),
+        if let Some(options) = template_set(self.scope.protocol, set.id) {
+            let (protocol, offset) = (self.scope.protocol, set.body_offset());
+            self.templates = Some(TemplateRecords::new(protocol, set.body, offset, options));
+            return None;
         }
+        Some(match set.id {
+            0..=255 => Batch::Reserved { id: set.id, offset: set.offset, octets: set.body },
+            template_id => self.data(template_id, &set, cache, context),
+        })
     }
 
     fn data(
@@ -483,12 +582,13 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
                 received: context.now,
                 sequence: context.sequence,
             };
-            let kept = cache.keep_pending(slot, template_id, set.body, context.clock, origin);
+            let clock = self.clock(cache, context);
+            let kept = cache.keep_pending(slot, template_id, set.body, clock, origin);
             return Batch::TemplateMissing { template_id, offset: set.offset, octets: set.body, kept };
         };
         let start = set.body_offset();
-        let records =
-            DataRecords::new(template, context.datagram, start, start + set.body.len(), context.clock);
+        let clock = self.clock(cache, context);
+        let records = DataRecords::new(template, context.datagram, start, start + set.body.len(), clock);
         if self.fault.is_none() {
             self.fault = records.fault();
         }
@@ -496,17 +596,16 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             return Batch::Data(records);
         }
         if let Some(slot) = self.slot {
-            learn_sampling(cache, slot, &records);
+            cache.learn_options(slot, &records);
         }
         Batch::Options(records)
     }
-}
 
-fn learn_sampling<E: Clone + Ord>(cache: &mut TemplateCache<E>, slot: ScopeSlot, records: &DataRecords<'_>) {
-    if !records.template().is_options() {
-        return;
-    }
-    if let Some(sampling) = cache.sampling_mut(slot) {
-        records.iter().for_each(|record| sampling.learn(&record));
+    /// The header's clock; in IPFIX the uptime follows from what options said of the time of boot.
+    fn clock(&self, cache: &TemplateCache<E>, context: &Context<'a>) -> ExportClock {
+        match self.slot.and_then(|slot| cache.boot(slot)) {
+            Some(boot) if !context.clock.has_uptime() => ExportClock::since_boot(context.clock.unix(), boot),
+            _ => context.clock,
+        }
     }
 }

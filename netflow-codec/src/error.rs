@@ -120,6 +120,25 @@ pub enum DecodeErrorKind {
     /// appendix B.1.3).
     #[error("template {0} has a variable-length field, which NetFlow v9 does not have")]
     VariableLengthInV9(u16),
+    /// The length in an IPFIX message header is below that header's 16 octets, or beyond the datagram.
+    #[error("the message has length {length}, {available} octets are there")]
+    MessageLength {
+        /// The length field.
+        length: u16,
+        /// Octets of the datagram.
+        available: u32,
+    },
+    /// An IPFIX options template with no scope field, or with more of them than fields (RFC 7011 section
+    /// 3.4.2.2).
+    #[error("options template {template_id} has {scopes} scope fields of {fields} fields")]
+    ScopeCount {
+        /// The template's identifier.
+        template_id: u16,
+        /// Scope fields it announces.
+        scopes: u16,
+        /// Fields it announces.
+        fields: u16,
+    },
     /// A template with more fields than [`CacheLimits::fields_per_template`](crate::CacheLimits) admits.
     #[error("template {template_id} has {fields} fields, {limit} are admitted")]
     TooManyFields {

@@ -39,11 +39,12 @@ pub struct FlowRecord {
     pub packets: u64,
     /// When the first packet was observed.
     ///
-    /// Elements 156 (nanoseconds), 154 (microseconds), 152 (milliseconds), 150 (seconds), 22 (uptime).
+    /// Elements 156 (nanoseconds), 154 (microseconds), 152 (milliseconds), 150 (seconds), 158 (microseconds before
+    /// the export time), 22 (uptime; in IPFIX only where element 160 tells when the exporter booted).
     pub start: Timestamp,
     /// When the last packet was observed.
     ///
-    /// Elements 157 (nanoseconds), 155 (microseconds), 153 (milliseconds), 151 (seconds), 21 (uptime).
+    /// Elements 157 (nanoseconds), 155 (microseconds), 153 (milliseconds), 151 (seconds), 159, 21, likewise.
     pub end: Timestamp,
     /// SNMP index of the interface the packets came in by. Element ingressInterface (10).
     pub ingress_interface: u32,
@@ -55,7 +56,7 @@ pub struct FlowRecord {
     pub destination_as: u32,
     /// IPv6 flow label, 20 bits. Element flowLabelIPv6 (31).
     pub ipv6_flow_label: u32,
-    /// Which sampler selected the packets. Element samplerId (48).
+    /// Which sampler selected the packets. Elements samplerId (48), selectorId (302).
     pub sampler_id: u32,
     /// A sampling interval carried in the data record itself, as some vendors do. Element
     /// samplingInterval (34).
@@ -95,7 +96,7 @@ pub struct FlowRecord {
     /// What the device did with the packets. Element forwardingStatus (89).
     pub forwarding_status: u8,
     /// Source address. Elements sourceIPv4Address (8), sourceIPv6Address (27); where a record has both, the
-    /// one that is not zero.
+    /// one that is not zero; of two such, the first one.
     pub source: IpAddr,
     /// Destination address. Elements destinationIPv4Address (12), destinationIPv6Address (28), likewise.
     pub destination: IpAddr,
@@ -264,6 +265,12 @@ impl FlowFields {
     #[must_use]
     pub const fn contains(self, fields: Self) -> bool {
         self.0 & fields.0 == fields.0
+    }
+
+    /// This set less `fields`.
+    #[must_use]
+    pub const fn without(self, fields: Self) -> Self {
+        Self(self.0 & !fields.0)
     }
 
     /// This set and `fields`.

@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod fixed;
 mod flow;
+pub mod ipfix;
 mod lru;
 mod member;
 mod record;
@@ -24,10 +25,8 @@ pub mod v9;
 mod value;
 mod wire;
 
-pub use cache::{
-    CacheLimits, CacheStats, Learned, Origin, Protocol, RecoveredRecords, TemplateCache, TemplateScope,
-};
-pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness};
+pub use cache::{CacheLimits, CacheStats, Learned, Origin, RecoveredRecords, TemplateCache, TemplateScope};
+pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
 pub use element::{DataType, ElementId, ElementInfo};
 pub use encode::{
     ExportSession, ExportVersion, PacketBuilder, PacketHeader, RecordLayout, SessionConfig, SessionStats,
@@ -39,6 +38,6 @@ pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
 pub use record::{DataRecord, DataRecords, Flows, Records};
 pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};
 pub use sequence::{SequenceCounts, SequenceEvent, SequenceTracker};
-pub use template::{FieldSpecifier, ScopeType, Template};
+pub use template::{FieldSpecifier, Protocol, ScopeType, Template};
 pub use time::{ExportClock, SysUptime, Timestamp};
 pub use value::{FieldValue, FieldView};

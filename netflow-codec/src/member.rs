@@ -68,11 +68,16 @@ pub(crate) enum TimeCoding {
     Milliseconds,
     Microseconds,
     Nanoseconds,
+    /// Microseconds before the export time (elements 158 and 159).
+    Delta,
 }
 
 impl TimeCoding {
-    pub(crate) fn decode(self, raw: u64, clock: &ExportClock) -> Timestamp {
-        match self {
+    /// The point in time; `None` for an uptime that nothing dates.
+    #[inline]
+    pub(crate) fn decode(self, raw: u64, clock: &ExportClock) -> Option<Timestamp> {
+        Some(match self {
+            Self::Uptime if !clock.has_uptime() => return None,
             Self::Uptime => {
                 // Some devices send 8 octets here; uptime is what fits in 32 bits.
                 #[expect(clippy::cast_possible_truncation, reason = "uptime is modulo 2^32")]
@@ -83,7 +88,10 @@ impl TimeCoding {
             Self::Milliseconds => Timestamp::from_millis(raw),
             Self::Microseconds => Timestamp::from_ntp(raw & !0x7ff),
             Self::Nanoseconds => Timestamp::from_ntp(raw),
-        }
+            Self::Delta => {
+                Timestamp::from_nanos(clock.unix().as_nanos().saturating_sub(raw.saturating_mul(1_000)))
+            }
+        })
     }
 }
 
@@ -116,12 +124,14 @@ impl Target {
             154 => return Some(Self::time(M::Start, 1, TimeCoding::Microseconds)),
             152 => return Some(Self::time(M::Start, 2, TimeCoding::Milliseconds)),
             150 => return Some(Self::time(M::Start, 3, TimeCoding::Seconds)),
-            22 => return Some(Self::time(M::Start, 4, TimeCoding::Uptime)),
+            158 => return Some(Self::time(M::Start, 4, TimeCoding::Delta)),
+            22 => return Some(Self::time(M::Start, 5, TimeCoding::Uptime)),
             157 => return Some(Self::time(M::End, 0, TimeCoding::Nanoseconds)),
             155 => return Some(Self::time(M::End, 1, TimeCoding::Microseconds)),
             153 => return Some(Self::time(M::End, 2, TimeCoding::Milliseconds)),
             151 => return Some(Self::time(M::End, 3, TimeCoding::Seconds)),
-            21 => return Some(Self::time(M::End, 4, TimeCoding::Uptime)),
+            159 => return Some(Self::time(M::End, 4, TimeCoding::Delta)),
+            21 => return Some(Self::time(M::End, 5, TimeCoding::Uptime)),
             10 => (M::IngressInterface, 0),
             14 => (M::EgressInterface, 0),
             16 => (M::SourceAs, 0),
@@ -142,6 +152,7 @@ impl Target {
             61 => (M::Direction, 0),
             31 => (M::Ipv6FlowLabel, 0),
             48 => (M::SamplerId, 0),
+            302 => (M::SamplerId, 1),
             34 => (M::SamplingInterval, 0),
             54 => (M::FragmentIdentification, 0),
             58 => (M::Vlan, 0),
@@ -355,8 +366,8 @@ impl Target {
         match self.member {
             M::Octets => flow.octets = unsigned(octets)?,
             M::Packets => flow.packets = unsigned(octets)?,
-            M::Start => flow.start = self.coding.decode(unsigned(octets)?, clock),
-            M::End => flow.end = self.coding.decode(unsigned(octets)?, clock),
+            M::Start => flow.start = self.coding.decode(unsigned(octets)?, clock)?,
+            M::End => flow.end = self.coding.decode(unsigned(octets)?, clock)?,
             M::IngressInterface => flow.ingress_interface = narrow(octets)?,
             M::EgressInterface => flow.egress_interface = narrow(octets)?,
             M::SourceAs => flow.source_as = narrow(octets)?,
@@ -406,39 +417,82 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?)))
 }
 
+/// The field that was chosen for a member.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    target: Target,
+    octets: &'a [u8],
+    /// Fields before it.
+    position: usize,
+}
+
 /// Decodes a record field by field, in any layout: the definition that the compiled plan must agree with.
 pub(crate) fn walk<'a>(
     fields: impl Iterator<Item = (ElementId, &'a [u8])>,
     clock: &ExportClock,
 ) -> FlowRecord {
-    let mut best: [Option<(Target, &[u8])>; MEMBERS] = [None; MEMBERS];
-    for (element, octets) in fields {
+    use Member as M;
+
+    let mut best: [Option<Candidate<'_>>; MEMBERS] = [None; MEMBERS];
+    let mut clock = *clock;
+    for (position, (element, octets)) in fields.enumerate() {
+        if element == ElementId::SYSTEM_INIT_TIME_MILLISECONDS
+            && let Some(boot) = unsigned(octets)
+        {
+            clock = ExportClock::since_boot(clock.unix(), Timestamp::from_millis(boot));
+        }
         let Some(target) = Target::of(element) else { continue };
         if !target.member.reads(octets.len()) {
             continue;
         }
         let Some(slot) = best.get_mut(target.member.index()) else { continue };
-        let better = slot.is_none_or(|(chosen, value)| {
-            target.rank < chosen.rank || target.member.is_address() && is_zero(value) && !is_zero(octets)
+        let better = slot.is_none_or(|chosen| {
+            let beats_zero = target.member.is_address() && is_zero(chosen.octets) && !is_zero(octets);
+            target.rank < chosen.target.rank || beats_zero
         });
         if better {
-            *slot = Some((target, octets));
+            *slot = Some(Candidate { target, octets, position });
         }
     }
     let mut flow = FlowRecord::EMPTY;
-    for (target, octets) in best.iter().flatten() {
-        if !target.member.is_prefix_length() && !is_overruled(target.member, octets, &flow) {
-            target.store(&mut flow, octets, clock);
+    let chosen = |member: Member| best.get(member.index()).copied().flatten();
+    let mut store = |candidate: Option<Candidate<'_>>| {
+        if let Some(Candidate { target, octets, .. }) = candidate {
+            target.store(&mut flow, octets, &clock);
+        }
+        flow.is_ipv6()
+    };
+    for candidate in best.iter().flatten() {
+        let member = candidate.target.member;
+        if !member.is_prefix_length() && !member.is_address() {
+            store(Some(*candidate));
         }
     }
-    // Last, because they follow the addresses' family.
-    for [first, second] in prefix_length_preference(flow.is_ipv6()) {
-        let chosen = |member: Member| best.get(member.index()).copied().flatten();
-        if let Some((target, octets)) = chosen(first).or_else(|| chosen(second)) {
-            target.store(&mut flow, octets, clock);
-        }
+    store(address_of(chosen(M::Source4), chosen(M::Source6), None));
+    let ipv6 = store(address_of(chosen(M::Destination4), chosen(M::Destination6), None));
+    store(address_of(chosen(M::NextHop4), chosen(M::NextHop6), Some(ipv6)));
+    store(address_of(chosen(M::BgpNextHop4), chosen(M::BgpNextHop6), Some(ipv6)));
+    for [first, second] in prefix_length_preference(ipv6) {
+        store(chosen(first).or_else(|| chosen(second)));
     }
     flow
+}
+
+/// Two families in one record: an address that is not zero wins, of two such the first; of two zeros the one of the
+/// flow's family, where that is known already.
+fn address_of<'a>(
+    v4: Option<Candidate<'a>>,
+    v6: Option<Candidate<'a>>,
+    ipv6: Option<bool>,
+) -> Option<Candidate<'a>> {
+    let (Some(four), Some(six)) = (v4, v6) else { return v4.or(v6) };
+    let takes_six = match (is_zero(four.octets), is_zero(six.octets)) {
+        (true, false) => true,
+        (false, true) => false,
+        (true, true) => ipv6.unwrap_or(six.position < four.position),
+        (false, false) => six.position < four.position,
+    };
+    Some(if takes_six { six } else { four })
 }
 
 /// For source and destination: the prefix length to take and the one to take when that is missing.
@@ -455,18 +509,6 @@ pub(crate) const fn prefix_length_preference(ipv6: bool) -> [[Member; 2]; 2] {
             [M::DestinationPrefixLength, M::DestinationPrefixLength6],
         ]
     }
-}
-
-/// Two families in one record: an address that is not zero wins. IPv4 comes first, see [`Member::index`].
-fn is_overruled(member: Member, octets: &[u8], flow: &FlowRecord) -> bool {
-    let other = match member {
-        Member::Source6 => flow.source,
-        Member::Destination6 => flow.destination,
-        Member::NextHop6 => flow.next_hop,
-        Member::BgpNextHop6 => flow.bgp_next_hop,
-        _ => return false,
-    };
-    flow.has(member.field()) && (!other.is_unspecified() || is_zero(octets))
 }
 
 fn is_zero(octets: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use crate::{
     error::{DecodeError, DecodeErrorKind},
     flow::FlowRecord,
     member,
-    template::{LEAD, RecordPlan, ScopeType, Template, WINDOW},
+    template::{LEAD, Protocol, RecordPlan, ScopeType, Template, WINDOW},
     time::ExportClock,
     value::FieldView,
     wire::u16_at,
@@ -219,7 +219,9 @@ impl<'r, 'a> DataRecord<'r, 'a> {
     pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'r, 'a> {
         let octets = self.octets;
         let mut position = 0;
-        let scopes = if self.template.is_options() { self.template.scope_count() } else { 0 };
+        // Scope types are a number space of v9; in IPFIX any element can be a scope.
+        let is_v9 = self.template.protocol() == Protocol::NetFlow9;
+        let scopes = if is_v9 { self.template.scope_count() } else { 0 };
         self.template.fields().iter().enumerate().map_while(move |(index, field)| {
             let (header, length) = if field.is_variable_length() {
                 variable_length(octets.get(position..)?)?

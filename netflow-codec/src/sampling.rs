@@ -74,11 +74,12 @@ impl SamplingAlgorithm {
 pub enum SamplingSource {
     /// In the data record itself (element 34).
     Record,
-    /// In an options record of the sampler that the data record names (elements 48 to 50).
+    /// In an options record of the sampler that the data record names (elements 48 to 50, or 302 and 304 to 306, 309,
+    /// 310).
     Sampler,
     /// In an options record for the ingress interface.
     Interface,
-    /// In an options record for the exporter or its observation domain (elements 34 and 35).
+    /// In an options record for the exporter or its observation domain (elements 34 and 35, or 304 to 306, 309, 310).
     Domain,
     /// In the header of the v5 datagram.
     Header,
@@ -119,28 +120,7 @@ impl SamplingTable {
 
     /// Takes what an options record says of sampling. A later record overrides an earlier one.
     pub(crate) fn learn(&mut self, record: &DataRecord<'_, '_>) {
-        let mut interface = None;
-        let mut sampler = None;
-        let mut interval = None;
-        let mut algorithm = SamplingAlgorithm::default();
-        for field in record.fields() {
-            let Some(value) = field.as_unsigned() else { continue };
-            match (field.scope_type(), field.element().number()) {
-                (Some(ScopeType::INTERFACE), _) | (None, 10) => interface = Some(value),
-                (None, 34 | 50) => interval = u32::try_from(value).ok(),
-                (None, 35 | 49) => algorithm = SamplingAlgorithm(u8::try_from(value).unwrap_or(0)),
-                (None, 48) => sampler = Some(value),
-                _ => {}
-            }
-        }
-        let (key, source) = match (sampler, interface) {
-            (Some(id), _) => (Key::Sampler(id), SamplingSource::Sampler),
-            (None, Some(index)) => (Key::Interface(index), SamplingSource::Interface),
-            (None, None) => (Key::Domain, SamplingSource::Domain),
-        };
-        let Some(info) = interval.and_then(|interval| SamplingInfo::new(interval, algorithm, source)) else {
-            return;
-        };
+        let Some((key, info)) = Announcement::of(record).info() else { return };
         match self.entries.binary_search_by_key(&key, |(key, _)| *key) {
             Ok(found) => {
                 if let Some(entry) = self.entries.get_mut(found) {
@@ -170,5 +150,73 @@ impl SamplingTable {
         let interface =
             flow.has(FlowFields::INGRESS_INTERFACE).then_some(Key::Interface(flow.ingress_interface.into()));
         [sampler, interface, Some(Key::Domain)].into_iter().flatten().find_map(|key| self.get(key))
+    }
+}
+
+/// The fields of an options record that announce a rate.
+#[derive(Clone, Copy, Debug, Default)]
+struct Announcement {
+    interface: Option<u64>,
+    sampler: Option<u64>,
+    interval: Option<u64>,
+    algorithm: SamplingAlgorithm,
+    packet_interval: Option<u64>,
+    packet_space: Option<u64>,
+    size: Option<u64>,
+    population: Option<u64>,
+}
+
+impl Announcement {
+    fn of(record: &DataRecord<'_, '_>) -> Self {
+        let mut found = Self::default();
+        for field in record.fields().filter(|field| field.element().enterprise() == 0) {
+            let Some(value) = field.as_unsigned() else { continue };
+            match (field.scope_type(), field.element().number()) {
+                (Some(ScopeType::INTERFACE), _) | (None, 10) => found.interface = Some(value),
+                (None, 34 | 50) => found.interval = Some(value),
+                (None, 35 | 49) => found.algorithm = SamplingAlgorithm(u8::try_from(value).unwrap_or(0)),
+                (None, 48 | 302) => found.sampler = Some(value),
+                // selectorAlgorithm: 1 systematic count-based, 3 random n-out-of-N (RFC 7270 section 4.2).
+                (None, 304) => {
+                    found.algorithm = match value {
+                        1 => SamplingAlgorithm::DETERMINISTIC,
+                        3 => SamplingAlgorithm::RANDOM,
+                        _ => SamplingAlgorithm::UNKNOWN,
+                    };
+                }
+                (None, 305) => found.packet_interval = Some(value),
+                (None, 306) => found.packet_space = Some(value),
+                (None, 309) => found.size = Some(value),
+                (None, 310) => found.population = Some(value),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Packets that one metered packet stands for, rounded to the nearest.
+    fn rate(&self) -> Option<u32> {
+        let ratio = |all: u64, selected: u64| {
+            let half = selected / 2;
+            all.checked_add(half)?.checked_div(selected)
+        };
+        let rate = match (*self, self.interval) {
+            (_, Some(interval)) => Some(interval),
+            (Self { packet_interval: Some(interval), packet_space: Some(space), .. }, _) => {
+                interval.checked_add(space).and_then(|all| ratio(all, interval))
+            }
+            (Self { size: Some(size), population: Some(population), .. }, _) => ratio(population, size),
+            _ => None,
+        };
+        rate.and_then(|rate| u32::try_from(rate).ok())
+    }
+
+    fn info(&self) -> Option<(Key, SamplingInfo)> {
+        let (key, source) = match (self.sampler, self.interface) {
+            (Some(id), _) => (Key::Sampler(id), SamplingSource::Sampler),
+            (None, Some(index)) => (Key::Interface(index), SamplingSource::Interface),
+            (None, None) => (Key::Domain, SamplingSource::Domain),
+        };
+        Some((key, SamplingInfo::new(self.rate()?, self.algorithm, source)?))
     }
 }

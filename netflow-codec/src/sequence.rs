@@ -2,7 +2,8 @@
 
 /// Follows the sequence numbers of one stream (one exporter and observation domain, or one v5 engine).
 ///
-/// The unit is the version's: v5 and v7 count flows, v9 counts export packets. Numbers wrap at 2^32.
+/// The unit is the version's: v5 and v7 count flows, v9 counts export packets, IPFIX data records. Numbers wrap at
+/// 2^32.
 ///
 /// A moderate step forward is a gap. A step back into a known gap is a late datagram, which undoes its loss;
 /// any other small step back is a duplicate. A wild step in either direction counts for nothing until the next
@@ -135,6 +136,16 @@ impl SequenceTracker {
         }
     }
 
+    /// Takes the number of a datagram of which it is unknown how many units it carries, such as an IPFIX message with
+    /// data whose template has not come: the next one is neither late nor a gap.
+    pub fn observe_open(&mut self, sequence: u32) -> SequenceEvent {
+        let event = self.observe(sequence, 0);
+        if !matches!(event, SequenceEvent::Duplicate | SequenceEvent::Stray) {
+            self.expected = None;
+        }
+        event
+    }
+
     fn accept(&mut self, next: u32, units: u32) {
         self.expected = Some(next);
         self.candidate = None;
@@ -213,6 +224,17 @@ mod tests {
         let counts = *tracker.counts();
         assert_eq!((counts.lost, counts.late, counts.resets), (0, 0, 0));
         assert_eq!(tracker.observe(14, 1), SequenceEvent::InOrder);
+    }
+
+    #[test]
+    fn an_unknown_number_of_units_is_no_loss() {
+        // C7
+        let mut tracker = SequenceTracker::new();
+        observe(&mut tracker, &[0, 10], 10);
+        assert_eq!(tracker.observe_open(20), SequenceEvent::InOrder);
+        assert_eq!(tracker.observe(57, 10), SequenceEvent::First);
+        assert_eq!(tracker.observe(77, 10), SequenceEvent::Gap { lost: 10 });
+        assert_eq!(tracker.counts().lost, 10);
     }
 
     #[test]

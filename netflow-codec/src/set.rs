@@ -43,6 +43,10 @@ impl<'a> RawSets<'a> {
         Self { datagram, offset, strict }
     }
 
+    pub(crate) const fn datagram(&self) -> &'a [u8] {
+        self.datagram
+    }
+
     fn read(&mut self) -> Result<RawSet<'a>, DecodeError> {
         let offset = self.offset;
         let rest = self.datagram.get(offset..).unwrap_or(&[]);

@@ -126,6 +126,8 @@ impl SysUptime {
 pub struct ExportClock {
     unix: Timestamp,
     uptime: SysUptime,
+    /// IPFIX messages do not say the uptime.
+    lacks_uptime: bool,
 }
 
 impl ExportClock {
@@ -136,7 +138,33 @@ impl ExportClock {
     /// Unix time and uptime of one moment.
     #[must_use]
     pub const fn new(unix: Timestamp, uptime: SysUptime) -> Self {
-        Self { unix, uptime }
+        Self { unix, uptime, lacks_uptime: false }
+    }
+
+    /// Unix time alone: uptimes cannot be dated by this clock.
+    #[must_use]
+    pub const fn without_uptime(unix: Timestamp) -> Self {
+        Self { unix, uptime: SysUptime(0), lacks_uptime: true }
+    }
+
+    /// Unix time, and the uptime that follows from the time of boot (element systemInitTimeMilliseconds, 160).
+    ///
+    /// An exporter that sends before it boots has its export time wrong: then uptimes just count from the boot.
+    #[must_use]
+    pub const fn since_boot(unix: Timestamp, boot: Timestamp) -> Self {
+        if unix.0 < boot.0 {
+            let latest = boot.0.saturating_add(u32::MAX as u64 * NANOS_PER_MILLI);
+            return Self::new(Timestamp(latest), SysUptime(u32::MAX));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what uptimes are")]
+        let uptime = unix.as_millis().wrapping_sub(boot.as_millis()) as u32;
+        Self::new(unix, SysUptime(uptime))
+    }
+
+    /// Whether uptimes can be dated.
+    #[must_use]
+    pub const fn has_uptime(&self) -> bool {
+        !self.lacks_uptime
     }
 
     /// The header's Unix time.

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["member"],
     &["template"],
     &["value"],
-    &["set", "record", "fixed", "v5", "v9"],
+    &["set", "record", "fixed", "v5", "v9", "ipfix"],
     &["sampling", "sequence"],
     &["cache"],
     &["encode", "decoder"],
@@ -101,8 +101,9 @@ fn versions_do_not_import_each_other() {
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut sources);
     for (module, source) in &sources {
         let forbidden: &[&str] = match module.as_str() {
-            "v5" => &["v9", "record", "cache"],
-            "v9" => &["v5", "fixed", "cache"],
+            "v5" => &["v9", "ipfix", "record", "cache"],
+            "v9" => &["v5", "fixed", "ipfix", "cache"],
+            "ipfix" => &["v5", "fixed", "v9", "cache"],
             _ => continue,
         };
         assert!(imports(source).iter().all(|import| !forbidden.contains(&import.as_str())), "{module}");

@@ -3,23 +3,12 @@
 
 mod common;
 
+use common::vectors::vector;
 use netflow_codec::{
     Batch, CacheLimits, DecodeErrorKind, Decoder, ElementId, ExportClock, FieldSpecifier, FieldView,
     FlowFields, FlowRecord, Learned, PacketBuilder, PacketHeader, RecordLayout, ScopeType, Strictness,
     SysUptime, Timestamp, v5, v9,
 };
-
-fn vector(name: &str) -> Option<Vec<u8>> {
-    let path = common::shared("reference/wire-vectors.json")?;
-    let vectors: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let entry =
-        vectors.as_array().unwrap().iter().find(|entry| entry["name"] == name).expect("a known vector");
-    let hex = entry["hex"].as_str().unwrap();
-    let octets: Vec<u8> =
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
-    assert_eq!(octets.len() as u64, entry["len"].as_u64().unwrap());
-    Some(octets)
-}
 
 fn millis(secs: u64, millis: u64) -> Timestamp {
     Timestamp::from_millis(secs * 1_000 + millis)
@@ -292,7 +281,7 @@ fn v9_sampler_table_of_a_cisco_router() {
 fn unsupported_versions_are_named_and_change_nothing() {
     // D2
     let mut decoder = Decoder::new();
-    for version in (0..=u16::MAX).filter(|version| ![1, 5, 7, 9].contains(version)) {
+    for version in (0..=u16::MAX).filter(|version| ![1, 5, 7, 9, 10].contains(version)) {
         let mut datagram = [0xa5; 64];
         datagram[..2].copy_from_slice(&version.to_be_bytes());
         let error = decoder.decode(&1, &datagram, Timestamp::ZERO).unwrap_err();

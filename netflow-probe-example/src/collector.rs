@@ -8,7 +8,7 @@ use std::io;
 
 use netflow_codec::{
     Batch, CacheLimits, DataRecord, DataRecords, DatagramHeader, DecodeErrorKind, Decoded, Decoder,
-    FlowRecord, Origin, SamplingInfo, SequenceEvent, Strictness, Timestamp,
+    FlowRecord, Origin, SamplingInfo, SequenceEvent, Strictness, Timestamp, ipfix,
 };
 
 use crate::{
@@ -116,13 +116,9 @@ impl<S: FlowSink> Collector<S> {
             observation_domain: header.observation_domain,
         };
         faults.stream = Some((header.version, header.observation_domain));
-        match faults.account.header(stream, header.sequence, units(payload, header)) {
-            Some(SequenceEvent::Gap { lost }) => {
-                let unit = sequence_unit(header.version).unwrap_or("units");
-                faults.add(None, What::Gap { lost, unit });
-            }
-            Some(SequenceEvent::Reset) => faults.add(None, What::Restart),
-            _ => {}
+        let (version, sequence) = (header.version, header.sequence);
+        if let Some(units) = units(payload, header) {
+            faults.sequence(stream, sequence, Some(units));
         }
         let mut work = Work {
             decoded,
@@ -134,7 +130,10 @@ impl<S: FlowSink> Collector<S> {
             sampling: None,
         };
         let result = work.run();
-        let Work { counts, sampling, .. } = work;
+        let Work { counts, sampling, mut faults, .. } = work;
+        if version == ipfix::VERSION {
+            faults.sequence(stream, sequence, records(&counts));
+        }
         self.account.carried(stream, counts, sampling);
         result
     }
@@ -200,12 +199,21 @@ impl<S: fmt::Debug> fmt::Debug for Collector<S> {
 
 /// By how much a datagram advances its sequence number: v9 counts packets, the others the flows they announce, which
 /// may be more than have come. More than 30 is nonsense; then those that have come count.
-fn units(payload: &[u8], header: &DatagramHeader) -> u32 {
+fn units(payload: &[u8], header: &DatagramHeader) -> Option<u32> {
     match *payload {
-        _ if header.version == 9 => 1,
-        [_, _, 0, announced @ 0..=30, ..] => announced.into(),
-        _ => header.count.into(),
+        _ if header.version == ipfix::VERSION => None,
+        _ if header.version == 9 => Some(1),
+        [_, _, 0, announced @ 0..=30, ..] => Some(announced.into()),
+        _ => Some(header.count.into()),
     }
+}
+
+/// Data records of an IPFIX message; unknown when not all of its sets could be decoded.
+fn records(counts: &Counts) -> Option<u32> {
+    if counts.sets_without_template > 0 {
+        return None;
+    }
+    u32::try_from(counts.data_records + counts.options_records - counts.records_recovered).ok()
 }
 
 /// Tells a fault.
@@ -221,6 +229,18 @@ struct Faults<'c> {
 }
 
 impl Faults<'_> {
+    /// Takes the sequence number; reports what it says of other datagrams.
+    fn sequence(&mut self, stream: Stream, sequence: Option<u32>, units: Option<u32>) {
+        match self.account.header(stream, sequence, units) {
+            Some(SequenceEvent::Gap { lost }) => {
+                let unit = sequence_unit(stream.version).unwrap_or("units");
+                self.add(None, What::Gap { lost, unit });
+            }
+            Some(SequenceEvent::Reset) => self.add(None, What::Restart),
+            _ => {}
+        }
+    }
+
     fn add(&mut self, set: Option<usize>, what: What) {
         let Some(count) = self.account.fault(self.exporter, what.kind()) else { return };
         if let Some(report) = &mut self.report {
@@ -290,6 +310,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                     self.counts.options_template_records += 1;
                 }
                 Batch::Template(..) => self.counts.template_records += 1,
+                Batch::Withdrawal { .. } => self.counts.withdrawals += 1,
                 Batch::Recovered(recovered) => {
                     let origin = recovered.origin();
                     let place = Place {
@@ -320,7 +341,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                     self.faults.add(Some(set), What::ReservedSet { id, offset });
                 }
                 Batch::Malformed(error) => {
-                    let set = (self.envelope.version == 9).then_some(set);
+                    let set = matches!(self.envelope.version, 9 | 10).then_some(set);
                     self.faults.add(set, What::Malformed(error));
                 }
                 _ => {}

@@ -138,7 +138,7 @@ fn decode_with_summary(datagrams: &[Vec<u8>]) -> (Output, Value) {
 
 #[test]
 fn one_socket_takes_all_versions_from_both_address_families() {
-    // C2, but for IPFIX, which is counted only.
+    // C2
     let collector = Listening::start(&["[::]:0"], &["--idle-exit", "1s"]);
     let port = collector.port();
     let (first, second) = (socket(Ipv4Addr::LOCALHOST), socket([127, 0, 0, 2]));
@@ -149,16 +149,15 @@ fn one_socket_takes_all_versions_from_both_address_families() {
         Ok(sixth) => sixth.send_to(&v9, ("::1", port)).unwrap(),
         Err(_) => first.send_to(&v9, ("127.0.0.1", port)).unwrap(),
     };
-    first.send_to(&[0, 10, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], ("127.0.0.1", port)).unwrap();
+    // A template of protocolIdentifier, and two records.
+    let mut ipfix = vec![0, 10, 0, 34, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 0, 0, 0, 0, 9];
+    ipfix.extend([0, 2, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1, 1, 44, 0, 6, 6, 17]);
+    first.send_to(&ipfix, ("127.0.0.1", port)).unwrap();
     let left = collector.wait();
-    assert_eq!(left.summary["by_version"], serde_json::json!({"5": 1, "7": 1, "9": 1}), "{}", left.stderr);
-    assert_eq!(left.summary["unsupported_versions"], serde_json::json!({"10": 1}));
-    assert_eq!(left.flows.len(), 4);
-    assert!(
-        left.stderr.contains("127.0.0.1, datagram 3: version 10 (IPFIX) is not supported yet"),
-        "{}",
-        left.stderr
-    );
+    let versions = serde_json::json!({"5": 1, "7": 1, "9": 1, "10": 1});
+    assert_eq!(left.summary["by_version"], versions, "{}", left.stderr);
+    assert_eq!(left.flows.len(), 6);
+    assert_eq!((&left.flows[5]["type"], &left.flows[5]["proto"]), (&"IPFIX".into(), &"UDP".into()));
     assert_eq!(left.summary["kernel_drops"], 0);
 }
 
@@ -319,7 +318,7 @@ fn loss_disorder_and_repetition_are_told_apart_exactly() {
     let v9_stream = numbers.map(|number| v9(1, number, &[]));
     let (_, summary) = decode_with_summary(&[v5_stream.as_slice(), &v9_stream].concat());
     let expected = serde_json::json!({
-        "gaps": 4, "lost_flows": 30, "lost_packets": 1, "late": 2, "duplicates": 2, "resets": 0,
+        "gaps": 4, "lost_flows": 30, "lost_packets": 1, "lost_records": 0, "late": 2, "duplicates": 2, "resets": 0,
     });
     assert_eq!(summary["sequence"], expected);
     assert_eq!(summary["exporters"][0]["domains"][0]["sequence"]["unit"], "flows");

@@ -119,6 +119,8 @@ elements! {
     FLOW_START_MILLISECONDS = 152,
     /// flowEndMilliseconds.
     FLOW_END_MILLISECONDS = 153,
+    /// systemInitTimeMilliseconds: when the exporter booted.
+    SYSTEM_INIT_TIME_MILLISECONDS = 160,
     /// minimumTTL.
     MINIMUM_TTL = 52,
     /// maximumTTL.
@@ -130,6 +132,12 @@ impl ElementId {
     #[must_use]
     pub const fn iana(number: u16) -> Self {
         Self { enterprise: 0, number }
+    }
+
+    /// An element of an enterprise; 0 stands for the IANA registry.
+    #[must_use]
+    pub const fn new(enterprise: u32, number: u16) -> Self {
+        Self { enterprise, number }
     }
 
     /// The element's number.

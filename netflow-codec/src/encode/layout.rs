@@ -305,7 +305,10 @@ impl Word {
             (Member::End, TimeCoding::Uptime) => Self::core(END_UPTIME),
             (Member::Start, TimeCoding::Seconds) => Self::core(START_SECONDS),
             (Member::End, TimeCoding::Seconds) => Self::core(END_SECONDS),
-            (Member::Start | Member::End, TimeCoding::Microseconds | TimeCoding::Nanoseconds) => {
+            (
+                Member::Start | Member::End,
+                TimeCoding::Microseconds | TimeCoding::Nanoseconds | TimeCoding::Delta,
+            ) => {
                 return Err(EncodeError::UnknownElement(number));
             }
             (member, _) => Self::of_member(member),

@@ -8,7 +8,17 @@ use alloc::boxed::Box;
 use crate::element::ElementId;
 
 pub(crate) use plan::{LEAD, RecordPlan, WINDOW};
-pub(crate) use wire::{TemplateRecords, WireTemplate};
+pub(crate) use wire::{TemplateRecord, TemplateRecords, WireTemplate};
+
+/// Which of the template protocols: their template ids are independent.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// NetFlow v9 (RFC 3954).
+    NetFlow9,
+    /// IPFIX (RFC 7011).
+    Ipfix,
+}
 
 /// The field length that means "variable" (RFC 7011 section 7).
 pub(crate) const VARIABLE_LENGTH: u16 = 0xffff;
@@ -79,6 +89,7 @@ impl ScopeType {
 /// are still being read is harmless.
 #[derive(Debug)]
 pub struct Template {
+    protocol: Protocol,
     id: u16,
     scope_count: usize,
     options: bool,
@@ -98,6 +109,7 @@ impl Template {
             .map(|field| if field.is_variable_length() { 1 } else { usize::from(field.length) })
             .sum();
         Self {
+            protocol: wire.protocol,
             id: wire.id,
             scope_count: wire.scope_count,
             options: wire.options,
@@ -113,6 +125,12 @@ impl Template {
     #[must_use]
     pub const fn id(&self) -> u16 {
         self.id
+    }
+
+    /// The protocol.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Whether this is an options template: its records describe the exporter, not flows.

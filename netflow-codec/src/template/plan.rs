@@ -12,6 +12,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::FieldSpecifier;
 use crate::{
+    element::ElementId,
     flow::{FlowFields, FlowRecord},
     member::{MEMBERS, Member, Target, TimeCoding, prefix_length_preference},
     time::ExportClock,
@@ -308,10 +309,16 @@ impl Straight {
             flow.direction = direction.read(window) as u8;
         }
         if self.fields.contains(M::Start.field()) {
-            flow.start = self.start.decode(start.read(window), clock);
+            match self.start.decode(start.read(window), clock) {
+                Some(time) => flow.start = time,
+                None => flow.fields = flow.fields.without(M::Start.field()),
+            }
         }
         if self.fields.contains(M::End.field()) {
-            flow.end = self.end.decode(end.read(window), clock);
+            match self.end.decode(end.read(window), clock) {
+                Some(time) => flow.end = time,
+                None => flow.fields = flow.fields.without(M::End.field()),
+            }
         }
         for rare in &self.rare {
             let from = usize::from(rare.offset);
@@ -328,7 +335,8 @@ fn choose(fields: &[FieldSpecifier]) -> Option<[Option<Chosen>; MEMBERS]> {
     let mut chosen: [Option<Chosen>; MEMBERS] = [None; MEMBERS];
     let mut offset = 0;
     for field in fields {
-        if field.is_variable_length() {
+        // A record that says when the exporter booted has a clock of its own.
+        if field.is_variable_length() || field.element == ElementId::SYSTEM_INIT_TIME_MILLISECONDS {
             return None;
         }
         let length = usize::from(field.length);

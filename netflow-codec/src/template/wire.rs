@@ -1,25 +1,50 @@
-//! Template records on the wire (RFC 3954 sections 5.2 and 6.1).
+//! Template records on the wire (RFC 3954 sections 5.2 and 6.1, RFC 7011 sections 3.2 and 3.4).
+//!
+//! ```text
+//!                     v9                                      IPFIX
+//! template            id, field count, specifiers             the same
+//! options template    id, octets of scope specifiers,         id, field count, scope field count,
+//!                     octets of option specifiers             specifiers
+//! specifier           type, length                            the same; with the highest bit of the type set,
+//!                                                             an enterprise number besides
+//! withdrawal          none                                    id, field count 0
+//! ```
 
 use nom::{IResult, Parser, bytes::complete::take, number::complete::be_u16};
 
-use super::{FieldSpecifier, VARIABLE_LENGTH};
+use super::{FieldSpecifier, Protocol, VARIABLE_LENGTH};
 use crate::{
     element::ElementId,
     error::{DecodeError, DecodeErrorKind},
 };
 
-/// Octets of a field specifier in v9.
+/// Octets of a field specifier, less its enterprise number.
 const SPECIFIER: usize = 4;
+/// The bit of a specifier that announces an enterprise number (IPFIX).
+const ENTERPRISE_BIT: u16 = 0x8000;
+
+/// A record of a template set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TemplateRecord<'a> {
+    Template(WireTemplate<'a>),
+    /// IPFIX: the template is no longer in use; an id of 2 or 3 stands for all templates, or options templates.
+    Withdrawal {
+        id: u16,
+        offset: usize,
+    },
+}
 
 /// A template record, checked and still on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WireTemplate<'a> {
+    pub(crate) protocol: Protocol,
     pub(crate) id: u16,
     pub(crate) options: bool,
     pub(crate) scope_count: usize,
     /// The whole record, its header included.
     pub(crate) raw: &'a [u8],
     specifiers: &'a [u8],
+    field_count: usize,
     /// Octets from the start of the datagram to the record.
     pub(crate) offset: usize,
 }
@@ -27,9 +52,16 @@ pub(crate) struct WireTemplate<'a> {
 impl<'a> WireTemplate<'a> {
     /// The fields, scopes first.
     pub(crate) fn fields(&self) -> impl Iterator<Item = FieldSpecifier> + 'a {
-        self.specifiers.as_chunks::<SPECIFIER>().0.iter().map(|[a, b, c, d]| {
-            FieldSpecifier::new(ElementId::iana(u16::from_be_bytes([*a, *b])), u16::from_be_bytes([*c, *d]))
+        let (protocol, mut rest) = (self.protocol, self.specifiers);
+        core::iter::from_fn(move || {
+            let (field, behind) = specifier(protocol, rest)?;
+            rest = behind;
+            Some(field)
         })
+    }
+
+    pub(crate) const fn field_count(&self) -> usize {
+        self.field_count
     }
 
     /// Whether its records have no octets.
@@ -37,26 +69,37 @@ impl<'a> WireTemplate<'a> {
         self.fields().all(|field| field.length == 0)
     }
 
-    pub(crate) fn field_count(&self) -> usize {
-        self.specifiers.len() / SPECIFIER
-    }
-
-    /// What is wrong with the template: its records have no octets, or, when strict, it has variable-length fields.
+    /// What is wrong with the template: its records have no octets, or, when strict, it has variable-length fields
+    /// in v9.
     pub(crate) fn check(&self, strict: bool) -> Result<(), DecodeError> {
         let wrong = |kind| Err(DecodeError::new(self.offset, kind));
         if self.is_empty() {
             return wrong(DecodeErrorKind::EmptyTemplate(self.id));
         }
-        if strict && self.fields().any(|field| field.length == VARIABLE_LENGTH) {
+        let v9 = self.protocol == Protocol::NetFlow9;
+        if strict && v9 && self.fields().any(|field| field.length == VARIABLE_LENGTH) {
             return wrong(DecodeErrorKind::VariableLengthInV9(self.id));
         }
         Ok(())
     }
 }
 
-/// The records of a Template FlowSet or Options Template FlowSet, up to its padding.
+/// The first field specifier, and what is behind it.
+fn specifier(protocol: Protocol, octets: &[u8]) -> Option<(FieldSpecifier, &[u8])> {
+    let (&[a, b, c, d], rest) = octets.split_first_chunk()?;
+    let (number, length) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    if protocol == Protocol::NetFlow9 || number & ENTERPRISE_BIT == 0 {
+        return Some((FieldSpecifier::new(ElementId::iana(number), length), rest));
+    }
+    let (enterprise, rest) = rest.split_first_chunk()?;
+    let element = ElementId::new(u32::from_be_bytes(*enterprise), number & !ENTERPRISE_BIT);
+    Some((FieldSpecifier::new(element, length), rest))
+}
+
+/// The records of a set of templates or options templates, up to its padding.
 #[derive(Clone, Debug)]
 pub(crate) struct TemplateRecords<'a> {
+    protocol: Protocol,
     body: &'a [u8],
     /// Octets from the start of the datagram to `body`.
     offset: usize,
@@ -66,88 +109,164 @@ pub(crate) struct TemplateRecords<'a> {
 /// What a template record's header says.
 struct Header {
     id: u16,
-    scope_length: u16,
-    length: usize,
+    fields: Fields,
+    /// Scope fields, or octets of their specifiers in v9.
+    scope: u16,
+}
+
+/// How many field specifiers follow.
+#[derive(Clone, Copy)]
+enum Fields {
+    Count(u16),
+    /// Octets of all of them.
+    Octets(usize),
 }
 
 fn template_header(input: &[u8]) -> IResult<&[u8], Header> {
-    (be_u16, be_u16)
-        .map(|(id, count)| Header { id, scope_length: 0, length: usize::from(count) * SPECIFIER })
-        .parse(input)
+    (be_u16, be_u16).map(|(id, count)| Header { id, fields: Fields::Count(count), scope: 0 }).parse(input)
 }
 
-fn options_template_header(input: &[u8]) -> IResult<&[u8], Header> {
+fn v9_options_header(input: &[u8]) -> IResult<&[u8], Header> {
     (be_u16, be_u16, be_u16)
-        .map(|(id, scope_length, option_length)| Header {
+        .map(|(id, scope, option)| Header {
             id,
-            scope_length,
-            length: usize::from(scope_length) + usize::from(option_length),
+            fields: Fields::Octets(usize::from(scope) + usize::from(option)),
+            scope,
         })
         .parse(input)
 }
 
-fn octets(count: usize, input: &[u8]) -> IResult<&[u8], &[u8]> {
-    take(count).parse(input)
+fn ipfix_options_header(input: &[u8]) -> IResult<&[u8], Header> {
+    let (rest, (id, count)) = (be_u16, be_u16).parse(input)?;
+    // A withdrawal has no scope count.
+    if count == 0 {
+        return Ok((rest, Header { id, fields: Fields::Count(0), scope: 0 }));
+    }
+    let (rest, scope) = be_u16.parse(rest)?;
+    Ok((rest, Header { id, fields: Fields::Count(count), scope }))
+}
+
+/// Octets of so many specifiers, or how many are there when they are cut off.
+fn specifiers_length(protocol: Protocol, count: u16, octets: &[u8]) -> Result<usize, u16> {
+    let mut rest = octets;
+    for found in 0..count {
+        (_, rest) = specifier(protocol, rest).ok_or(found)?;
+    }
+    Ok(octets.len() - rest.len())
 }
 
 impl<'a> TemplateRecords<'a> {
-    pub(crate) const fn new(body: &'a [u8], offset: usize, options: bool) -> Self {
-        Self { body, offset, options }
+    pub(crate) const fn new(protocol: Protocol, body: &'a [u8], offset: usize, options: bool) -> Self {
+        Self { protocol, body, offset, options }
     }
 
-    fn read(&mut self) -> Option<Result<WireTemplate<'a>, DecodeError>> {
-        let start = self.body;
-        let header = if self.options { options_template_header(start) } else { template_header(start) };
+    fn read(&mut self) -> Option<Result<TemplateRecord<'a>, DecodeError>> {
+        let (start, offset) = (self.body, self.offset);
+        let header = match (self.options, self.protocol) {
+            (false, _) => template_header(start),
+            (true, Protocol::NetFlow9) => v9_options_header(start),
+            (true, Protocol::Ipfix) => ipfix_options_header(start),
+        };
+        // Whatever follows, only a sound record is followed by another one.
+        self.body = &[];
         let Ok((rest, header)) = header else {
             // Fewer octets than a header are padding, whatever their value.
-            self.body = &[];
             return None;
         };
+        let id = header.id;
+        let wrong = |kind| Some(Err(DecodeError::new(offset, kind)));
+        if self.is_withdrawal(&header) {
+            self.advance(start, rest);
+            return Some(Ok(TemplateRecord::Withdrawal { id, offset }));
+        }
         // An identifier below 256 ends the records: padding when only zeros follow, else wrong.
-        if header.id < 256 {
-            self.body = &[];
-            if start.iter().all(|octet| *octet == 0) {
-                return None;
+        if id < 256 {
+            return if start.iter().all(|octet| *octet == 0) {
+                None
+            } else {
+                wrong(DecodeErrorKind::TemplateId(id))
+            };
+        }
+        let length = match header.fields {
+            Fields::Octets(length) => Ok(length),
+            Fields::Count(count) => {
+                specifiers_length(self.protocol, count, rest).map_err(|found| (count, found))
             }
-            return Some(Err(DecodeError::new(self.offset, DecodeErrorKind::TemplateId(header.id))));
-        }
-        let Ok((rest, specifiers)) = octets(header.length, rest) else {
-            self.body = &[];
-            return Some(Err(DecodeError::new(
-                self.offset,
-                DecodeErrorKind::TemplateTruncated {
-                    template_id: header.id,
-                    announced: u16::try_from(header.length / SPECIFIER).unwrap_or(u16::MAX),
-                    available: u16::try_from(rest.len() / SPECIFIER).unwrap_or(u16::MAX),
-                },
-            )));
         };
-        let offset = self.offset;
-        let length = start.len() - rest.len();
-        self.body = rest;
-        self.offset += length;
-        let scope_length = usize::from(header.scope_length);
-        if !scope_length.is_multiple_of(SPECIFIER) || !header.length.is_multiple_of(SPECIFIER) {
-            // Where the next record would start is not known either.
-            self.body = &[];
-            let option_length = u16::try_from(header.length - scope_length).unwrap_or(u16::MAX);
-            let (template_id, scope_length) = (header.id, header.scope_length);
-            let kind = DecodeErrorKind::OptionsTemplateLengths { template_id, scope_length, option_length };
-            return Some(Err(DecodeError::new(offset, kind)));
-        }
-        Some(Ok(WireTemplate {
-            id: header.id,
+        let truncated = |(announced, available)| DecodeErrorKind::TemplateTruncated {
+            template_id: id,
+            announced,
+            available,
+        };
+        let length = match length {
+            Ok(length) => length,
+            Err(counts) => return wrong(truncated(counts)),
+        };
+        let taken: IResult<&[u8], &[u8]> = take(length).parse(rest);
+        let Ok((behind, specifiers)) = taken else {
+            let count = |octets: usize| u16::try_from(octets / SPECIFIER).unwrap_or(u16::MAX);
+            return wrong(truncated((count(length), count(rest.len()))));
+        };
+        let scope_count = match self.scope_count(&header, length) {
+            Ok(count) => count,
+            Err(kind) => {
+                // IPFIX counts fields, so the next record is found; v9 counted octets wrongly.
+                if self.protocol == Protocol::Ipfix {
+                    self.advance(start, behind);
+                }
+                return wrong(kind);
+            }
+        };
+        self.advance(start, behind);
+        Some(Ok(TemplateRecord::Template(WireTemplate {
+            protocol: self.protocol,
+            id,
             options: self.options,
-            scope_count: scope_length / SPECIFIER,
-            raw: start.get(..length).unwrap_or(&[]),
+            scope_count,
+            raw: start.get(..start.len() - behind.len()).unwrap_or(&[]),
+            field_count: match header.fields {
+                Fields::Count(count) => count.into(),
+                Fields::Octets(octets) => octets / SPECIFIER,
+            },
             specifiers,
             offset,
-        }))
+        })))
+    }
+
+    /// Goes on behind a record.
+    const fn advance(&mut self, start: &[u8], behind: &'a [u8]) {
+        self.offset += start.len() - behind.len();
+        self.body = behind;
+    }
+
+    fn is_withdrawal(&self, header: &Header) -> bool {
+        let all = if self.options { 3 } else { 2 };
+        self.protocol == Protocol::Ipfix
+            && matches!(header.fields, Fields::Count(0))
+            && (header.id >= 256 || header.id == all)
+    }
+
+    fn scope_count(&self, header: &Header, length: usize) -> Result<usize, DecodeErrorKind> {
+        let template_id = header.id;
+        let scope = usize::from(header.scope);
+        match header.fields {
+            _ if !self.options => Ok(0),
+            Fields::Count(fields) if header.scope == 0 || header.scope > fields => {
+                Err(DecodeErrorKind::ScopeCount { template_id, scopes: header.scope, fields })
+            }
+            Fields::Count(_) => Ok(scope),
+            Fields::Octets(_) if !scope.is_multiple_of(SPECIFIER) || !length.is_multiple_of(SPECIFIER) => {
+                let option_length = u16::try_from(length - scope).unwrap_or(u16::MAX);
+                let scope_length = header.scope;
+                Err(DecodeErrorKind::OptionsTemplateLengths { template_id, scope_length, option_length })
+            }
+            Fields::Octets(_) => Ok(scope / SPECIFIER),
+        }
     }
 }
 
 impl<'a> Iterator for TemplateRecords<'a> {
-    type Item = Result<WireTemplate<'a>, DecodeError>;
+    type Item = Result<TemplateRecord<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.body.is_empty() {

@@ -1,5 +1,7 @@
 //! Where the shared test material lies.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+pub mod vectors;
 
 use std::path::{Path, PathBuf};
 

@@ -57,7 +57,7 @@ pub enum What {
     Gap {
         /// How many.
         lost: u32,
-        /// Of what: flows or packets.
+        /// Of what: flows, packets or records.
         unit: &'static str,
     },
     /// The sequence numbers began anew: the exporter was restarted.
@@ -89,6 +89,8 @@ impl What {
                 E::VariableLengthInV9(_) => F::VariableLengthInV9,
                 E::TooManyFields { .. } => F::TooManyFields,
                 E::RecordTruncated { .. } => F::RecordTruncated,
+                E::MessageLength { .. } => F::MessageLength,
+                E::ScopeCount { .. } => F::ScopeCount,
                 _ => F::Other,
             },
             Self::TemplateMissing { .. } => F::TemplateMissing,
@@ -150,6 +152,10 @@ fault_kinds! {
     TooManyFields = "too_many_fields",
     /// A record runs past the end of its set.
     RecordTruncated = "record_truncated",
+    /// The length of an IPFIX message is not that of its datagram.
+    MessageLength = "message_length",
+    /// An IPFIX options template has no scope, or more scopes than fields.
+    ScopeCount = "scope_count",
     /// Another structure cannot be decoded.
     Other = "other",
     /// A data set came whose template is not known.
@@ -189,7 +195,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.exporter)?;
         match self.stream {
-            Some((version @ (5 | 9), domain)) => write!(f, ", v{version} domain {domain}")?,
+            Some((version @ (5 | 9 | 10), domain)) => write!(f, ", v{version} domain {domain}")?,
             Some((version, _)) => write!(f, ", v{version}")?,
             None => {}
         }
@@ -210,9 +216,6 @@ impl fmt::Display for Fault {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Malformed(DecodeError { kind: DecodeErrorKind::UnsupportedVersion(10), .. }) => {
-                f.write_str("version 10 (IPFIX) is not supported yet")
-            }
             Self::Malformed(error) => write!(f, "{error}"),
             Self::TemplateMissing { template_id, offset, octets, kept } => {
                 let fate = if kept { "kept until it comes" } else { "dropped: too much waits already" };

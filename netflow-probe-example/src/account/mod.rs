@@ -30,6 +30,8 @@ pub struct Counts {
     pub template_records: u64,
     /// Options template records, repeated ones included.
     pub options_template_records: u64,
+    /// Templates withdrawn (IPFIX), obeyed or not.
+    pub withdrawals: u64,
     /// Data records of flows, those that waited for their template included.
     pub data_records: u64,
     /// Data records of options, those that waited for their template included.
@@ -50,6 +52,7 @@ impl AddAssign for Counts {
         self.octets += other.octets;
         self.template_records += other.template_records;
         self.options_template_records += other.options_template_records;
+        self.withdrawals += other.withdrawals;
         self.data_records += other.data_records;
         self.options_records += other.options_records;
         self.sets_without_template += other.sets_without_template;
@@ -112,7 +115,7 @@ pub struct Account {
     exporters: BoundedMap<IpAddr, ExporterAccount>,
     streams: BoundedMap<Stream, StreamAccount>,
     /// The sequence numbers of streams that were forgotten: of flows, of packets.
-    forgotten: [SequenceCounts; 2],
+    forgotten: [SequenceCounts; 3],
     limiter: Limiter,
 }
 
@@ -197,7 +200,7 @@ impl Account {
     /// What the sequence numbers say, over all streams: of v5 and v7, which count flows, and of v9, which counts
     /// packets.
     #[must_use]
-    pub fn sequence(&self) -> [SequenceCounts; 2] {
+    pub fn sequence(&self) -> [SequenceCounts; 3] {
         let mut sums = self.forgotten;
         for (stream, account) in self.streams.iter() {
             add_sequence(&mut sums, stream.version, account.sequence.counts());
@@ -229,14 +232,17 @@ impl Account {
         &mut self,
         stream: Stream,
         sequence: Option<u32>,
-        units: u32,
+        units: Option<u32>,
     ) -> Option<SequenceEvent> {
         *self.by_version.entry(stream.version).or_default() += 1;
         let (account, forgotten) = self.streams.entry(stream);
         for (stream, account) in forgotten {
             add_sequence(&mut self.forgotten, stream.version, account.sequence.counts());
         }
-        sequence.map(|sequence| account.sequence.observe(sequence, units))
+        sequence.map(|sequence| match units {
+            Some(units) => account.sequence.observe(sequence, units),
+            None => account.sequence.observe_open(sequence),
+        })
     }
 
     /// What a datagram carried; the last word about it.
@@ -262,10 +268,14 @@ impl Account {
     }
 }
 
-/// v5 and v7 count flows, v9 packets; v1 counts nothing.
-fn add_sequence(sums: &mut [SequenceCounts; 2], version: u16, counts: &SequenceCounts) {
-    let [flows, packets] = sums;
-    let sum = if version == 9 { packets } else { flows };
+/// v5 and v7 count flows, v9 packets, IPFIX records; v1 counts nothing.
+fn add_sequence(sums: &mut [SequenceCounts; 3], version: u16, counts: &SequenceCounts) {
+    let [flows, packets, records] = sums;
+    let sum = match version {
+        9 => packets,
+        10 => records,
+        _ => flows,
+    };
     sum.received += counts.received;
     sum.lost += counts.lost;
     sum.gaps += counts.gaps;
@@ -329,13 +339,13 @@ mod tests {
         for number in 0..10_000 {
             account.arrived(address(number), 20, Timestamp::from_secs(1));
             let stream = Stream { exporter: address(number), version: 9, observation_domain: 0 };
-            account.header(stream, Some(5), 1);
-            account.header(stream, Some(7), 1);
+            account.header(stream, Some(5), Some(1));
+            account.header(stream, Some(7), Some(1));
             reports += usize::from(account.fault(address(number), FaultKind::Truncated).is_some());
         }
         assert_eq!(reports, 100);
         assert!(account.exporters().count() <= 100 && account.streams().count() <= 100);
-        let [_, packets] = account.sequence();
+        let [_, packets, _] = account.sequence();
         assert_eq!((packets.lost, packets.received), (10_000, 20_000));
     }
 }

@@ -33,7 +33,8 @@ impl<'a> Summary<'a> {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let account = self.account;
-        let [flows, packets] = account.sequence();
+        let [flows, packets, records] = account.sequence();
+        let sum = |count: fn(&SequenceCounts) -> u64| count(&flows) + count(&packets) + count(&records);
         let by_version: Map<_, _> =
             account.by_version.iter().map(|(v, n)| (v.to_string(), (*n).into())).collect();
         let mut unsupported: Map<_, _> =
@@ -47,8 +48,6 @@ impl<'a> Summary<'a> {
             ("octets".to_owned(), account.octets.into()),
             ("by_version".to_owned(), by_version.into()),
             ("unsupported_versions".to_owned(), unsupported.into()),
-            // RFC 3954 has no withdrawals.
-            ("withdrawals".to_owned(), 0.into()),
             ("malformed".to_owned(), account.malformed().into()),
             ("malformed_by_reason".to_owned(), self.malformed_by_reason().into()),
             ("datagrams_cut_short".to_owned(), account.faults(FaultKind::CutShort).into()),
@@ -56,12 +55,13 @@ impl<'a> Summary<'a> {
             (
                 "sequence".to_owned(),
                 json!({
-                    "gaps": flows.gaps + packets.gaps,
+                    "gaps": sum(|counts| counts.gaps),
                     "lost_flows": flows.lost,
                     "lost_packets": packets.lost,
-                    "late": flows.late + packets.late,
-                    "duplicates": flows.duplicates + packets.duplicates,
-                    "resets": flows.resets + packets.resets,
+                    "lost_records": records.lost,
+                    "late": sum(|counts| counts.late),
+                    "duplicates": sum(|counts| counts.duplicates),
+                    "resets": sum(|counts| counts.resets),
                 }),
             ),
             ("template_cache".to_owned(), self.cache_json()),
@@ -144,6 +144,7 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
         ("octets", counts.octets),
         ("template_records", counts.template_records),
         ("options_template_records", counts.options_template_records),
+        ("withdrawals", counts.withdrawals),
         ("data_records", counts.data_records),
         ("options_records", counts.options_records),
         ("sets_without_template", counts.sets_without_template),
@@ -183,6 +184,7 @@ pub(crate) const fn sequence_unit(version: u16) -> Option<&'static str> {
     match version {
         5 | 7 => Some("flows"),
         9 => Some("packets"),
+        10 => Some("records"),
         _ => None,
     }
 }
@@ -202,8 +204,7 @@ impl fmt::Display for Summary<'_> {
         if unsupported > 0 {
             write!(f, ", {unsupported} of unsupported versions (")?;
             for (index, (version, count)) in account.unsupported.iter().enumerate() {
-                let name = if *version == 10 { "IPFIX" } else { "version" };
-                write!(f, "{}{name} {version}: {count}", if index == 0 { "" } else { ", " })?;
+                write!(f, "{}version {version}: {count}", if index == 0 { "" } else { ", " })?;
             }
             f.write_str(")")?;
         }
@@ -241,12 +242,18 @@ impl Summary<'_> {
             let advice = if drops > 0 { ": the receive buffer was full, see --receive-buffer" } else { "" };
             writeln!(f, "kernel drops {drops}{advice}")?;
         }
-        let [flows, packets] = account.sequence();
-        if flows.lost + packets.lost > 0 {
-            writeln!(f, "lost         {} flows (v5, v7), {} packets (v9)", flows.lost, packets.lost)?;
+        let [flows, packets, records] = account.sequence();
+        let all = [flows, packets, records];
+        if all.iter().any(|counts| counts.lost > 0) {
+            let [flows, packets, records] = all.map(|counts| counts.lost);
+            writeln!(
+                f,
+                "lost         {flows} flows (v5, v7), {packets} packets (v9), {records} records (IPFIX)"
+            )?;
         }
-        let (late, duplicates) = (flows.late + packets.late, flows.duplicates + packets.duplicates);
-        let resets = flows.resets + packets.resets;
+        let sum = |count: fn(&SequenceCounts) -> u64| all.iter().map(count).sum::<u64>();
+        let (late, duplicates) = (sum(|counts| counts.late), sum(|counts| counts.duplicates));
+        let resets = sum(|counts| counts.resets);
         if late + duplicates + resets > 0 {
             writeln!(f, "order        {late} late, {duplicates} duplicate, {resets} restarts")?;
         }
@@ -262,7 +269,7 @@ impl Summary<'_> {
         for (stream, account) in lines {
             let Counts { datagrams, data_records, .. } = account.counts;
             write!(f, "{}, v{}", stream.exporter, stream.version)?;
-            if matches!(stream.version, 5 | 9) {
+            if matches!(stream.version, 5 | 9 | 10) {
                 write!(f, " domain {}", stream.observation_domain)?;
             }
             write!(f, ": {datagrams} datagrams, {data_records} flows")?;

@@ -150,10 +150,9 @@ fn collect(
         let summary = collector.summary().with_kernel_drops(receiver.kernel_drops());
         io::Write::write_all(&mut summary_file, format!("{:#}\n", summary.to_json()).as_bytes())?;
         let summary = summary.to_string();
-        let [flows, packets] = collector.account().sequence();
         Ok(Collected {
             counts: *collector.account().counts(),
-            lost: flows.lost + packets.lost,
+            lost: collector.account().sequence().iter().map(|counts| counts.lost).sum(),
             summary,
             traffic: collector.into_sink().0.0,
         })

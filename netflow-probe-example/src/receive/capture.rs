@@ -126,6 +126,8 @@ pub fn is_plausible(payload: &[u8]) -> bool {
         7 => (fits(24, 52), 8),
         9 => (sets_fit(payload, 20), 8),
         10 if count == payload.len() => (sets_fit(payload, 16), 4),
+        // Cut off, or with octets behind the message.
+        10 if count >= 16 && payload.len() >= 16 => (Fit::Near, 4),
         _ => return false,
     };
     match fit {
