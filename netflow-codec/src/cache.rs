@@ -1,12 +1,13 @@
 //! The template cache: which template an exporter means by an id. Bounded, so that no sender can fill memory.
 
-use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use crate::{
     element::ElementId,
     error::{DecodeError, DecodeErrorKind},
     lru::LruMap,
+    pending::{Origin, Pending, PendingLimits, PendingSet},
     record::DataRecords,
     sampling::SamplingTable,
     template::{LEAD, Protocol, Template, WireTemplate},
@@ -41,6 +42,8 @@ impl<E> TemplateScope<E> {
 pub struct CacheLimits {
     /// Scopes; the one used longest ago is evicted. Default 4,096.
     pub scopes: usize,
+    /// Scopes of one exporter; its own one used longest ago is evicted. Default 256.
+    pub scopes_per_exporter: usize,
     /// Templates of one scope; the one used longest ago is evicted. Default 1,024.
     pub templates_per_scope: usize,
     /// Fields of one template; a template with more is refused. Default 1,024.
@@ -49,7 +52,7 @@ pub struct CacheLimits {
     pub template_octets: usize,
     /// How long a template is used after it was last announced. Default: for ever.
     pub lifetime: Option<Duration>,
-    /// Octets of data kept until their template comes, all scopes together; more is not kept. Default 16 MiB.
+    /// Octets of data kept until their template comes, all scopes together; the oldest are dropped. Default 16 MiB.
     pub pending_octets: usize,
     /// The same of one scope; the oldest are dropped. Default 1 MiB.
     pub pending_octets_per_scope: usize,
@@ -61,6 +64,7 @@ impl Default for CacheLimits {
     fn default() -> Self {
         Self {
             scopes: 4_096,
+            scopes_per_exporter: 256,
             templates_per_scope: 1_024,
             fields_per_template: 1_024,
             template_octets: 32 << 20,
@@ -118,16 +122,14 @@ pub enum Learned {
 pub struct TemplateCache<E> {
     limits: CacheLimits,
     scopes: LruMap<TemplateScope<E>, Scope>,
+    pending: Pending<TemplateScope<E>>,
     template_octets: usize,
-    pending_octets: usize,
     stats: CacheStats,
 }
 
 #[derive(Debug)]
 struct Scope {
     templates: LruMap<u16, Entry>,
-    pending: VecDeque<PendingSet>,
-    pending_octets: usize,
     sampling: SamplingTable,
     /// When the exporter booted, where options said so (element 160).
     boot: Option<Timestamp>,
@@ -142,40 +144,6 @@ struct Entry {
 /// A scope of the cache during one datagram. Slots stay valid until another scope is opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScopeSlot(usize);
-
-/// A data set whose template has not come.
-#[derive(Debug)]
-pub(crate) struct PendingSet {
-    pub(crate) template_id: u16,
-    pub(crate) octets: Box<[u8]>,
-    pub(crate) clock: ExportClock,
-    pub(crate) origin: Origin,
-}
-
-/// Where a data set came from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Origin {
-    /// How many datagrams the decoder had been given before.
-    pub datagram: u64,
-    /// How many sets stand before it in its datagram.
-    pub set: usize,
-    /// Octets from the start of its datagram to the set.
-    pub offset: usize,
-    /// When its datagram came.
-    pub received: Timestamp,
-    /// The sequence number of its datagram.
-    pub sequence: Option<u32>,
-}
-
-impl PendingSet {
-    /// Octets of memory besides the data.
-    const OVERHEAD: usize = size_of::<Self>();
-
-    const fn cost(&self) -> usize {
-        Self::OVERHEAD + self.octets.len()
-    }
-}
 
 /// A data set that waited for its template, decoded now.
 #[derive(Debug)]
@@ -216,8 +184,8 @@ impl<E: Clone + Ord> TemplateCache<E> {
         Self {
             limits,
             scopes: LruMap::new(),
+            pending: Pending::new(),
             template_octets: 0,
-            pending_octets: 0,
             stats: CacheStats {
                 new: 0,
                 refreshed: 0,
@@ -261,8 +229,12 @@ impl<E: Clone + Ord> TemplateCache<E> {
     /// Octets of memory that the templates and the waiting data take, roughly.
     #[must_use]
     pub fn memory_octets(&self) -> usize {
-        let maps: usize = self.scopes.iter().map(|(_, scope)| scope.templates.memory_octets()).sum();
-        self.template_octets + self.pending_octets + maps + self.scopes.memory_octets()
+        let of_scopes = self
+            .scopes
+            .iter()
+            .map(|(_, scope)| scope.templates.memory_octets() + scope.sampling.memory_octets());
+        let of_scopes: usize = of_scopes.sum();
+        self.template_octets + self.pending.octets() + of_scopes + self.scopes.memory_octets()
     }
 
     /// A template, without marking it as used.
@@ -281,19 +253,14 @@ impl<E: Clone + Ord> TemplateCache<E> {
 
     /// Forgets everything known of a scope.
     pub fn remove_scope(&mut self, scope: &TemplateScope<E>) {
-        if let Some(scope) = self.scopes.remove(scope) {
-            self.forget(&scope);
+        if let Some(forgotten) = self.scopes.remove(scope) {
+            self.forget(scope, &forgotten);
         }
     }
 
     /// Data sets that wait for their template: scope, template id, octets, since when.
     pub fn pending(&self) -> impl Iterator<Item = (&TemplateScope<E>, u16, usize, Timestamp)> {
-        self.scopes.iter().flat_map(|(key, scope)| {
-            scope
-                .pending
-                .iter()
-                .map(move |set| (key, set.template_id, set.octets.len() - LEAD, set.origin.received))
-        })
+        self.pending.iter().map(|(scope, id, octets, origin)| (scope, id, octets, origin.received))
     }
 
     /// The scope's slot, if the scope is known.
@@ -306,17 +273,34 @@ impl<E: Clone + Ord> TemplateCache<E> {
         if let Some(slot) = self.find(&scope) {
             return slot;
         }
-        if self.scopes.len() >= self.limits.scopes.max(1) {
+        let (held, oldest) = self.scopes_of(&scope.exporter);
+        if held >= self.limits.scopes_per_exporter.max(1) {
+            // An exporter that makes up domains loses its own.
+            if let Some(oldest) = oldest
+                && let Some(forgotten) = self.scopes.remove(&oldest)
+            {
+                self.count_evicted(&oldest, &forgotten);
+            }
+        } else if self.scopes.len() >= self.limits.scopes.max(1) {
             self.evict_scope(None);
         }
-        let empty = Scope {
-            templates: LruMap::new(),
-            pending: VecDeque::new(),
-            pending_octets: 0,
-            sampling: SamplingTable::default(),
-            boot: None,
-        };
+        let empty = Scope { templates: LruMap::new(), sampling: SamplingTable::default(), boot: None };
         ScopeSlot(self.scopes.insert(scope, empty))
+    }
+
+    /// How many scopes an exporter has, and which of them was used longest ago.
+    fn scopes_of(&self, exporter: &E) -> (usize, Option<TemplateScope<E>>) {
+        let first = TemplateScope::new(exporter.clone(), Protocol::NetFlow9, 0);
+        let own = self.scopes.from(&first).take_while(|(scope, _)| scope.exporter == *exporter);
+        let mut oldest = None;
+        let mut held = 0;
+        for (scope, used) in own {
+            held += 1;
+            if oldest.is_none_or(|(_, least)| used < least) {
+                oldest = Some((scope, used));
+            }
+        }
+        (held, oldest.map(|(scope, _)| scope.clone()))
     }
 
     /// The template of a data set, marked as used. One whose lifetime is over is removed.
@@ -390,14 +374,13 @@ impl<E: Clone + Ord> TemplateCache<E> {
     }
 
     fn check(&self, wire: &WireTemplate<'_>, strict: bool) -> Result<(), DecodeError> {
-        wire.check(strict)?;
         let limit = self.limits.fields_per_template;
         let fields = u16::try_from(wire.field_count()).unwrap_or(u16::MAX);
         if fields > limit {
             let kind = DecodeErrorKind::TooManyFields { template_id: wire.id, fields, limit };
             return Err(DecodeError::new(wire.offset, kind));
         }
-        Ok(())
+        wire.check(strict)
     }
 
     /// Evicts templates and scopes until there is room for one more template of this many octets.
@@ -419,89 +402,54 @@ impl<E: Clone + Ord> TemplateCache<E> {
     }
 
     fn evict_scope(&mut self, spared: Option<usize>) -> bool {
-        let Some((_, scope)) = self.scopes.evict(spared) else { return false };
-        self.stats.evicted_scopes += 1;
-        self.stats.evicted_templates += scope.templates.len() as u64;
-        self.forget(&scope);
+        let Some((key, scope)) = self.scopes.evict(spared) else { return false };
+        self.count_evicted(&key, &scope);
         true
     }
 
-    fn forget(&mut self, scope: &Scope) {
+    fn count_evicted(&mut self, key: &TemplateScope<E>, scope: &Scope) {
+        self.stats.evicted_scopes += 1;
+        self.stats.evicted_templates += scope.templates.len() as u64;
+        self.forget(key, scope);
+    }
+
+    fn forget(&mut self, key: &TemplateScope<E>, scope: &Scope) {
         self.template_octets -=
             scope.templates.iter().map(|(_, entry)| entry.template.memory_octets()).sum::<usize>();
-        self.pending_octets -= scope.pending_octets;
-        self.stats.pending_dropped += scope.pending.len() as u64;
+        self.stats.pending_dropped += self.pending.drop_scope(key);
     }
 
     /// Keeps a data set until its template comes; says whether it was kept.
     pub(crate) fn keep_pending(
         &mut self,
-        slot: ScopeSlot,
+        scope: &TemplateScope<E>,
         template_id: u16,
         body: &[u8],
         clock: ExportClock,
         origin: Origin,
     ) -> bool {
-        self.drop_aged(slot, origin.received);
-        let cost = PendingSet::OVERHEAD + LEAD + body.len();
-        let limits = self.limits;
-        let Some(scope) = self.scopes.value_mut(slot.0) else { return false };
-        if cost > limits.pending_octets_per_scope {
-            self.stats.pending_dropped += 1;
-            return false;
-        }
-        while scope.pending_octets + cost > limits.pending_octets_per_scope {
-            let Some(oldest) = scope.pending.pop_front() else { break };
-            scope.pending_octets -= oldest.cost();
-            self.pending_octets -= oldest.cost();
-            self.stats.pending_dropped += 1;
-        }
-        if self.pending_octets + cost > limits.pending_octets {
-            self.stats.pending_dropped += 1;
-            return false;
-        }
-        let mut octets = Vec::with_capacity(LEAD + body.len());
-        octets.resize(LEAD, 0);
-        octets.extend_from_slice(body);
-        scope.pending.push_back(PendingSet { template_id, octets: octets.into_boxed_slice(), clock, origin });
-        scope.pending_octets += cost;
-        self.pending_octets += cost;
-        self.stats.pending_kept += 1;
-        true
-    }
-
-    /// Drops what waited too long. The sets are in the order of their arrival.
-    fn drop_aged(&mut self, slot: ScopeSlot, now: Timestamp) {
-        let Some(scope) = self.scopes.value_mut(slot.0) else { return };
-        let aged = |set: &PendingSet| now.saturating_since(set.origin.received) > self.limits.pending_age;
-        while scope.pending.front().is_some_and(aged) {
-            let Some(oldest) = scope.pending.pop_front() else { break };
-            scope.pending_octets -= oldest.cost();
-            self.pending_octets -= oldest.cost();
-            self.stats.pending_dropped += 1;
-        }
+        let limits = PendingLimits {
+            octets: self.limits.pending_octets,
+            octets_per_scope: self.limits.pending_octets_per_scope,
+            age: self.limits.pending_age,
+        };
+        let (kept, dropped) = self.pending.keep(scope, template_id, body, clock, origin, &limits);
+        self.stats.pending_kept += u64::from(kept);
+        self.stats.pending_dropped += dropped + u64::from(!kept);
+        kept
     }
 
     /// The oldest data set that waited for this template, if any is left.
     pub(crate) fn recover(
         &mut self,
-        slot: ScopeSlot,
+        scope: &TemplateScope<E>,
         template: &Arc<Template>,
         now: Timestamp,
     ) -> Option<RecoveredRecords> {
-        self.drop_aged(slot, now);
-        let scope = self.scopes.value_mut(slot.0)?;
-        let place = scope.pending.iter().position(|set| set.template_id == template.id())?;
-        let set = scope.pending.remove(place)?;
-        scope.pending_octets -= set.cost();
-        self.pending_octets -= set.cost();
+        self.stats.pending_dropped += self.pending.drop_aged(now, self.limits.pending_age);
+        let PendingSet { octets, clock, origin } = self.pending.take(scope, template.id())?;
         self.stats.pending_recovered += 1;
-        Some(RecoveredRecords {
-            template: Arc::clone(template),
-            octets: set.octets,
-            clock: set.clock,
-            origin: set.origin,
-        })
+        Some(RecoveredRecords { template: Arc::clone(template), octets, clock, origin })
     }
 
     pub(crate) fn sampling(&self, slot: ScopeSlot) -> Option<&SamplingTable> {

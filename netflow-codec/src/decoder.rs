@@ -3,11 +3,12 @@
 use alloc::sync::Arc;
 
 use crate::{
-    cache::{CacheLimits, Learned, Origin, RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope},
+    cache::{CacheLimits, Learned, RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope},
     error::{DecodeError, DecodeErrorKind},
     fixed::FixedRecords,
     flow::FlowRecord,
     ipfix,
+    pending::Origin,
     record::DataRecords,
     sampling::SamplingInfo,
     set::{RawSet, RawSets},
@@ -488,7 +489,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
 
     fn recover(&mut self, cache: &mut TemplateCache<E>, now: Timestamp) -> Option<RecoveredRecords> {
         let slot = self.slot?;
-        let Some(recovered) = cache.recover(slot, self.arrived.as_ref()?, now) else {
+        let Some(recovered) = cache.recover(&self.scope, self.arrived.as_ref()?, now) else {
             self.arrived = None;
             return None;
         };
@@ -574,7 +575,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
     ) -> Batch<'a> {
         let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, context.now));
         let Some(template) = known else {
-            let slot = self.open(cache);
+            self.open(cache);
             let origin = Origin {
                 datagram: context.ordinal,
                 set: self.current,
@@ -583,7 +584,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
                 sequence: context.sequence,
             };
             let clock = self.clock(cache, context);
-            let kept = cache.keep_pending(slot, template_id, set.body, clock, origin);
+            let kept = cache.keep_pending(&self.scope, template_id, set.body, clock, origin);
             return Batch::TemplateMissing { template_id, offset: set.offset, octets: set.body, kept };
         };
         let start = set.body_offset();

@@ -184,9 +184,6 @@ pub enum EncodeError {
     /// A template identifier below 256.
     #[error("template identifier {0} is below 256")]
     TemplateId(u16),
-    /// Two layouts with one template identifier.
-    #[error("template identifier {0} is used twice")]
-    DuplicateTemplateId(u16),
     /// A field length that the element cannot have, or that NetFlow v9 cannot express.
     #[error("element {element} cannot be encoded in {length} octets")]
     FieldLength {

@@ -323,7 +323,12 @@ impl MplsLabels {
     pub const EMPTY: Self = Self { entries: [[0; 3]; Self::MAX_LEN], len: 0 };
 
     /// Sets the label at `position` (0 is the outermost); a position past the tenth is ignored.
+    ///
+    /// Three zeros behind the last label are no label: templates have room for more labels than packets have.
     pub fn set(&mut self, position: usize, octets: [u8; 3]) {
+        if octets == [0; 3] && position >= self.len() {
+            return;
+        }
         if let Some(entry) = self.entries.get_mut(position) {
             *entry = octets;
             // `position` is below ten.
@@ -398,6 +403,9 @@ mod tests {
         let entry = labels.get(0).unwrap();
         assert_eq!((entry.label(), entry.traffic_class(), entry.is_bottom_of_stack()), (1, 0, true));
         labels.set(10, [0xff; 3]);
+        labels.set(1, [0; 3]);
         assert_eq!(labels.len(), 1);
+        labels.set(3, [0x00, 0x00, 0x21]);
+        assert_eq!(labels.iter().map(MplsLabel::label).collect::<alloc::vec::Vec<_>>(), [1, 0, 0, 2]);
     }
 }

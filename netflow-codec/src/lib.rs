@@ -14,6 +14,7 @@ mod flow;
 pub mod ipfix;
 mod lru;
 mod member;
+mod pending;
 mod record;
 mod sampling;
 mod sequence;
@@ -25,7 +26,7 @@ pub mod v9;
 mod value;
 mod wire;
 
-pub use cache::{CacheLimits, CacheStats, Learned, Origin, RecoveredRecords, TemplateCache, TemplateScope};
+pub use cache::{CacheLimits, CacheStats, Learned, RecoveredRecords, TemplateCache, TemplateScope};
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
 pub use element::{DataType, ElementId, ElementInfo};
 pub use encode::{
@@ -35,6 +36,7 @@ pub use encode::{
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use fixed::{FixedRecord, FixedRecords};
 pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
+pub use pending::Origin;
 pub use record::{DataRecord, DataRecords, Flows, Records};
 pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};
 pub use sequence::{SequenceCounts, SequenceEvent, SequenceTracker};

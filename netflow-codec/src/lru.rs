@@ -16,6 +16,8 @@ struct Node<K, V> {
     newer: usize,
     /// Used longer ago.
     older: usize,
+    /// The count of uses when it was used last.
+    used: u64,
 }
 
 #[derive(Debug)]
@@ -25,11 +27,12 @@ pub(crate) struct LruMap<K, V> {
     free: Vec<usize>,
     newest: usize,
     oldest: usize,
+    uses: u64,
 }
 
 impl<K: Clone + Ord, V> LruMap<K, V> {
     pub(crate) const fn new() -> Self {
-        Self { index: BTreeMap::new(), slab: Vec::new(), free: Vec::new(), newest: NIL, oldest: NIL }
+        Self { index: BTreeMap::new(), slab: Vec::new(), free: Vec::new(), newest: NIL, oldest: NIL, uses: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -70,7 +73,7 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
             }
             return slot;
         }
-        let node = Node { key: key.clone(), value, newer: NIL, older: NIL };
+        let node = Node { key: key.clone(), value, newer: NIL, older: NIL, used: 0 };
         let slot = self.free.pop().unwrap_or(self.slab.len());
         match self.slab.get_mut(slot) {
             Some(vacant) => *vacant = Some(node),
@@ -101,6 +104,12 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
         self.index.iter().filter_map(|(key, slot)| Some((key, self.value(*slot)?)))
     }
 
+    /// The keys from this one on, in their order, each with a number that grows with every use.
+    pub(crate) fn from<'m>(&'m self, key: &K) -> impl Iterator<Item = (&'m K, u64)> {
+        let node = |slot: usize| self.slab.get(slot)?.as_ref();
+        self.index.range(key..).filter_map(move |(key, slot)| Some((key, node(*slot)?.used)))
+    }
+
     fn node_mut(&mut self, slot: usize) -> Option<&mut Node<K, V>> {
         self.slab.get_mut(slot)?.as_mut()
     }
@@ -118,7 +127,10 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
 
     fn link(&mut self, slot: usize) {
         let second = self.newest;
+        self.uses += 1;
+        let used = self.uses;
         if let Some(node) = self.node_mut(slot) {
+            node.used = used;
             node.newer = NIL;
             node.older = second;
         }

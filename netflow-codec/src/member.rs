@@ -304,11 +304,6 @@ impl Member {
         )
     }
 
-    /// Whether a field of this many octets can feed the member at all.
-    pub(crate) fn reads(self, length: usize) -> bool {
-        if self.has_fixed_width() { length == self.width() } else { (1..=8).contains(&length) }
-    }
-
     /// The presence bit.
     pub(crate) fn field(self) -> FlowFields {
         use FlowFields as F;
@@ -352,9 +347,21 @@ impl Member {
 }
 
 impl Target {
+    /// Whether a field of this many octets can feed the member at all: types of a fixed length in that length only,
+    /// uptimes and numbers in any of up to 8 octets.
+    pub(crate) fn reads(self, length: usize) -> bool {
+        let fixed = match self.coding {
+            _ if self.member.has_fixed_width() => Some(self.member.width()),
+            TimeCoding::Seconds | TimeCoding::Delta => Some(4),
+            TimeCoding::Milliseconds | TimeCoding::Microseconds | TimeCoding::Nanoseconds => Some(8),
+            TimeCoding::Uptime => None,
+        };
+        fixed.map_or_else(|| (1..=8).contains(&length), |fixed| length == fixed)
+    }
+
     /// Stores a field into its member and marks it present; a value that the member cannot hold is left out.
     ///
-    /// The caller chose among rivals and checked [`Member::reads`].
+    /// The caller chose among rivals and checked [`Self::reads`].
     pub(crate) fn store(self, flow: &mut FlowRecord, octets: &[u8], clock: &ExportClock) {
         if self.try_store(flow, octets, clock).is_some() {
             flow.fields |= self.member.field();
@@ -442,7 +449,7 @@ pub(crate) fn walk<'a>(
             clock = ExportClock::since_boot(clock.unix(), Timestamp::from_millis(boot));
         }
         let Some(target) = Target::of(element) else { continue };
-        if !target.member.reads(octets.len()) {
+        if !target.reads(octets.len()) {
             continue;
         }
         let Some(slot) = best.get_mut(target.member.index()) else { continue };

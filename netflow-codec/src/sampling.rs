@@ -116,7 +116,7 @@ pub(crate) struct SamplingTable {
 
 impl SamplingTable {
     /// Rates that are kept of one domain; more are ignored.
-    const LIMIT: usize = 256;
+    const LIMIT: usize = 64;
 
     /// Takes what an options record says of sampling. A later record overrides an earlier one.
     pub(crate) fn learn(&mut self, record: &DataRecord<'_, '_>) {
@@ -130,6 +130,11 @@ impl SamplingTable {
             Err(place) if self.entries.len() < Self::LIMIT => self.entries.insert(place, (key, info)),
             Err(_) => {}
         }
+    }
+
+    /// Octets of memory the table takes, roughly.
+    pub(crate) const fn memory_octets(&self) -> usize {
+        self.entries.capacity() * size_of::<(Key, SamplingInfo)>()
     }
 
     fn get(&self, key: Key) -> Option<SamplingInfo> {

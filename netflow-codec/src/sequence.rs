@@ -6,8 +6,9 @@
 /// 2^32.
 ///
 /// A moderate step forward is a gap. A step back into a known gap is a late datagram, which undoes its loss;
-/// any other small step back is a duplicate. A wild step in either direction counts for nothing until the next
-/// datagram follows on from it: one forged datagram cannot move the window, an exporter's restart can.
+/// any other small step back is a duplicate, unless so many datagrams follow on from it that the exporter must have
+/// begun anew. A wild step in either direction counts for nothing until the next datagram follows on from it: one
+/// forged datagram cannot move the window, an exporter's restart can.
 ///
 /// ```
 /// use netflow_codec::{SequenceEvent, SequenceTracker};
@@ -23,11 +24,19 @@
 pub struct SequenceTracker {
     /// The number that comes next, once there was one.
     expected: Option<u32>,
-    /// What would come next if a wild step was a restart.
-    candidate: Option<u32>,
-    /// The newest gaps: first number missing, how many.
+    /// What would come next if a step back, or a wild one, was a restart.
+    candidate: Option<Candidate>,
+    /// The newest gaps: first number missing, how many; none missing is no gap.
     gaps: [(u32, u32); Self::GAPS],
     counts: SequenceCounts,
+}
+
+/// Numbers that may have begun anew.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    next: u32,
+    /// Datagrams that must still follow on.
+    missing: u8,
 }
 
 /// What a [`SequenceTracker`] counted.
@@ -75,6 +84,8 @@ pub enum SequenceEvent {
 impl SequenceTracker {
     /// Steps forward up to this many units are loss, steps back up to this many are late or duplicate.
     pub const WINDOW: u32 = 100_000;
+    /// Datagrams that must follow on from a small step back before it is a restart, not a run of duplicates.
+    const RESTART_EVIDENCE: u8 = 4;
     const GAPS: usize = 8;
 
     /// A tracker that has seen nothing.
@@ -99,11 +110,11 @@ impl SequenceTracker {
         };
         let ahead = sequence.wrapping_sub(expected);
         let behind = expected.wrapping_sub(sequence);
+        let follows = self.candidate.filter(|candidate| candidate.next == sequence);
         if ahead == 0 {
             self.accept(next, units);
             SequenceEvent::InOrder
-        } else if self.candidate == Some(sequence) {
-            // The stray datagram before was genuine after all.
+        } else if follows.is_some_and(|candidate| candidate.missing <= 1) {
             self.counts.resets += 1;
             self.gaps = Default::default();
             self.accept(next, units);
@@ -111,10 +122,7 @@ impl SequenceTracker {
         } else if ahead <= Self::WINDOW {
             self.counts.gaps += 1;
             self.counts.lost += u64::from(ahead);
-            self.gaps.rotate_right(1);
-            if let Some(newest) = self.gaps.first_mut() {
-                *newest = (expected, ahead);
-            }
+            self.remember_gap(expected, ahead);
             self.accept(next, units);
             SequenceEvent::Gap { lost: ahead }
         } else if behind <= Self::WINDOW {
@@ -126,12 +134,12 @@ impl SequenceTracker {
                 return SequenceEvent::Late;
             }
             self.counts.duplicates += 1;
-            // A restart within the window looks like a duplicate until it goes on.
-            self.candidate = Some(next);
+            let missing = follows.map_or(Self::RESTART_EVIDENCE, |candidate| candidate.missing - 1);
+            self.candidate = Some(Candidate { next, missing });
             SequenceEvent::Duplicate
         } else {
             self.counts.received += u64::from(units);
-            self.candidate = Some(next);
+            self.candidate = Some(Candidate { next, missing: 1 });
             SequenceEvent::Stray
         }
     }
@@ -154,25 +162,31 @@ impl SequenceTracker {
 
     /// Takes the units out of the gap they belong to.
     fn fill_gap(&mut self, sequence: u32, units: u32) -> bool {
-        let inside = |&(first, missing): &(u32, u32)| {
+        let inside = |&&mut (first, missing): &&mut (u32, u32)| {
             let from = sequence.wrapping_sub(first);
             from < missing && units <= missing - from
         };
-        let Some(found) = self.gaps.iter().position(inside) else { return false };
-        let Some(&(first, missing)) = self.gaps.get(found) else { return false };
+        let Some(gap) = self.gaps.iter_mut().find(inside) else { return false };
+        let (first, missing) = *gap;
         let before = sequence.wrapping_sub(first);
-        let after = missing - before - units;
-        // The larger rest stays known; the smaller one takes the place of the oldest gap.
-        if let Some(gap) = self.gaps.get_mut(found) {
-            *gap = (first, before);
-        }
-        if after > 0 {
-            self.gaps.rotate_right(1);
-            if let Some(newest) = self.gaps.first_mut() {
-                *newest = (sequence.wrapping_add(units), after);
-            }
-        }
+        // What is left of the gap before the units stays in its place, what is left behind them is a gap of its own.
+        *gap = (first, before);
+        self.remember_gap(sequence.wrapping_add(units), missing - before - units);
         true
+    }
+
+    /// Remembers a gap in the place of one that was filled, or else of the oldest.
+    fn remember_gap(&mut self, first: u32, missing: u32) {
+        if missing == 0 {
+            return;
+        }
+        let free = self.gaps.iter().position(|(_, missing)| *missing == 0).unwrap_or(Self::GAPS - 1);
+        if let Some(newer) = self.gaps.get_mut(..=free) {
+            newer.rotate_right(1);
+        }
+        if let Some(newest) = self.gaps.first_mut() {
+            *newest = (first, missing);
+        }
     }
 }
 
@@ -240,8 +254,29 @@ mod tests {
     #[test]
     fn a_restart_close_behind_is_recognised_when_it_goes_on() {
         let mut tracker = SequenceTracker::new();
-        observe(&mut tracker, &[40, 41, 42, 0], 1);
-        assert_eq!(tracker.observe(1, 1), SequenceEvent::Reset);
-        assert_eq!(tracker.observe(2, 1), SequenceEvent::InOrder);
+        observe(&mut tracker, &[40, 41, 42, 0, 1, 2, 3], 1);
+        assert_eq!(tracker.counts().resets, 0);
+        assert_eq!(tracker.observe(4, 1), SequenceEvent::Reset);
+        assert_eq!(tracker.observe(5, 1), SequenceEvent::InOrder);
+    }
+
+    #[test]
+    fn a_few_duplicates_in_a_row_are_no_restart() {
+        // C4
+        let mut tracker = SequenceTracker::new();
+        observe(&mut tracker, &[7, 8, 9, 10, 8, 9, 11, 12], 1);
+        let counts = *tracker.counts();
+        assert_eq!((counts.lost, counts.gaps, counts.duplicates, counts.resets), (0, 0, 2, 0));
+    }
+
+    #[test]
+    fn gaps_that_were_filled_do_not_push_out_others() {
+        // C4: 1 and 2, and 4 to 19, come late, one by one.
+        let mut tracker = SequenceTracker::new();
+        observe(&mut tracker, &[0, 3, 20], 1);
+        observe(&mut tracker, &(4..20).collect::<alloc::vec::Vec<_>>(), 1);
+        observe(&mut tracker, &[1, 2], 1);
+        let counts = *tracker.counts();
+        assert_eq!((counts.lost, counts.late, counts.duplicates, counts.resets), (0, 18, 0, 0));
     }
 }

@@ -6,17 +6,17 @@ pub(crate) fn u16_at(octets: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*head))
 }
 
-/// Four octets at `offset` of an array; out of range reads 0, which the callers' constant offsets exclude.
+/// Four octets at `offset` of an array; all callers have constant offsets within it.
 pub(crate) const fn u32_in<const N: usize>(octets: &[u8; N], offset: usize) -> u32 {
     if let Some(head) = octets.split_at(offset).1.first_chunk() { u32::from_be_bytes(*head) } else { 0 }
 }
 
-/// Two octets at `offset` of an array; out of range reads 0, which the callers' constant offsets exclude.
+/// Two octets at `offset` of an array; all callers have constant offsets within it.
 pub(crate) const fn u16_in<const N: usize>(octets: &[u8; N], offset: usize) -> u16 {
     if let Some(head) = octets.split_at(offset).1.first_chunk() { u16::from_be_bytes(*head) } else { 0 }
 }
 
-/// One octet at `offset` of an array; out of range reads 0, which the callers' constant offsets exclude.
+/// One octet at `offset` of an array; all callers have constant offsets within it.
 pub(crate) const fn u8_in<const N: usize>(octets: &[u8; N], offset: usize) -> u8 {
     if let Some(head) = octets.split_at(offset).1.first() { *head } else { 0 }
 }

@@ -90,7 +90,7 @@ fn every_truncation_is_survived_and_whole_sets_before_it_are_decoded() {
 
 #[test]
 fn every_length_field_one_off_is_survived() {
-    // D14, D16, D17, D66
+    // D66
     let octets = sample();
     for at in (2..octets.len() - 1).step_by(2) {
         for change in [u16::MAX, 1, 0x8000, 255] {
@@ -335,7 +335,7 @@ fn redefinition_takes_effect_at_once_and_refresh_changes_nothing() {
 
 #[test]
 fn a_refused_template_leaves_the_valid_one_in_place() {
-    // T22
+    // T22, when strict. Lenient decoding takes the exporter at its word, see the test of templates of nothing.
     let mut decoder = Decoder::with_limits(CacheLimits::default(), Strictness::Rfc);
     look(&mut decoder, 1, &packet(1, &[0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1]), Timestamp::ZERO);
     look(&mut decoder, 1, &packet(1, &[0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 0]), Timestamp::ZERO);
@@ -381,6 +381,7 @@ fn a_flood_of_templates_stays_within_the_limits_and_is_counted() {
     // T19, T20, D67
     let mut limits = CacheLimits::default();
     limits.scopes = 50;
+    limits.scopes_per_exporter = 50;
     limits.templates_per_scope = 20;
     limits.template_octets = 400_000;
     limits.fields_per_template = 8;
@@ -410,6 +411,53 @@ fn a_flood_of_templates_stays_within_the_limits_and_is_counted() {
     let seen = look(&mut decoder, 1, &packet(1, &set), Timestamp::ZERO).unwrap();
     let kind = DecodeErrorKind::TooManyFields { template_id: 300, fields: 9, limit: 8 };
     assert_eq!(seen.errors, [(24, kind)]);
+}
+
+#[test]
+fn one_exporter_cannot_evict_the_templates_of_others() {
+    // C17, T19: thousands of made-up domains, with data and with templates.
+    let template = [0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1];
+    let data = [1, 44, 0, 5, 6];
+    let mut decoder = Decoder::new();
+    look(&mut decoder, 1, &packet(1, &template), Timestamp::ZERO);
+    for domain in 0..10_000 {
+        let set = if domain % 2 == 0 { &data[..] } else { &template[..] };
+        look(&mut decoder, 2, &packet(domain, set), Timestamp::ZERO);
+    }
+    assert_eq!(look(&mut decoder, 1, &packet(1, &data), Timestamp::ZERO).unwrap().records, 1);
+    assert_eq!(decoder.cache().scope_count(), 257);
+    // Its own newest domain is still there.
+    assert_eq!(look(&mut decoder, 2, &packet(9_999, &data), Timestamp::ZERO).unwrap().records, 1);
+}
+
+#[test]
+fn waiting_data_of_the_silent_does_not_keep_out_that_of_others() {
+    // C17, T23
+    let mut set = vec![1, 44, 0xea, 0x60];
+    set.resize(60_000, 0);
+    let mut decoder = Decoder::new();
+    for exporter in 0..1_000 {
+        look(&mut decoder, exporter, &packet(1, &set), Timestamp::from_secs(1_000));
+    }
+    let waiting =
+        |decoder: &Decoder<u32>| decoder.cache().pending().map(|(.., octets, _)| octets).sum::<usize>();
+    assert!(waiting(&decoder) <= 16 << 20);
+    // Later than the age of all of them.
+    let template = [0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1];
+    look(&mut decoder, 5_000, &packet(1, &[1, 44, 0, 5, 6]), Timestamp::from_secs(2_000));
+    assert_eq!(waiting(&decoder), 1);
+    let seen = look(&mut decoder, 5_000, &packet(1, &template), Timestamp::from_secs(2_001)).unwrap();
+    assert_eq!(seen.records, 1);
+}
+
+#[test]
+fn a_flood_of_fields_of_no_octets_meets_the_limit_of_fields() {
+    // T19
+    let mut set = vec![0, 0, 0xfa, 0x08, 1, 44, 0x3e, 0x80];
+    set.extend([0, 4, 0, 0].repeat(16_000));
+    let seen = decode(&packet(1, &set));
+    let kind = DecodeErrorKind::TooManyFields { template_id: 300, fields: 16_000, limit: 1_024 };
+    assert_eq!((seen.templates, seen.errors), (0, vec![(24, kind)]));
 }
 
 #[test]

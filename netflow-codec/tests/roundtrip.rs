@@ -17,7 +17,7 @@ const BOOT: u64 = 1_700_000_000_000;
 const SPAN: u64 = 40 * 24 * 3_600 * 1_000;
 
 fn flow(ipv6: bool) -> impl Strategy<Value = FlowRecord> {
-    let addresses = (any::<[u128; 3]>(), prop::collection::vec(any::<[u8; 3]>(), 0..=3));
+    let addresses = (any::<[u128; 3]>(), prop::collection::vec(any::<[u8; 3]>(), 0..=10));
     let counters = (any::<u64>(), any::<u64>(), 0..SPAN, 0..SPAN);
     let numbers = (any::<[u32; 4]>(), any::<[u16; 4]>(), any::<[u8; 6]>(), 0u32..1 << 20);
     (addresses, counters, numbers).prop_map(move |((addresses, labels), counters, numbers)| {
@@ -51,9 +51,8 @@ fn flow(ipv6: bool) -> impl Strategy<Value = FlowRecord> {
         flow.tcp_flags = small[5].into();
         flow.ipv6_flow_label = if ipv6 { label } else { 0 };
         let mut stack = MplsLabels::EMPTY;
-        // The layout with labels has three: shorter stacks read back with zeros below.
-        for position in 0..if labels.is_empty() { 0 } else { 3 } {
-            stack.set(position, labels.get(position).copied().unwrap_or_default());
+        for (position, label) in labels.iter().enumerate() {
+            stack.set(position, *label);
         }
         flow.mpls_labels = stack;
         flow
@@ -91,7 +90,7 @@ fn decode(datagrams: &[Vec<u8>]) -> Vec<FlowRecord> {
             match batch {
                 Batch::Fixed(records) => flows.extend(records.flows()),
                 Batch::Data(records) => flows.extend(records.flows()),
-                Batch::Template(..) => {}
+                Batch::Template(..) | Batch::Options(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -194,8 +193,9 @@ fn templates_come_first_and_again_by_packets_and_by_time() {
 
 #[test]
 fn templates_that_fill_several_packets_do_not_starve_data() {
-    // X5, E24: packets have room for one template and hardly more.
+    // X5, E24: packets have room for one template and hardly more, and the sampling options come first.
     let mut config = SessionConfig::new(ExportVersion::V9, Timestamp::from_millis(BOOT));
+    config.sampling = SamplingInfo::new(100, SamplingAlgorithm::RANDOM, SamplingSource::Domain);
     config.max_datagram = 180;
     config.template_refresh_packets = Some(2);
     let mut session = ExportSession::new(config).unwrap();
@@ -203,6 +203,56 @@ fn templates_that_fill_several_packets_do_not_starve_data() {
     let datagrams = export(&mut session, &flows, NOW);
     assert!(datagrams.iter().all(|datagram| datagram.len() <= 180));
     assert_eq!(decode(&datagrams).len(), 50);
+}
+
+#[test]
+fn every_size_of_datagram_is_refused_or_does_the_job() {
+    // E24
+    let mut flow = FlowRecord::default();
+    flow.mpls_labels.set(0, [0, 1, 1]);
+    for max_datagram in 0..400 {
+        for sampling in [None, SamplingInfo::new(100, SamplingAlgorithm::RANDOM, SamplingSource::Domain)] {
+            for version in [ExportVersion::V5, ExportVersion::V9] {
+                let mut config = SessionConfig::new(version, Timestamp::from_millis(BOOT));
+                (config.max_datagram, config.sampling) = (max_datagram, sampling);
+                let Ok(mut session) = ExportSession::new(config) else { continue };
+                let datagrams = export(&mut session, &[flow, FlowRecord::default()], NOW);
+                assert_eq!(decode(&datagrams).len(), 2, "{max_datagram}");
+                assert!(
+                    datagrams.len() < 20 && datagrams.iter().all(|datagram| datagram.len() <= max_datagram)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flow_that_is_refused_leaves_nothing_unsent() {
+    let mut session = session(ExportVersion::V9);
+    let mut flow = FlowRecord::default();
+    flow.source = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    assert!(session.handle_flow(&flow, NOW).is_err(), "the destination is of the other family");
+    session.flush(NOW);
+    let mut datagram = Vec::new();
+    assert!(session.poll_transmit(&mut datagram).is_some());
+    let packet = v9::Packet::parse(&datagram).unwrap();
+    assert!(packet.flowsets().all(|flowset| flowset.unwrap().id() == 0));
+}
+
+#[test]
+fn uptimes_wrap_and_are_read_back() {
+    // E34: the exporter has been up for 60 days.
+    let now = Timestamp::from_millis(BOOT + 60 * 24 * 3_600 * 1_000);
+    let ago = |days: u64| Timestamp::from_millis(now.as_millis() - days * 24 * 3_600 * 1_000);
+    for version in [ExportVersion::V5, ExportVersion::V9] {
+        // Across the wrap at 49.7 days, and before it.
+        for (start, end) in [(ago(12), ago(8)), (ago(30), ago(29)), (ago(1), now)] {
+            let mut flow = FlowRecord::default();
+            (flow.start, flow.end) = (start, end);
+            let back = decode(&export(&mut session(version), &[flow], now));
+            assert_eq!((back[0].start, back[0].end), (start, end), "{version:?}");
+        }
+    }
 }
 
 #[test]
@@ -289,6 +339,19 @@ fn layouts_that_v9_cannot_express_are_refused() {
     assert!(!layout(&[]));
     assert!(!layout(&[field(27, 16); 16]));
     assert!(layout(&[field(27, 16); 15]));
+
+    let mut builder = netflow_codec::PacketBuilder::new(1_472);
+    assert!(
+        builder.push_options_record(255, &[1]).is_err() && builder.push_options_record(256, &[]).is_err()
+    );
+    let wide = netflow_codec::RecordLayout::new(256, &[field(6, 2)]).unwrap();
+    let mut flow = FlowRecord::default();
+    flow.tcp_flags = 0x1ff;
+    builder.push_flow(&wide, &flow, Timestamp::ZERO).unwrap();
+    let mut octets = Vec::new();
+    builder
+        .finish(&netflow_codec::PacketHeader::new(netflow_codec::ExportClock::default(), 0, 0), &mut octets);
+    assert_eq!(octets[24..26], [0x01, 0xff]);
 
     let narrow = netflow_codec::RecordLayout::new(256, &[field(2, 4), field(1, 4)]).unwrap();
     let mut builder = netflow_codec::PacketBuilder::new(1_472);

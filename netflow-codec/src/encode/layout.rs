@@ -69,9 +69,11 @@ const END_UPTIME: usize = MEMBERS + 5;
 const START_SECONDS: usize = MEMBERS + 6;
 const END_SECONDS: usize = MEMBERS + 7;
 const IP_VERSION: usize = MEMBERS + 8;
+/// TCP flags without the nonce bit, for which one octet has no place.
+const TCP_FLAGS_LOW: usize = MEMBERS + 9;
 /// A store's word is masked with this, so that it is always in range.
 const WORD_MASK: usize = WORDS - 1;
-const _: () = assert!(IP_VERSION < WORDS && WORDS.is_power_of_two());
+const _: () = assert!(TCP_FLAGS_LOW < WORDS && WORDS.is_power_of_two());
 
 /// Elements of the default layouts, with their lengths.
 const IPV4_FIELDS: &[(ElementId, u16)] = &[
@@ -239,10 +241,12 @@ impl RecordLayout {
     ) -> Result<(), EncodeError> {
         let mut words = [0; WORDS];
         gather(flow, boot, &mut words);
-        match self.family {
-            Family::V4 if flow.is_ipv6() => return Err(EncodeError::AddressFamily),
-            Family::V6 if !flow.is_ipv6() => return Err(EncodeError::AddressFamily),
-            _ => gather_addresses(flow, &mut words),
+        let families = (flow.source.is_ipv6(), flow.destination.is_ipv6());
+        match (self.family, families) {
+            (Family::Any, _) | (Family::V4, (false, false)) | (Family::V6, (true, true)) => {
+                gather_addresses(flow, &mut words);
+            }
+            _ => return Err(EncodeError::AddressFamily),
         }
         if self.gathers_rare {
             gather_rare(flow, &mut words);
@@ -297,7 +301,7 @@ impl Word {
         let Some(target) = Target::of(field.element) else {
             return Err(EncodeError::UnknownElement(number));
         };
-        if !target.member.reads(length) {
+        if !target.reads(length) {
             return wrong_length;
         }
         let word = match (target.member, target.coding) {
@@ -311,6 +315,7 @@ impl Word {
             ) => {
                 return Err(EncodeError::UnknownElement(number));
             }
+            (Member::TcpFlags, _) if length == 1 => Self::core(TCP_FLAGS_LOW),
             (member, _) => Self::of_member(member),
         };
         // Times have one length each.
@@ -379,8 +384,8 @@ fn gather(flow: &FlowRecord, boot: Timestamp, words: &mut [u64; WORDS]) {
         M::DestinationAs.index() => flow.destination_as.into(),
         M::SourcePort.index() => flow.source_port.into(),
         M::DestinationPort.index() => flow.destination_port.into(),
-        // The nonce bit has no place in one octet.
-        M::TcpFlags.index() => (flow.tcp_flags & 0xff).into(),
+        M::TcpFlags.index() => flow.tcp_flags.into(),
+        TCP_FLAGS_LOW => (flow.tcp_flags & 0xff).into(),
         M::Protocol.index() => flow.protocol.into(),
         M::Tos.index() => flow.tos.into(),
         M::SourcePrefixLength.index() => flow.source_prefix_length.into(),

@@ -55,7 +55,7 @@ pub struct PacketBuilder {
 struct OpenFlowSet {
     id: u16,
     start: usize,
-    /// Octets of its last record: padding must be shorter, or it would read as one more record.
+    /// Octets of its first record: padding must be shorter, or it would read as one more record.
     record_len: usize,
 }
 
@@ -148,8 +148,15 @@ impl PacketBuilder {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::PacketFull`], or [`EncodeError::TooLarge`] when no packet has room for it.
+    /// [`EncodeError::PacketFull`], [`EncodeError::TooLarge`] when no packet has room for it,
+    /// [`EncodeError::TemplateId`] below 256, or [`EncodeError::LayoutLength`] for a record of no octets.
     pub fn push_options_record(&mut self, template_id: u16, octets: &[u8]) -> Result<(), EncodeError> {
+        if template_id < 256 {
+            return Err(EncodeError::TemplateId(template_id));
+        }
+        if octets.is_empty() {
+            return Err(EncodeError::LayoutLength(0));
+        }
         self.reserve(template_id, octets.len())?.put_slice(octets);
         self.commit(octets.len());
         Ok(())

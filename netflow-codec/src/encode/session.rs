@@ -149,16 +149,24 @@ struct V9 {
     builder: PacketBuilder,
     scheduler: TemplateScheduler,
     layouts: [RecordLayout; 4],
-    /// What of the templates is still to be written: the options first, then the layouts.
-    announced: usize,
-    announcing: bool,
+    /// How far a round of templates has come that did not fit into one datagram.
+    round: Option<Round>,
+}
+
+/// What of a round of templates has been written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    options: bool,
+    layouts: usize,
 }
 
 /// Template ids of a session.
 const SAMPLING_TEMPLATE: u16 = 256;
 const FLOW_TEMPLATES: u16 = 260;
+/// Octets of an options record that announces sampling.
+const SAMPLING_RECORD: usize = 9;
 /// MPLS labels of the layouts that have them.
-const MPLS_DEPTH: u16 = 3;
+const MPLS_DEPTH: u16 = 10;
 
 impl V9 {
     fn new(config: &SessionConfig) -> Result<Self, EncodeError> {
@@ -170,47 +178,58 @@ impl V9 {
             builder: PacketBuilder::new(config.max_datagram),
             scheduler: TemplateScheduler::new(config.template_refresh_packets, config.template_refresh),
             layouts: [v4, v6, v4_mpls, v6_mpls],
-            announced: 0,
-            announcing: false,
+            round: None,
         })
     }
 
-    /// Writes what of the templates and options is due; says whether they were completed by that.
+    /// Writes what of the templates and options is due; says whether a round was completed by that.
     fn announce(&mut self, config: &SessionConfig, now: Timestamp) -> Result<bool, EncodeError> {
-        if !self.announcing {
-            if !self.scheduler.is_due(now) {
-                return Ok(false);
-            }
-            self.announcing = true;
-            self.announced = 0;
+        let mut round = match self.round {
+            Some(round) => round,
+            None if self.scheduler.is_due(now) => Round::default(),
+            None => return Ok(false),
+        };
+        let result = self.write(&mut round, config);
+        self.round = result.is_err().then_some(round);
+        if result.is_ok() {
+            self.scheduler.templates_sent(now);
         }
-        if let (0, Some(sampling)) = (self.announced, config.sampling) {
+        result.map(|()| true)
+    }
+
+    fn write(&mut self, round: &mut Round, config: &SessionConfig) -> Result<(), EncodeError> {
+        if let (false, Some(sampling)) = (round.options, config.sampling) {
             self.builder.push_options_template(SAMPLING_TEMPLATE, &SAMPLING_SCOPES, &SAMPLING_FIELDS)?;
-            let mut record = [0; 9];
+            let mut record = [0; SAMPLING_RECORD];
             let mut rest = record.as_mut_slice();
             rest.put_u32(0); // the scope System has no value
             rest.put_u32(sampling.interval);
             rest.put_u8(sampling.algorithm.number());
             self.builder.push_options_record(SAMPLING_TEMPLATE, &record)?;
         }
-        for layout in self.layouts.iter().skip(self.announced) {
+        round.options = true;
+        for layout in self.layouts.iter().skip(round.layouts) {
             self.builder.push_template(layout)?;
-            self.announced += 1;
+            round.layouts += 1;
         }
-        self.announcing = false;
-        self.scheduler.templates_sent(now);
-        Ok(true)
+        Ok(())
     }
 
-    /// A datagram must at least hold each template, the sampling options and one record of each layout.
+    /// A datagram must at least hold each template, the sampling options with their template, and one record of each
+    /// layout.
     fn check(&self, config: &SessionConfig) -> Result<(), EncodeError> {
-        let fits = |octets: usize| {
+        let fits = |sets: &[usize]| {
+            let octets: usize = sets.iter().map(|octets| (4 + octets).next_multiple_of(4)).sum();
             let (needed, limit) = (v9::HEADER_LEN + octets, config.max_datagram);
             if needed > limit { Err(EncodeError::TooLarge { needed, limit }) } else { Ok(()) }
         };
+        if config.sampling.is_some() {
+            let specifiers = SAMPLING_SCOPES.len() + SAMPLING_FIELDS.len();
+            fits(&[6 + 4 * specifiers, SAMPLING_RECORD])?;
+        }
         for layout in &self.layouts {
-            fits(4 + layout.template_len())?;
-            fits((4 + layout.record_len()).next_multiple_of(4))?;
+            fits(&[layout.template_len()])?;
+            fits(&[layout.record_len()])?;
         }
         Ok(())
     }
@@ -307,6 +326,9 @@ impl ExportSession {
                 if let Ok(true) = announced {
                     self.stats.template_rounds += 1;
                 }
+                if !v9.builder.is_empty() {
+                    self.since.get_or_insert(now);
+                }
                 announced.and_then(|_| {
                     let layout = layout_of(&v9.layouts, flow);
                     v9.builder.push_flow(layout, flow, self.config.boot)
@@ -345,7 +367,7 @@ impl ExportSession {
             return;
         }
         if let Format::V9(v9) = &mut self.format {
-            let due = v9.announcing || v9.scheduler.next().is_some_and(|next| next <= now);
+            let due = v9.round.is_some() || v9.scheduler.next().is_some_and(|next| next <= now);
             if due {
                 match v9.announce(&self.config, now) {
                     Ok(true) => self.stats.template_rounds += 1,

@@ -340,7 +340,7 @@ fn choose(fields: &[FieldSpecifier]) -> Option<[Option<Chosen>; MEMBERS]> {
             return None;
         }
         let length = usize::from(field.length);
-        if let Some(target) = Target::of(field.element).filter(|target| target.member.reads(length)) {
+        if let Some(target) = Target::of(field.element).filter(|target| target.reads(length)) {
             let slot = chosen.get_mut(target.member.index())?;
             match slot {
                 // Which of two addresses counts is seen from their values.
