@@ -1,7 +1,6 @@
 //! Limits: what a flood of templates from many exporters does to the template cache, and what the counters tell.
 
-use core::net::Ipv4Addr;
-use std::error::Error;
+use core::{error::Error, net::Ipv4Addr};
 
 use netflow_codec::{
     CacheLimits, Decoder, ElementId, ExportClock, FieldSpecifier, PacketBuilder, PacketHeader, Protocol,

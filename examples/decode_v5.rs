@@ -1,6 +1,6 @@
 //! Decode a v5 datagram: once through the decoder, once through the borrowed view of that version.
 
-use std::error::Error;
+use core::error::Error;
 
 use netflow_codec::{Batch, Decoder, Timestamp, v5};
 
@@ -30,13 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The decoder takes datagrams of any version and keeps what it must know of each exporter.
     let mut decoder = Decoder::new();
     let now = Timestamp::from_secs(1_700_000_000);
-    let mut decoded = decoder.decode(&"192.0.2.254", &DATAGRAM, now)?;
-    println!("v{}, flow {} and following", decoded.header().version, decoded.header().sequence.unwrap_or(0));
-    while let Some(batch) = decoded.next() {
+    let mut parts = decoder.decode(&"192.0.2.254", &DATAGRAM, now)?;
+    println!("v{}, flow {} and following", parts.header().version, parts.header().sequence.unwrap_or(0));
+    while let Some(batch) = parts.next() {
         match batch {
             Batch::Fixed(records) => {
                 for flow in records.flows() {
-                    let every = decoded.sampling(&flow).map_or(1, |sampling| sampling.interval);
+                    let every = parts.sampling(&flow).map_or(1, |sampling| sampling.interval);
                     println!(
                         "{}:{} -> {}:{} protocol {}: {} packets, {} octets, 1 in {every} packets metered",
                         flow.source,

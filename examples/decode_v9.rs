@@ -1,6 +1,6 @@
 //! Decode v9: a packet with a template, then packets with data, typed and field by field.
 
-use std::error::Error;
+use core::error::Error;
 
 use netflow_codec::{Batch, DataRecords, Decoder, Timestamp};
 

@@ -1,7 +1,6 @@
 //! From packets to datagrams: a flow table feeds an export session, all in one loop, without a thread or a clock.
 
-use core::net::IpAddr;
-use std::error::Error;
+use core::{error::Error, net::IpAddr};
 
 use netflow_codec::{ExportSession, ExportVersion, FlowRecord, SessionConfig, v5};
 use netflow_flowcache::{Config, ExpireReason, FlowTable, HashSeed, ObservedPacket, Timestamp};

@@ -1,6 +1,6 @@
 //! Encode v5: pack flows into datagrams by hand, header and all.
 
-use std::error::Error;
+use core::error::Error;
 
 use netflow_codec::{ExportClock, FlowRecord, SysUptime, Timestamp, v5};
 

@@ -1,7 +1,6 @@
 //! Encode v9 with a session: it packs flows, announces templates when they are due, and keeps sequence numbers.
 
-use core::time::Duration;
-use std::error::Error;
+use core::{error::Error, time::Duration};
 
 use netflow_codec::{Batch, Decoder, ExportSession, ExportVersion, FlowRecord, SessionConfig, Timestamp};
 

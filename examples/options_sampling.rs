@@ -1,6 +1,6 @@
 //! Sampling: announce by options that one packet in 1,000 was metered, read it back, scale the counters.
 
-use std::error::Error;
+use core::error::Error;
 
 use netflow_codec::{
     Batch, Decoder, ExportSession, ExportVersion, FlowRecord, SamplingAlgorithm, SamplingInfo,
@@ -31,8 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn collect(datagram: &[u8], now: Timestamp) -> Result<(), Box<dyn Error>> {
     let mut decoder = Decoder::new();
-    let mut decoded = decoder.decode(&"192.0.2.254", datagram, now)?;
-    while let Some(batch) = decoded.next() {
+    let mut parts = decoder.decode(&"192.0.2.254", datagram, now)?;
+    while let Some(batch) = parts.next() {
         let flows: Vec<FlowRecord> = match batch {
             Batch::Fixed(records) => records.flows().collect(),
             Batch::Data(records) => records.flows().collect(),
@@ -46,7 +46,7 @@ fn collect(datagram: &[u8], now: Timestamp) -> Result<(), Box<dyn Error>> {
         };
         for flow in &flows {
             // Counters are what was metered; nothing is scaled behind the caller's back.
-            match decoded.sampling(flow) {
+            match parts.sampling(flow) {
                 Some(sampling) => println!(
                     "  {} octets metered, about {} sent: 1 in {}, announced by the {}",
                     flow.octets,

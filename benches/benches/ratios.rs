@@ -160,7 +160,7 @@ fn each(datagrams: &[Vec<u8>], mut decode: impl FnMut(&[u8]) -> u64) -> u64 {
     datagrams.iter().fold(0, |sum, datagram| sum.wrapping_add(decode(datagram)))
 }
 
-fn decode_v5<'a>(datagrams: &'a [Vec<u8>]) -> Group<'a> {
+fn decode_v5(datagrams: &[Vec<u8>]) -> Group<'_> {
     let mut group = Group::new("decode v5", V5_RECORDS * datagrams.len());
     let mut decoder = ours::decoder();
     group.ours("flows", move || each(datagrams, |datagram| ours::flows(&mut decoder, datagram)));
@@ -213,7 +213,7 @@ impl<'a> V9<'a> {
     }
 }
 
-fn exporters<'a>(datagrams: &'a [Vec<u8>]) -> Group<'a> {
+fn exporters(datagrams: &[Vec<u8>]) -> Group<'_> {
     let template = v9_template(&IPV4_FIELDS);
     let turns = move || (0..EXPORTERS).zip(datagrams.iter().cycle());
     let count = usize::try_from(EXPORTERS).unwrap_or(0);
@@ -256,7 +256,7 @@ fn buffer() -> Vec<u8> {
     Vec::with_capacity(2_048)
 }
 
-fn encode_v5<'a>(flows: &'a [FlowRecord]) -> Group<'a> {
+fn encode_v5(flows: &[FlowRecord]) -> Group<'_> {
     let mut group = Group::new("encode v5", flows.len());
     let (mut encoder, mut datagram) = (ours::V5Encoder::new(), buffer());
     group.ours("v5::PacketBuilder", move || {

@@ -27,6 +27,7 @@ use netflow_codec::FlowRecord;
 
 /// What becomes of a decoded record: the whole of it goes to memory, and six of its members into a sum.
 #[inline]
+#[must_use]
 pub fn consume(sum: u64, flow: &FlowRecord) -> u64 {
     let flow = black_box(flow);
     sum.wrapping_add(flow.octets)

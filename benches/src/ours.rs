@@ -54,7 +54,7 @@ pub fn record_views(decoder: &mut Decoder<u32>, datagram: &[u8]) -> u64 {
     let mut sum = 0;
     for batch in decoder.decode(&7, datagram, NOW).unwrap() {
         if let Batch::Data(records) = batch {
-            for record in records.iter() {
+            for record in &records {
                 sum += core::hint::black_box(&record).octets().len() as u64;
             }
         }

@@ -50,7 +50,7 @@ struct Flow {
     ports: [u16; 2],
     vlan: u16,
     icmp: u16,
-    flow_label: u32,
+    label: u32,
     small: [u8; 6],
     labels: Option<[[u8; 3]; 3]>,
 }
@@ -86,10 +86,7 @@ impl Exchange {
         let mut config = SessionConfig::new(version, BOOT);
         config.max_datagram = input.max_datagram.into();
         config.template_refresh_packets = input.refresh_packets.map(Into::into);
-        config.template_refresh = input
-            .refresh_seconds
-            // An interval of nothing would mean templates all the time.
-            .map(|seconds| Duration::from_secs(u64::from(seconds).max(1)));
+        config.template_refresh = input.refresh_seconds.map(|seconds| Duration::from_secs(seconds.into()));
         config.max_delay = Duration::from_millis(input.max_delay_millis.into());
         config.source_id = input.source_id;
         config.first_sequence = input.first_sequence;
@@ -264,7 +261,7 @@ impl Flow {
             flow.flow_end_reason,
         ] = self.small;
         if self.ipv6 {
-            flow.ipv6_flow_label = self.flow_label & 0xf_ffff;
+            flow.ipv6_flow_label = self.label & 0xf_ffff;
         }
         if let Some(labels) = self.labels {
             let mut stack = MplsLabels::EMPTY;

@@ -88,6 +88,14 @@ impl<'a> DataRecords<'a> {
         Flows { records: self.iter(), clock: &self.clock }
     }
 
+    /// Calls `visit` with each record in order, typed: what [`Self::flows`] gives, but decoded in place.
+    ///
+    /// The record is valid during the call; who keeps it copies it.
+    #[inline]
+    pub fn for_each_flow(&self, mut visit: impl FnMut(&FlowRecord)) {
+        self.flows().fold_in_place((), |(), flow| visit(flow));
+    }
+
     /// How many records there are.
     ///
     /// With a template of fixed length this is a division, else a walk over the set.
@@ -256,6 +264,52 @@ pub struct Flows<'r, 'a> {
     clock: &'r ExportClock,
 }
 
+impl Flows<'_, '_> {
+    /// Folds the records that are left.
+    ///
+    /// All of them are decoded into the same place: neither is a record copied from where its members were just
+    /// stored one by one, nor must members that all records have be cleared again.
+    #[inline]
+    fn fold_in_place<B>(self, init: B, mut fold: impl FnMut(B, &FlowRecord) -> B) -> B {
+        let Records { template, datagram, position, end } = self.records;
+        let RecordPlan::Straight(plan) = template.plan() else {
+            return self.records.fold(init, |folded, record| fold(folded, &record.to_flow(self.clock)));
+        };
+        let mut folded = init;
+        let length = template.minimum_length();
+        // A header precedes every record.
+        let (mut place, mut left) = (position.saturating_sub(LEAD), end - position);
+        let mut flow = FlowRecord::EMPTY;
+        // The windows of the last records reach past the datagram: those are read from a copy with zeros behind it.
+        let mut tail = [0; 2 * WINDOW];
+        for is_tail in [false, true] {
+            let octets = if is_tail { &tail } else { datagram };
+            while left >= length
+                && length > 0
+                && let Some(lead) = octets.get(place..)
+                && let Some(window) = lead.first_chunk::<WINDOW>()
+            {
+                if plan.has_rare() {
+                    // A rare member that does not fit is left out: it must not keep the value of the last record.
+                    flow = FlowRecord::EMPTY;
+                }
+                let record = lead.get(LEAD..LEAD + length).unwrap_or(&[]);
+                plan.decode(window, record, self.clock, &mut flow);
+                folded = fold(folded, &flow);
+                place += length;
+                left -= length;
+            }
+            if left < length || length == 0 {
+                break;
+            }
+            let rest = datagram.get(place..).unwrap_or(&[]);
+            tail.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            place = 0;
+        }
+        folded
+    }
+}
+
 impl Iterator for Flows<'_, '_> {
     type Item = FlowRecord;
 
@@ -269,12 +323,21 @@ impl Iterator for Flows<'_, '_> {
         };
         let lead = datagram.get(offset.checked_sub(LEAD)?..)?;
         if let Some(window) = lead.first_chunk::<WINDOW>() {
-            return Some(plan.decode(window, record, self.clock));
+            let mut flow = FlowRecord::EMPTY;
+            plan.decode(window, record, self.clock, &mut flow);
+            return Some(flow);
         }
         // The datagram ends within the window: decode from a copy.
         let mut window = [0; WINDOW];
         window.iter_mut().zip(lead).for_each(|(to, from)| *to = *from);
-        Some(plan.decode(&window, record, self.clock))
+        let mut flow = FlowRecord::EMPTY;
+        plan.decode(&window, record, self.clock, &mut flow);
+        Some(flow)
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, FlowRecord) -> B>(self, init: B, mut fold: F) -> B {
+        self.fold_in_place(init, |folded, flow| fold(folded, *flow))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -59,6 +59,17 @@ fn check(fields: &[(u16, u16)], records: &[u8]) -> usize {
             let fast: Vec<_> = records.flows().collect();
             let slow: Vec<_> = records.iter().map(|record| record.to_flow(records.clock())).collect();
             assert_eq!(fast, slow, "{fields:?}");
+            // One by one is another loop than all at once, and so is beginning with one by one.
+            let mut one_by_one = records.flows();
+            let stepped: Vec<_> = core::iter::from_fn(|| one_by_one.next()).collect();
+            assert_eq!(stepped, slow, "{fields:?}");
+            let mut in_place = Vec::new();
+            records.for_each_flow(|flow| in_place.push(*flow));
+            assert_eq!(in_place, slow, "{fields:?}");
+            let mut rest = records.flows();
+            let mut mixed: Vec<_> = rest.next().into_iter().collect();
+            rest.for_each(|flow| mixed.push(flow));
+            assert_eq!(mixed, slow, "{fields:?}");
             compared += fast.len();
         }
     }

@@ -45,8 +45,14 @@ fn decode_seeds() -> Seeds {
         ("v9_options", frames(&[(1, 1, &sampled[0])])),
         ("v9_two_exporters", frames(&[(0, 0, &v9[0]), (1, 0, &data_first[0]), (1, 1, &data_first[1])])),
         ("v9_data_first", frames(&[(2, 0, &data_first[1]), (2, 5, &data_first[0]), (2, 5, &data_first[1])])),
-        ("v9_redefined", frames(&[(0, 0, &data_first[0]), (0, 0, &template_packet(true)), (0, 0, &data_packet())])),
-        ("v9_expired", frames(&[(0, 0, &data_first[0]), (3, 255, &[]), (3, 255, &[]), (0, 255, &data_first[1])])),
+        (
+            "v9_redefined",
+            frames(&[(0, 0, &data_first[0]), (0, 0, &template_packet(true)), (0, 0, &data_packet())]),
+        ),
+        (
+            "v9_expired",
+            frames(&[(0, 0, &data_first[0]), (3, 255, &[]), (3, 255, &[]), (0, 255, &data_first[1])]),
+        ),
         ("v9_hand_made", frames(&[(0, 0, &hand_made())])),
         ("v9_variable_length", frames(&[(0, 0, &variable_length())])),
         ("v9_cut_off", frames(&[(0, 0, &hand_made()[..50])])),
@@ -82,9 +88,8 @@ fn flow(index: u32) -> FlowRecord {
 /// What a session sends for IPv4, IPv6 (v9 only) and labelled flows.
 fn session(version: ExportVersion, interval: Option<u32>) -> Vec<Vec<u8>> {
     let mut config = SessionConfig::new(version, BOOT);
-    config.sampling = interval.and_then(|interval| {
-        SamplingInfo::new(interval, SamplingAlgorithm::RANDOM, SamplingSource::Domain)
-    });
+    config.sampling = interval
+        .and_then(|interval| SamplingInfo::new(interval, SamplingAlgorithm::RANDOM, SamplingSource::Domain));
     let mut session = ExportSession::new(config).expect("the defaults are sound");
     let mut flows = vec![flow(1), flow(2), flow(3)];
     if version == ExportVersion::V9 {
@@ -108,9 +113,12 @@ fn session(version: ExportVersion, interval: Option<u32>) -> Vec<Vec<u8>> {
 }
 
 fn layout(redefined: bool) -> RecordLayout {
-    let numbers: &[(u16, u16)] = if redefined { &[(1, 8), (2, 8), (4, 1)] } else { &[(8, 4), (12, 4), (1, 4), (4, 1)] };
-    let fields: Vec<_> =
-        numbers.iter().map(|(number, length)| FieldSpecifier::new(ElementId::iana(*number), *length)).collect();
+    let numbers: &[(u16, u16)] =
+        if redefined { &[(1, 8), (2, 8), (4, 1)] } else { &[(8, 4), (12, 4), (1, 4), (4, 1)] };
+    let fields: Vec<_> = numbers
+        .iter()
+        .map(|(number, length)| FieldSpecifier::new(ElementId::iana(*number), *length))
+        .collect();
     RecordLayout::new(300, &fields).expect("the layout is sound")
 }
 
@@ -144,7 +152,9 @@ fn fixed(version: u16, header: usize, record: usize) -> Vec<u8> {
 
 fn v9(sets: &[&[u16]]) -> Vec<u8> {
     let mut words = vec![9, 4, 0, 0xffff, 0x6553, 0xf100, 0, 1, 0, 7];
-    sets.iter().for_each(|set| words.extend(*set));
+    for set in sets {
+        words.extend(*set);
+    }
     words.into_iter().flat_map(u16::to_be_bytes).collect()
 }
 

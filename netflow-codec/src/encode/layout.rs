@@ -10,9 +10,9 @@ use core::net::IpAddr;
 use crate::{
     element::ElementId,
     error::EncodeError,
-    flow::FlowRecord,
-    member::{MEMBERS, Member, Target, TimeCoding},
-    template::{FieldSpecifier, WINDOW},
+    flow::{FlowRecord, MplsLabels},
+    member::{Member, Target, TimeCoding},
+    template::{FieldSpecifier, LEAD, WINDOW},
     time::Timestamp,
 };
 
@@ -34,7 +34,9 @@ use crate::{
 pub struct RecordLayout {
     template_id: u16,
     fields: Box<[FieldSpecifier]>,
+    /// From the last field to the first.
     stores: Box<[Store]>,
+    checks: Box<[Check]>,
     record_len: usize,
     family: Family,
     gathers_rare: bool,
@@ -51,29 +53,67 @@ enum Family {
 /// One store of 8 octets.
 #[derive(Clone, Copy, Debug)]
 struct Store {
+    word: u8,
+    /// Where the field ends, which is where the store begins in a window that starts 8 octets before the record.
+    end: u8,
+}
+
+/// A field that is shorter than the values its member can have.
+#[derive(Clone, Copy, Debug)]
+struct Check {
     /// Bits of the word that must be zero for the value to fit.
     overflow: u64,
     word: u8,
-    offset: u8,
-    shift: u8,
 }
 
-/// Words by [`Member::index`], then the words that are not members of their own.
-const WORDS: usize = 64;
-const SOURCE6_LOW: usize = MEMBERS;
-const DESTINATION6_LOW: usize = MEMBERS + 1;
-const NEXT_HOP6_LOW: usize = MEMBERS + 2;
-const BGP_NEXT_HOP6_LOW: usize = MEMBERS + 3;
-const START_UPTIME: usize = MEMBERS + 4;
-const END_UPTIME: usize = MEMBERS + 5;
-const START_SECONDS: usize = MEMBERS + 6;
-const END_SECONDS: usize = MEMBERS + 7;
-const IP_VERSION: usize = MEMBERS + 8;
-/// TCP flags without the nonce bit, for which one octet has no place.
-const TCP_FLAGS_LOW: usize = MEMBERS + 9;
-/// A store's word is masked with this, so that it is always in range.
-const WORD_MASK: usize = WORDS - 1;
-const _: () = assert!(TCP_FLAGS_LOW < WORDS && WORDS.is_power_of_two());
+/// Words of the members that the default layouts have: [`core_words`] lists them in this order.
+const CORE: usize = 32;
+/// With the words of the other members behind them.
+const ALL: usize = 64;
+const OCTETS: usize = 0;
+const PACKETS: usize = 1;
+const START_UPTIME: usize = 2;
+const END_UPTIME: usize = 3;
+const START: usize = 4;
+const END: usize = 5;
+const INGRESS: usize = 6;
+const EGRESS: usize = 7;
+const SOURCE_AS: usize = 8;
+const DESTINATION_AS: usize = 9;
+const SOURCE_PORT: usize = 10;
+const DESTINATION_PORT: usize = 11;
+const TCP_FLAGS: usize = 12;
+const PROTOCOL: usize = 13;
+const TOS: usize = 14;
+const SOURCE_PREFIX: usize = 15;
+const DESTINATION_PREFIX: usize = 16;
+const DIRECTION: usize = 17;
+const IP_VERSION: usize = 18;
+const VLAN: usize = 19;
+const ICMP: usize = 20;
+const END_REASON: usize = 21;
+const FLOW_LABEL: usize = 22;
+/// The IPv4 address, then the halves of the IPv6 address.
+const SOURCE: usize = 23;
+const DESTINATION: usize = 26;
+const NEXT_HOP: usize = 29;
+const START_SECONDS: usize = 32;
+const END_SECONDS: usize = 33;
+const BGP_NEXT_HOP: usize = 34;
+const SAMPLER_ID: usize = 37;
+const SAMPLING_INTERVAL: usize = 38;
+const FRAGMENT: usize = 39;
+const POST_VLAN: usize = 40;
+const MINIMUM_TTL: usize = 41;
+const MAXIMUM_TTL: usize = 42;
+const FORWARDING: usize = 43;
+const SOURCE_MAC: usize = 44;
+const DESTINATION_MAC: usize = 45;
+const LABELS: usize = 46;
+/// With the nonce bit, for which one octet has no place.
+const TCP_FLAGS_WIDE: usize = 56;
+const _: () =
+    assert!(NEXT_HOP + 3 == CORE && LABELS + MplsLabels::MAX_LEN <= TCP_FLAGS_WIDE && TCP_FLAGS_WIDE < ALL);
 
 /// Elements of the default layouts, with their lengths.
 const IPV4_FIELDS: &[(ElementId, u16)] = &[
@@ -119,7 +159,7 @@ impl RecordLayout {
         if template_id < 256 {
             return Err(EncodeError::TemplateId(template_id));
         }
-        let mut stores = Vec::new();
+        let (mut stores, mut checks) = (Vec::new(), Vec::new());
         let mut offset = 0;
         let (mut has_v4, mut has_v6, mut gathers_rare) = (false, false, false);
         for field in fields {
@@ -130,13 +170,11 @@ impl RecordLayout {
             let length = usize::from(field.length);
             let octet = |value: usize| u8::try_from(value).map_err(|_| EncodeError::LayoutLength(value));
             for (index, width) in word.parts(length) {
-                stores.push(Store {
-                    overflow: if width == 8 { 0 } else { u64::MAX << (8 * width) },
-                    word: octet(index)?,
-                    offset: octet(offset)?,
-                    shift: octet(64 - 8 * width)?,
-                });
                 offset += width;
+                stores.push(Store { word: octet(index)?, end: octet(offset)? });
+                if width < word.width {
+                    checks.push(Check { overflow: u64::MAX << (8 * width), word: octet(index)? });
+                }
             }
         }
         if offset == 0 || offset > usize::from(u8::MAX) {
@@ -150,7 +188,8 @@ impl RecordLayout {
         Ok(Self {
             template_id,
             fields: fields.into(),
-            stores: stores.into(),
+            stores: stores.into_iter().rev().collect(),
+            checks: checks.into(),
             record_len: offset,
             family,
             gathers_rare,
@@ -231,7 +270,7 @@ impl RecordLayout {
         4 + 4 * self.fields.len()
     }
 
-    /// Writes a record to the start of the window; octets behind it are undefined afterwards.
+    /// Writes a record that starts [`LEAD`] octets behind the start of the window.
     #[inline]
     pub(crate) fn encode(
         &self,
@@ -239,34 +278,52 @@ impl RecordLayout {
         boot: Timestamp,
         window: &mut [u8; WINDOW],
     ) -> Result<(), EncodeError> {
-        let mut words = [0; WORDS];
-        gather(flow, boot, &mut words);
         let families = (flow.source.is_ipv6(), flow.destination.is_ipv6());
         match (self.family, families) {
-            (Family::Any, _) | (Family::V4, (false, false)) | (Family::V6, (true, true)) => {
-                gather_addresses(flow, &mut words);
-            }
+            (Family::Any, _) | (Family::V4, (false, false)) | (Family::V6, (true, true)) => {}
             _ => return Err(EncodeError::AddressFamily),
         }
+        let core = core_words(flow, boot);
         if self.gathers_rare {
+            let mut words = [0; ALL];
+            words.iter_mut().zip(core).for_each(|(to, from)| *to = from);
             gather_rare(flow, &mut words);
+            self.store(&words, window)
+        } else {
+            self.store(&core, window)
         }
+    }
+
+    /// `N` is a power of two, above all words of the layout.
+    #[inline]
+    fn store<const N: usize>(&self, words: &[u64; N], window: &mut [u8; WINDOW]) -> Result<(), EncodeError> {
         let mut overflow = 0;
+        #[expect(clippy::indexing_slicing, reason = "masked below the array's length")]
+        for check in &self.checks {
+            overflow |= words[usize::from(check.word) & (N - 1)] & check.overflow;
+        }
+        if overflow != 0 {
+            return Err(self.overflown(words));
+        }
+        // Each field spills zeros over what is before it, which is stored after it; before the first field are
+        // octets of others.
+        let before = window.first_chunk::<LEAD>().copied();
         for store in &self.stores {
             #[expect(clippy::indexing_slicing, reason = "masked below the array's length")]
-            let word = words[usize::from(store.word) & WORD_MASK];
-            overflow |= word & store.overflow;
-            let octets = (word << (store.shift & 63)).to_be_bytes();
-            if let Some(place) = window.split_at_mut(usize::from(store.offset)).1.first_chunk_mut() {
-                *place = octets;
+            let word = words[usize::from(store.word) & (N - 1)];
+            if let Some(place) = window.split_at_mut(usize::from(store.end)).1.first_chunk_mut() {
+                *place = word.to_be_bytes();
             }
         }
-        if overflow == 0 { Ok(()) } else { Err(self.overflown(&words)) }
+        if let (Some(place), Some(before)) = (window.first_chunk_mut(), before) {
+            *place = before;
+        }
+        Ok(())
     }
 
     /// Which field it was.
     #[cold]
-    fn overflown(&self, words: &[u64; WORDS]) -> EncodeError {
+    fn overflown(&self, words: &[u64]) -> EncodeError {
         let value = |index: usize| words.get(index).copied().unwrap_or(0);
         let too_short = |field: &&FieldSpecifier| {
             Word::of(**field).is_ok_and(|word| {
@@ -288,6 +345,8 @@ struct Word {
     low: Option<usize>,
     family: Family,
     is_rare: bool,
+    /// Octets of the widest value.
+    width: usize,
 }
 
 impl Word {
@@ -296,7 +355,7 @@ impl Word {
         let length = usize::from(field.length);
         let wrong_length = Err(EncodeError::FieldLength { element: number, length: field.length });
         if field.element == ElementId::IP_VERSION {
-            return if length == 1 { Ok(Self::core(IP_VERSION)) } else { wrong_length };
+            return if length == 1 { Ok(Self { width: 1, ..Self::core(IP_VERSION) }) } else { wrong_length };
         }
         let Some(target) = Target::of(field.element) else {
             return Err(EncodeError::UnknownElement(number));
@@ -315,7 +374,7 @@ impl Word {
             ) => {
                 return Err(EncodeError::UnknownElement(number));
             }
-            (Member::TcpFlags, _) if length == 1 => Self::core(TCP_FLAGS_LOW),
+            (Member::TcpFlags, _) if length > 1 => Self::core(TCP_FLAGS_WIDE),
             (member, _) => Self::of_member(member),
         };
         // Times have one length each.
@@ -324,36 +383,125 @@ impl Word {
             (Member::Start | Member::End, _) => 4,
             _ => length,
         };
-        if fixed == length { Ok(word) } else { wrong_length }
+        let width = match target.coding {
+            _ if target.member == Member::TcpFlags && length == 1 => 1,
+            TimeCoding::Uptime if matches!(target.member, Member::Start | Member::End) => 4,
+            _ => target.member.width().min(8),
+        };
+        if fixed == length { Ok(Self { width, ..word }) } else { wrong_length }
     }
 
     const fn core(index: usize) -> Self {
-        Self { index, low: None, family: Family::Any, is_rare: false }
+        Self { index, low: None, family: Family::Any, is_rare: index >= CORE, width: 8 }
     }
 
     fn of_member(member: Member) -> Self {
-        let index = member.index();
-        let low = match member {
-            Member::Source6 => Some(SOURCE6_LOW),
-            Member::Destination6 => Some(DESTINATION6_LOW),
-            Member::NextHop6 => Some(NEXT_HOP6_LOW),
-            Member::BgpNextHop6 => Some(BGP_NEXT_HOP6_LOW),
-            _ => None,
+        use Member as M;
+        let of_family = |index: usize, family: Family, is_rare: bool| match family {
+            Family::V6 => Self { index: index + 1, low: Some(index + 2), family, is_rare, width: 8 },
+            _ => Self { index, low: None, family, is_rare, width: 4 },
         };
-        let family = match member {
-            Member::Source4 | Member::Destination4 => Family::V4,
-            Member::Source6 | Member::Destination6 => Family::V6,
-            _ => Family::Any,
-        };
-        let is_rare = index > Member::Direction.index() && !member.is_address()
-            || matches!(member, Member::BgpNextHop4 | Member::BgpNextHop6);
-        Self { index, low, family, is_rare }
+        let any = |word: Self| Self { family: Family::Any, ..word };
+        Self::core(match member {
+            M::Octets => OCTETS,
+            M::Packets => PACKETS,
+            M::Start => START,
+            M::End => END,
+            M::IngressInterface => INGRESS,
+            M::EgressInterface => EGRESS,
+            M::SourceAs => SOURCE_AS,
+            M::DestinationAs => DESTINATION_AS,
+            M::SourcePort => SOURCE_PORT,
+            M::DestinationPort => DESTINATION_PORT,
+            M::TcpFlags => TCP_FLAGS,
+            M::Protocol => PROTOCOL,
+            M::Tos => TOS,
+            M::SourcePrefixLength | M::SourcePrefixLength6 => SOURCE_PREFIX,
+            M::DestinationPrefixLength | M::DestinationPrefixLength6 => DESTINATION_PREFIX,
+            M::Direction => DIRECTION,
+            M::Vlan => VLAN,
+            M::IcmpTypeCode => ICMP,
+            M::FlowEndReason => END_REASON,
+            M::Ipv6FlowLabel => FLOW_LABEL,
+            M::SamplerId => SAMPLER_ID,
+            M::SamplingInterval => SAMPLING_INTERVAL,
+            M::FragmentIdentification => FRAGMENT,
+            M::PostVlan => POST_VLAN,
+            M::MinimumTtl => MINIMUM_TTL,
+            M::MaximumTtl => MAXIMUM_TTL,
+            M::ForwardingStatus => FORWARDING,
+            M::SourceMac => SOURCE_MAC,
+            M::DestinationMac => DESTINATION_MAC,
+            M::MplsLabel(position) => LABELS + usize::from(position).min(MplsLabels::MAX_LEN - 1),
+            M::Source4 => return of_family(SOURCE, Family::V4, false),
+            M::Source6 => return of_family(SOURCE, Family::V6, false),
+            M::Destination4 => return of_family(DESTINATION, Family::V4, false),
+            M::Destination6 => return of_family(DESTINATION, Family::V6, false),
+            M::NextHop4 => return any(of_family(NEXT_HOP, Family::V4, false)),
+            M::NextHop6 => return any(of_family(NEXT_HOP, Family::V6, false)),
+            M::BgpNextHop4 => return any(of_family(BGP_NEXT_HOP, Family::V4, true)),
+            M::BgpNextHop6 => return any(of_family(BGP_NEXT_HOP, Family::V6, true)),
+        })
     }
 
     /// The words of the field and the octets each of them fills.
     fn parts(self, length: usize) -> impl Iterator<Item = (usize, usize)> {
         let first = (self.index, if self.low.is_some() { 8 } else { length });
         [Some(first), self.low.map(|low| (low, 8))].into_iter().flatten()
+    }
+}
+
+/// The members that the default layouts have, in the order of their indices.
+#[inline]
+fn core_words(flow: &FlowRecord, boot: Timestamp) -> [u64; CORE] {
+    let (start, end, boot) = (flow.start.as_millis(), flow.end.as_millis(), boot.as_millis());
+    let [source4, source_high, source_low] = address_words(flow.source);
+    let [destination4, destination_high, destination_low] = address_words(flow.destination);
+    let [next_hop4, next_hop_high, next_hop_low] = address_words(flow.next_hop);
+    [
+        flow.octets,
+        flow.packets,
+        start.wrapping_sub(boot) & 0xffff_ffff,
+        end.wrapping_sub(boot) & 0xffff_ffff,
+        start,
+        end,
+        flow.ingress_interface.into(),
+        flow.egress_interface.into(),
+        flow.source_as.into(),
+        flow.destination_as.into(),
+        flow.source_port.into(),
+        flow.destination_port.into(),
+        // The nonce bit has no place in one octet.
+        (flow.tcp_flags & 0xff).into(),
+        flow.protocol.into(),
+        flow.tos.into(),
+        flow.source_prefix_length.into(),
+        flow.destination_prefix_length.into(),
+        flow.direction.into(),
+        if flow.is_ipv6() { 6 } else { 4 },
+        flow.vlan.into(),
+        flow.icmp_type_code.into(),
+        flow.flow_end_reason.into(),
+        flow.ipv6_flow_label.into(),
+        source4,
+        source_high,
+        source_low,
+        destination4,
+        destination_high,
+        destination_low,
+        next_hop4,
+        next_hop_high,
+        next_hop_low,
+    ]
+}
+
+/// The word of an IPv4 address, the two words of an IPv6 address; those of the other family are 0.
+#[inline]
+fn address_words(address: IpAddr) -> [u64; 3] {
+    match address {
+        IpAddr::V4(address) => [address.to_bits().into(), 0, 0],
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        IpAddr::V6(address) => [0, (address.to_bits() >> 64) as u64, address.to_bits() as u64],
     }
 }
 
@@ -364,83 +512,29 @@ macro_rules! set {
     };
 }
 
-/// The members that nearly every layout has.
-#[inline]
-fn gather(flow: &FlowRecord, boot: Timestamp, words: &mut [u64; WORDS]) {
-    use Member as M;
-    let (start, end, boot) = (flow.start.as_millis(), flow.end.as_millis(), boot.as_millis());
-    set! { words,
-        M::Octets.index() => flow.octets,
-        M::Packets.index() => flow.packets,
-        M::Start.index() => start,
-        M::End.index() => end,
-        START_UPTIME => start.wrapping_sub(boot) & 0xffff_ffff,
-        END_UPTIME => end.wrapping_sub(boot) & 0xffff_ffff,
-        START_SECONDS => start / 1_000,
-        END_SECONDS => end / 1_000,
-        M::IngressInterface.index() => flow.ingress_interface.into(),
-        M::EgressInterface.index() => flow.egress_interface.into(),
-        M::SourceAs.index() => flow.source_as.into(),
-        M::DestinationAs.index() => flow.destination_as.into(),
-        M::SourcePort.index() => flow.source_port.into(),
-        M::DestinationPort.index() => flow.destination_port.into(),
-        M::TcpFlags.index() => flow.tcp_flags.into(),
-        TCP_FLAGS_LOW => (flow.tcp_flags & 0xff).into(),
-        M::Protocol.index() => flow.protocol.into(),
-        M::Tos.index() => flow.tos.into(),
-        M::SourcePrefixLength.index() => flow.source_prefix_length.into(),
-        M::DestinationPrefixLength.index() => flow.destination_prefix_length.into(),
-        M::Direction.index() => flow.direction.into(),
-        IP_VERSION => if flow.is_ipv6() { 6 } else { 4 },
-    }
-}
-
-#[inline]
-fn gather_addresses(flow: &FlowRecord, words: &mut [u64; WORDS]) {
-    use Member as M;
-    gather_address(flow.source, words, M::Source4, M::Source6, SOURCE6_LOW);
-    gather_address(flow.destination, words, M::Destination4, M::Destination6, DESTINATION6_LOW);
-    gather_address(flow.next_hop, words, M::NextHop4, M::NextHop6, NEXT_HOP6_LOW);
-}
-
-#[inline]
-fn gather_address(address: IpAddr, words: &mut [u64; WORDS], v4: Member, v6: Member, low: usize) {
-    match address {
-        IpAddr::V4(address) => set! { words, v4.index() => address.to_bits().into(), },
-        IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-            {
-                set! { words, v6.index() => (bits >> 64) as u64, low => bits as u64, }
-            }
-        }
-    }
-}
-
 /// The other members.
-fn gather_rare(flow: &FlowRecord, words: &mut [u64; WORDS]) {
-    use Member as M;
+fn gather_rare(flow: &FlowRecord, words: &mut [u64; ALL]) {
     let mac = |[a, b, c, d, e, f]: [u8; 6]| u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    gather_address(flow.bgp_next_hop, words, M::BgpNextHop4, M::BgpNextHop6, BGP_NEXT_HOP6_LOW);
+    let [bgp4, bgp_high, bgp_low] = address_words(flow.bgp_next_hop);
     set! { words,
-        M::SourcePrefixLength6.index() => flow.source_prefix_length.into(),
-        M::DestinationPrefixLength6.index() => flow.destination_prefix_length.into(),
-        M::Ipv6FlowLabel.index() => flow.ipv6_flow_label.into(),
-        M::SamplerId.index() => flow.sampler_id.into(),
-        M::SamplingInterval.index() => flow.sampling_interval.into(),
-        M::FragmentIdentification.index() => flow.fragment_identification.into(),
-        M::Vlan.index() => flow.vlan.into(),
-        M::PostVlan.index() => flow.post_vlan.into(),
-        M::IcmpTypeCode.index() => flow.icmp_type_code.into(),
-        M::FlowEndReason.index() => flow.flow_end_reason.into(),
-        M::MinimumTtl.index() => flow.minimum_ttl.into(),
-        M::MaximumTtl.index() => flow.maximum_ttl.into(),
-        M::ForwardingStatus.index() => flow.forwarding_status.into(),
-        M::SourceMac.index() => mac(flow.source_mac),
-        M::DestinationMac.index() => mac(flow.destination_mac),
+        START_SECONDS => flow.start.as_secs(),
+        END_SECONDS => flow.end.as_secs(),
+        BGP_NEXT_HOP => bgp4,
+        BGP_NEXT_HOP + 1 => bgp_high,
+        BGP_NEXT_HOP + 2 => bgp_low,
+        SAMPLER_ID => flow.sampler_id.into(),
+        SAMPLING_INTERVAL => flow.sampling_interval.into(),
+        FRAGMENT => flow.fragment_identification.into(),
+        POST_VLAN => flow.post_vlan.into(),
+        MINIMUM_TTL => flow.minimum_ttl.into(),
+        MAXIMUM_TTL => flow.maximum_ttl.into(),
+        FORWARDING => flow.forwarding_status.into(),
+        SOURCE_MAC => mac(flow.source_mac),
+        DESTINATION_MAC => mac(flow.destination_mac),
+        TCP_FLAGS_WIDE => flow.tcp_flags.into(),
     }
-    for (position, label) in (0u8..).zip(flow.mpls_labels.iter()) {
+    for (position, label) in flow.mpls_labels.iter().enumerate() {
         let [a, b, c] = label.octets();
-        set! { words, M::MplsLabel(position).index() => u32::from_be_bytes([0, a, b, c]).into(), }
+        set! { words, LABELS + position => u32::from_be_bytes([0, a, b, c]).into(), }
     }
 }

@@ -27,8 +27,13 @@ pub struct TemplateScheduler {
 
 impl TemplateScheduler {
     /// Templates again behind `every_packets` packets with data, and `every` so often; `None` is never.
+    ///
+    /// Zero packets count as one, and no time as one nanosecond: templates that are always due would leave no turn
+    /// for data.
     #[must_use]
-    pub const fn new(every_packets: Option<u32>, every: Option<Duration>) -> Self {
+    pub fn new(every_packets: Option<u32>, every: Option<Duration>) -> Self {
+        let every_packets = every_packets.map(|packets| packets.max(1));
+        let every = every.map(|every| every.max(Duration::from_nanos(1)));
         Self { every_packets, every, packets: 0, last: None }
     }
 

@@ -250,11 +250,21 @@ impl Straight {
         Some(())
     }
 
+    #[inline]
+    pub(crate) const fn has_rare(&self) -> bool {
+        !self.rare.is_empty()
+    }
+
     /// Decodes one record. `window` starts [`LEAD`] octets before it; `record` is the record itself.
     #[inline]
-    pub(crate) fn decode(&self, window: &[u8; WINDOW], record: &[u8], clock: &ExportClock) -> FlowRecord {
+    pub(crate) fn decode(
+        &self,
+        window: &[u8; WINDOW],
+        record: &[u8],
+        clock: &ExportClock,
+        flow: &mut FlowRecord,
+    ) {
         use Member as M;
-        let mut flow = FlowRecord::EMPTY;
         flow.fields = self.fields;
         match self.addresses {
             Addresses::None => {}
@@ -323,10 +333,9 @@ impl Straight {
         for rare in &self.rare {
             let from = usize::from(rare.offset);
             if let Some(octets) = record.get(from..from + usize::from(rare.length)) {
-                rare.target.store(&mut flow, octets, clock);
+                rare.target.store(flow, octets, clock);
             }
         }
-        flow
     }
 }
 

@@ -103,12 +103,13 @@ impl PacketBuilder {
     ///
     /// [`EncodeError::PacketFull`], or [`EncodeError::NotIpv4`] for a flow of IPv6. The builder is left as it was.
     pub fn push_flow(&mut self, flow: &FlowRecord, part: u64) -> Result<(), EncodeError> {
-        if self.count >= self.max_records {
-            return Err(EncodeError::PacketFull);
-        }
+        // First, so that a flow which fits in no datagram is not told to wait for the next one.
         let (IpAddr::V4(source), IpAddr::V4(destination)) = (flow.source, flow.destination) else {
             return Err(EncodeError::NotIpv4);
         };
+        if self.count >= self.max_records {
+            return Err(EncodeError::PacketFull);
+        }
         let next_hop = match flow.next_hop {
             IpAddr::V4(next_hop) => next_hop.octets(),
             IpAddr::V6(_) => [0; 4],
