@@ -277,34 +277,26 @@ impl Flows<'_, '_> {
         };
         let mut folded = init;
         let length = template.minimum_length();
+        if length == 0 {
+            return folded;
+        }
         // A header precedes every record.
         let (mut place, mut left) = (position.saturating_sub(LEAD), end - position);
         let mut flow = FlowRecord::EMPTY;
-        // The windows of the last records reach past the datagram: those are read from a copy with zeros behind it.
-        let mut tail = [0; 2 * WINDOW];
-        for is_tail in [false, true] {
-            let octets = if is_tail { &tail } else { datagram };
-            while left >= length
-                && length > 0
-                && let Some(lead) = octets.get(place..)
-                && let Some(window) = lead.first_chunk::<WINDOW>()
-            {
-                if plan.has_rare() {
-                    // A rare member that does not fit is left out: it must not keep the value of the last record.
-                    flow = FlowRecord::EMPTY;
-                }
-                let record = lead.get(LEAD..LEAD + length).unwrap_or(&[]);
-                plan.decode(window, record, self.clock, &mut flow);
-                folded = fold(folded, &flow);
-                place += length;
-                left -= length;
+        while left >= length
+            && let Some(lead) = datagram.get(place..)
+        {
+            if plan.has_rare() {
+                // A rare member that does not fit is left out: it must not keep the value of the last record.
+                flow = FlowRecord::EMPTY;
             }
-            if left < length || length == 0 {
-                break;
+            match lead.first_chunk::<WINDOW>() {
+                Some(window) => plan.decode(window, lead, self.clock, &mut flow),
+                None => plan.decode(lead, lead, self.clock, &mut flow),
             }
-            let rest = datagram.get(place..).unwrap_or(&[]);
-            tail.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            place = 0;
+            folded = fold(folded, &flow);
+            place += length;
+            left -= length;
         }
         folded
     }
@@ -322,16 +314,11 @@ impl Iterator for Flows<'_, '_> {
             return Some(DataRecord { template, octets: record, offset }.to_flow(self.clock));
         };
         let lead = datagram.get(offset.checked_sub(LEAD)?..)?;
-        if let Some(window) = lead.first_chunk::<WINDOW>() {
-            let mut flow = FlowRecord::EMPTY;
-            plan.decode(window, record, self.clock, &mut flow);
-            return Some(flow);
-        }
-        // The datagram ends within the window: decode from a copy.
-        let mut window = [0; WINDOW];
-        window.iter_mut().zip(lead).for_each(|(to, from)| *to = *from);
         let mut flow = FlowRecord::EMPTY;
-        plan.decode(&window, record, self.clock, &mut flow);
+        match lead.first_chunk::<WINDOW>() {
+            Some(window) => plan.decode(window, lead, self.clock, &mut flow),
+            None => plan.decode(lead, lead, self.clock, &mut flow),
+        }
         Some(flow)
     }
 

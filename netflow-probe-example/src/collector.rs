@@ -7,8 +7,8 @@ use core::{
 use std::io;
 
 use netflow_codec::{
-    Batch, CacheLimits, DataRecord, DataRecords, DatagramHeader, DecodeErrorKind, Decoded, Decoder,
-    FlowRecord, Origin, SamplingInfo, SequenceEvent, Strictness, Timestamp, ipfix,
+    Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder, FlowRecord,
+    Origin, SamplingInfo, SequenceEvent, Strictness, Timestamp, Transport,
 };
 
 use crate::{
@@ -19,8 +19,9 @@ use crate::{
 
 /// Decodes the datagrams of any number of exporters, hands what they carry to a sink and keeps account.
 ///
-/// Exporters are told apart by address, whatever port they send from. It does no input of its own: the caller
-/// receives the datagrams, or reads them from a file, and says when they came.
+/// Templates belong to the address of an exporter, whatever port it sends from; sequence numbers to its address and
+/// port, as several exporters may share one address. It does no input of its own: the caller receives the datagrams,
+/// or reads them from a file, and says when they came.
 ///
 /// ```
 /// use netflow_codec::Timestamp;
@@ -66,6 +67,11 @@ impl<S: FlowSink> Collector<S> {
     /// Has faults reported, as many as the account thinks worth it; all are counted.
     pub fn on_fault(&mut self, report: impl FnMut(&Fault) + 'static) {
         self.on_fault = Some(Box::new(report));
+    }
+
+    /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
+    pub fn over(&mut self, transport: Transport) {
+        self.decoder = core::mem::take(&mut self.decoder).over(transport);
     }
 
     /// Takes a datagram that came from `exporter` at the time `received`. Whatever is wrong with it ends up in the
@@ -114,12 +120,10 @@ impl<S: FlowSink> Collector<S> {
             exporter: exporter.ip(),
             version: header.version,
             observation_domain: header.observation_domain,
+            port: exporter.port(),
         };
         faults.stream = Some((header.version, header.observation_domain));
-        let (version, sequence) = (header.version, header.sequence);
-        if let Some(units) = units(payload, header) {
-            faults.sequence(stream, sequence, Some(units));
-        }
+        let sequence = header.sequence;
         let mut work = Work {
             decoded,
             envelope,
@@ -128,23 +132,33 @@ impl<S: FlowSink> Collector<S> {
             faults,
             counts: Counts { datagrams: 1, octets: payload.len() as u64, ..Counts::default() },
             sampling: None,
+            is_incomplete: false,
+            undecoded: 0,
         };
         let result = work.run();
+        let units = work.units();
         let Work { counts, sampling, mut faults, .. } = work;
-        if version == ipfix::VERSION {
-            faults.sequence(stream, sequence, records(&counts));
-        }
+        faults.sequence(stream, sequence, units);
         self.account.carried(stream, counts, sampling);
         result
     }
 
     /// Notes that the next datagram is not complete because the capture did not keep all of it.
     pub fn note_cut_short(&mut self, exporter: SocketAddr, available: usize) {
+        self.note(exporter, What::CutShort { available });
+    }
+
+    /// Notes that octets of a file, from `offset` on, are no sound messages of `exporter` and are skipped.
+    pub fn note_skipped(&mut self, exporter: SocketAddr, offset: u64, octets: u64) {
+        self.note(exporter, What::Skipped { offset, octets });
+    }
+
+    fn note(&mut self, exporter: SocketAddr, what: What) {
         let exporter = exporter.ip().to_canonical();
         let datagram = self.given;
         let report = self.on_fault.as_mut();
         let mut faults = Faults { account: &mut self.account, report, exporter, datagram, stream: None };
-        faults.add(None, What::CutShort { available });
+        faults.add(None, what);
     }
 
     /// Hands on what the sink has buffered.
@@ -197,25 +211,6 @@ impl<S: fmt::Debug> fmt::Debug for Collector<S> {
     }
 }
 
-/// By how much a datagram advances its sequence number: v9 counts packets, the others the flows they announce, which
-/// may be more than have come. More than 30 is nonsense; then those that have come count.
-fn units(payload: &[u8], header: &DatagramHeader) -> Option<u32> {
-    match *payload {
-        _ if header.version == ipfix::VERSION => None,
-        _ if header.version == 9 => Some(1),
-        [_, _, 0, announced @ 0..=30, ..] => Some(announced.into()),
-        _ => Some(header.count.into()),
-    }
-}
-
-/// Data records of an IPFIX message; unknown when not all of its sets could be decoded.
-fn records(counts: &Counts) -> Option<u32> {
-    if counts.sets_without_template > 0 {
-        return None;
-    }
-    u32::try_from(counts.data_records + counts.options_records - counts.records_recovered).ok()
-}
-
 /// Tells a fault.
 type Report = Box<dyn FnMut(&Fault)>;
 
@@ -259,6 +254,10 @@ struct Work<'c, 'a, S> {
     faults: Faults<'c>,
     counts: Counts,
     sampling: Option<SamplingInfo>,
+    /// Whether records of the datagram may not have been decoded, nobody knows how many.
+    is_incomplete: bool,
+    /// v1, v5, v7: records that strict decoding refused, because the header announces more of them.
+    undecoded: u64,
 }
 
 /// The place of a set.
@@ -333,6 +332,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                 }
                 Batch::TemplateMissing { template_id, offset, octets, kept } => {
                     self.counts.sets_without_template += 1;
+                    self.is_incomplete = true;
                     let octets = octets.len();
                     self.faults.add(Some(set), What::TemplateMissing { template_id, offset, octets, kept });
                 }
@@ -340,14 +340,33 @@ impl<S: FlowSink> Work<'_, '_, S> {
                     self.counts.reserved_sets += 1;
                     self.faults.add(Some(set), What::ReservedSet { id, offset });
                 }
-                Batch::Malformed(error) => {
-                    let set = matches!(self.envelope.version, 9 | 10).then_some(set);
-                    self.faults.add(set, What::Malformed(error));
-                }
+                Batch::Malformed(error) => self.malformed(set, error),
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// By how much the datagram advances the sequence number of its stream; unknown when records of an IPFIX message
+    /// could not be decoded. v5 and v7 count the flows that are there, whatever their header announces.
+    fn units(&self) -> Option<u32> {
+        let Counts { data_records, options_records, records_recovered, .. } = self.counts;
+        match self.envelope.version {
+            9 => Some(1),
+            10 if self.is_incomplete => None,
+            _ => u32::try_from(data_records + options_records + self.undecoded - records_recovered).ok(),
+        }
+    }
+
+    fn malformed(&mut self, set: usize, error: DecodeError) {
+        self.is_incomplete = true;
+        if let DecodeErrorKind::RecordCount { available, .. } = error.kind
+            && self.counts.data_records == 0
+        {
+            self.undecoded = available.into();
+        }
+        let set = matches!(self.envelope.version, 9 | 10).then_some(set);
+        self.faults.add(set, What::Malformed(error));
     }
 
     /// Templates and domains that had to make room so far.

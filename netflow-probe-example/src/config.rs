@@ -1,6 +1,7 @@
 //! Values that both programs take on their command lines.
 
 use core::time::Duration;
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 /// Parses a duration: a whole number and a unit, one of `ms`, `s`, `m`, `h`, `d`.
 ///
@@ -39,9 +40,50 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
 #[error("a whole number and a unit expected, one of ms, s, m, h, d, as in 500ms or 5m")]
 pub struct ParseDurationError;
 
+/// Whether two paths, links followed, lead to the same regular file: writing one would destroy the other.
+///
+/// A path that leads nowhere, and anything that is not a regular file, is never the same: `/dev/null` can be read
+/// and written at once.
+///
+/// ```
+/// use std::path::Path;
+/// use netflow_probe_example::config::same_file;
+///
+/// assert!(same_file(Path::new("Cargo.toml"), Path::new("./src/../Cargo.toml")));
+/// assert!(!same_file(Path::new("Cargo.toml"), Path::new("src/lib.rs")));
+/// ```
+#[must_use]
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    let identity = |path| {
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    identity(a).is_some_and(|a| identity(b) == Some(a))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_and_detours_lead_to_the_same_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a");
+        let link = directory.path().join("link");
+        let hard = directory.path().join("hard");
+        fs::write(&file, "a").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        fs::hard_link(&file, &hard).unwrap();
+        for other in [&file, &link, &hard, &directory.path().join(".").join("a")] {
+            assert!(same_file(&file, other), "{other:?}");
+        }
+        let twin = directory.path().join("twin");
+        fs::write(&twin, "a").unwrap();
+        for other in [twin, directory.path().join("absent")] {
+            assert!(!same_file(&file, &other), "{other:?}");
+        }
+        assert!(!same_file(Path::new("/dev/null"), Path::new("/dev/null")));
+    }
 
     #[test]
     fn every_unit_is_known_and_nothing_else_is() {

@@ -1,12 +1,13 @@
 //! The exporter's pipeline: capture files in, datagrams out.
 
-use core::{fmt, time::Duration};
-use std::path::Path;
+use core::{fmt, ops::ControlFlow, time::Duration};
+use std::{io::Read, path::Path, thread};
 
 use netflow_codec::{ExportVersion, SessionConfig, Timestamp};
+use netflow_flowcache::Timestamp as PacketTime;
 
 use crate::{
-    meter::{Meter, MeterAccount, MeterConfig},
+    meter::{Meter, MeterAccount, MeterConfig, REORDER},
     pcap::{CaptureError, CaptureFile, Frame},
     send::{Destination, DestinationAccount, Pacer, SendError, Target, max_datagram},
 };
@@ -14,7 +15,7 @@ use crate::{
 /// How to export.
 #[derive(Clone, Debug)]
 pub struct ExporterConfig {
-    /// How to meter.
+    /// How to meter. An active timeout above [`MAX_ACTIVE_TIMEOUT`], or none, is taken as that.
     pub meter: MeterConfig,
     /// Where to.
     pub targets: Vec<Target>,
@@ -43,11 +44,23 @@ pub struct Exporter {
     now: Timestamp,
     /// When the next destination has something to do.
     due: Option<Timestamp>,
+    /// Uptimes are good until then.
+    latest: Timestamp,
 }
+
+/// The longest active timeout whose flows can be dated: uptimes are 32 bits of milliseconds, 49.7 days, of which
+/// readers with signed arithmetic understand half.
+pub const MAX_ACTIVE_TIMEOUT: Duration = Duration::from_secs(20 * 86_400);
 
 /// How long before the first packet the exporter claims to have booted: uptimes stay positive when the packets
 /// of several files, or interfaces, are a little out of order.
 const UPTIME_AT_START: Duration = Duration::from_secs(60);
+
+/// After this time the exporter claims to have booted anew: before signed milliseconds end at 24.8 days.
+const MAX_UPTIME: Duration = Duration::from_secs(24 * 86_400);
+
+/// How long to wait for a last host to say that nobody listens there.
+const LAST_REFUSAL: Duration = Duration::from_millis(20);
 
 impl Exporter {
     /// An exporter that has read nothing. Destinations are opened with the first packet, whose time the uptime
@@ -56,13 +69,16 @@ impl Exporter {
     /// # Errors
     ///
     /// When a session cannot be configured like this.
-    pub fn new(config: ExporterConfig) -> Result<Self, SendError> {
+    pub fn new(mut config: ExporterConfig) -> Result<Self, SendError> {
+        let active = config.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT);
+        config.meter.timeouts.active = Some(active.min(MAX_ACTIVE_TIMEOUT));
         let exporter = Self {
             meter: Meter::new(&config.meter),
             destinations: Vec::new(),
             pacer: Pacer::new(config.rate_limit),
             now: Timestamp::ZERO,
             due: None,
+            latest: Timestamp::ZERO,
             config,
         };
         for target in &exporter.config.targets {
@@ -74,6 +90,10 @@ impl Exporter {
 
     /// Meters a frame and exports the flows that end by it.
     ///
+    /// A frame more than [`REORDER`] before the newest one begins a new time, as does one after 24 days: all that
+    /// belongs to the old time is sent first, and the exporter claims to have booted anew. Otherwise the uptimes
+    /// of flows could not be told from those 49.7 days later or earlier.
+    ///
     /// # Errors
     ///
     /// When a destination cannot be opened, or a file not written.
@@ -83,37 +103,67 @@ impl Exporter {
         if self.destinations.is_empty() {
             self.open(time)?;
         }
+        // What was due before this frame is not sent as late as it.
+        if self.due.is_some_and(|due| due <= time) {
+            self.handle_timeouts(time)?;
+        }
+        if time > self.latest || time.saturating_add(REORDER) < self.now {
+            self.restart(frame.timestamp)?;
+        }
         // A frame that comes late does not turn back the clock of the export.
         self.now = self.now.max(time);
         self.meter.handle_frame(frame);
-        self.export()?;
-        if self.due.is_some_and(|due| due <= self.now) {
-            for destination in &mut self.destinations {
-                destination.handle_timeout(self.now, &mut self.pacer)?;
-            }
-            self.due = self.next_due();
-        }
-        Ok(())
+        self.export()
     }
 
-    /// Meters and exports a capture file; `progress` is told how many octets of it have been read.
+    /// Meters and exports a capture file.
+    ///
+    /// `watch` is called now and then with the octets of it read so far, and can stop the reading.
     ///
     /// # Errors
     ///
     /// When the file cannot be read to its end (what was read before is metered), or a destination fails.
-    pub fn read_file(&mut self, path: &Path, mut progress: impl FnMut(u64)) -> Result<(), ExportError> {
-        let capture = |source| ExportError::Capture { path: path.display().to_string(), source };
-        let mut file = CaptureFile::open(path).map_err(capture)?;
+    pub fn read_file(
+        &mut self,
+        path: &Path,
+        watch: impl FnMut(&Self, u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ExportError> {
+        let name = path.display().to_string();
+        self.read_capture(CaptureFile::open(path), &name, watch)
+    }
+
+    /// As [`Self::read_file`], from anywhere; messages call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_file`].
+    pub fn read_from(
+        &mut self,
+        source: impl Read,
+        name: &str,
+        watch: impl FnMut(&Self, u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ExportError> {
+        self.read_capture(CaptureFile::new(source), name, watch)
+    }
+
+    fn read_capture<R: Read>(
+        &mut self,
+        file: Result<CaptureFile<R>, CaptureError>,
+        name: &str,
+        mut watch: impl FnMut(&Self, u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ExportError> {
+        let failed = |source| ExportError::Capture { path: name.to_owned(), source };
+        let mut file = file.map_err(failed)?;
         let mut frames = 0u32;
         loop {
             match file.next_frame() {
                 Ok(Some(frame)) => self.handle_frame(&frame)?,
-                Ok(None) => return Ok(()),
-                Err(source) => return Err(capture(source)),
+                Ok(None) => return Ok(ControlFlow::Continue(())),
+                Err(source) => return Err(failed(source)),
             }
             frames = frames.wrapping_add(1);
-            if frames.is_multiple_of(4_096) {
-                progress(file.octets_read());
+            if frames.is_multiple_of(4_096) && watch(self, file.octets_read()).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
     }
@@ -128,15 +178,22 @@ impl Exporter {
             // Nothing was read: files are made all the same, empty.
             self.open(self.now)?;
         }
-        self.meter.flush();
-        // A poll does bounded work: it may give nothing although there is more.
-        while !self.meter.is_empty() {
-            self.export()?;
-        }
+        self.end_flows()?;
         for destination in &mut self.destinations {
             destination.finish(self.now, &mut self.pacer)?;
         }
+        let is_collector = |destination: &Destination| matches!(destination.target(), Target::Collector(_));
+        if self.destinations.iter().any(is_collector) {
+            thread::sleep(LAST_REFUSAL);
+            self.destinations.iter_mut().for_each(Destination::note_refusal);
+        }
         Ok(())
+    }
+
+    /// Where datagrams go; none before the first frame.
+    #[must_use]
+    pub fn destinations(&self) -> &[Destination] {
+        &self.destinations
     }
 
     /// What was counted so far.
@@ -153,10 +210,42 @@ impl Exporter {
             for destination in &mut self.destinations {
                 destination.handle_flow(&flow, self.now, &mut self.pacer)?;
             }
-            if self.due.is_none() {
-                self.due = self.next_due();
+            self.due = self.next_due();
+        }
+        Ok(())
+    }
+
+    /// Ends all flows and exports them.
+    fn end_flows(&mut self) -> Result<(), SendError> {
+        self.meter.flush();
+        // A poll does bounded work: it may give nothing although there is more.
+        while !self.meter.is_empty() {
+            self.export()?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is due by `time`, as of the time when it was due.
+    fn handle_timeouts(&mut self, time: Timestamp) -> Result<(), SendError> {
+        // What comes later is of another session.
+        let time = time.min(self.latest);
+        // Templates that are due make a datagram, which is sent a delay later. What was due more often while no
+        // frame came is sent once.
+        for _ in 0..2 {
+            for destination in &mut self.destinations {
+                if let Some(due) = destination.poll_timeout().filter(|due| *due <= time) {
+                    destination.handle_timeout(due, &mut self.pacer)?;
+                    self.now = self.now.max(due);
+                }
             }
         }
+        for destination in &mut self.destinations {
+            if destination.poll_timeout().is_some_and(|due| due <= time) {
+                destination.handle_timeout(time, &mut self.pacer)?;
+                self.now = self.now.max(time);
+            }
+        }
+        self.due = self.next_due();
         Ok(())
     }
 
@@ -165,12 +254,47 @@ impl Exporter {
     }
 
     fn open(&mut self, first: Timestamp) -> Result<(), SendError> {
-        let boot = Timestamp::from_secs(first.as_secs().saturating_sub(UPTIME_AT_START.as_secs()));
+        let boot = self.boot(first, UPTIME_AT_START);
         for target in &self.config.targets {
             let config = self.session_config(target, boot);
             self.destinations.push(Destination::open(target.clone(), config)?);
         }
         Ok(())
+    }
+
+    /// Sends all that belongs to the time so far, and begins a new one.
+    #[cold]
+    fn restart(&mut self, time: PacketTime) -> Result<(), SendError> {
+        let start = Timestamp::from(time);
+        let uptime = if start < self.now {
+            self.end_flows()?;
+            UPTIME_AT_START
+        } else {
+            // Flows that ended meanwhile are of the old time.
+            self.meter.handle_timeout(time);
+            while self.meter.has_ended(time) {
+                self.export()?;
+            }
+            // Those that go on began after the new boot.
+            UPTIME_AT_START.saturating_add(self.config.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT))
+        };
+        let boot = self.boot(start, uptime);
+        for index in 0..self.destinations.len() {
+            let Some(destination) = self.destinations.get(index) else { break };
+            let config = self.session_config(destination.target(), boot);
+            let Some(destination) = self.destinations.get_mut(index) else { break };
+            destination.restart(config, self.now, &mut self.pacer)?;
+        }
+        self.now = start;
+        self.due = None;
+        Ok(())
+    }
+
+    /// The boot that gives an uptime; sets when the next one must be.
+    fn boot(&mut self, now: Timestamp, uptime: Duration) -> Timestamp {
+        let boot = Timestamp::from_secs(now.as_secs().saturating_sub(uptime.as_secs()));
+        self.latest = boot.saturating_add(MAX_UPTIME);
+        boot
     }
 
     fn session_config(&self, target: &Target, boot: Timestamp) -> SessionConfig {

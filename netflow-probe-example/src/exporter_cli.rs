@@ -1,25 +1,41 @@
 //! The command line of `netflow-exporter`.
 
-use core::{hash::BuildHasher, net::SocketAddr, num::NonZeroU32, time::Duration};
+use core::{
+    fmt,
+    hash::BuildHasher,
+    net::SocketAddr,
+    num::NonZeroU32,
+    ops::ControlFlow,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
 use std::{
-    collections::hash_map::RandomState,
+    collections::{BTreeSet, hash_map::RandomState},
     fs,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write as _},
     net::ToSocketAddrs,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use netflow_codec::ExportVersion;
+use netflow_codec::{EncodeError, ExportVersion};
 use netflow_flowcache::Timeouts;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
 
 use crate::{
-    config::parse_duration,
-    exporter::{ExportError, Exporter, ExporterConfig},
+    config::{parse_duration, same_file},
+    exporter::{ExportError, Exporter, ExporterConfig, MAX_ACTIVE_TIMEOUT},
     meter::{MeterConfig, SamplingSpec},
-    send::Target,
+    send::{SendError, Target},
 };
+
+/// The most flows metered at once: they take 2.7 GB.
+const MAX_FLOWS: i64 = 16_777_216;
 
 /// Meters traffic into flows and exports them as NetFlow.
 ///
@@ -28,7 +44,7 @@ use crate::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "netflow-exporter", version)]
 pub struct Arguments {
-    /// Capture files to meter, in this order (pcap or pcapng)
+    /// Capture files to meter, in this order (pcap or pcapng); `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     read: Vec<PathBuf>,
 
@@ -48,8 +64,8 @@ pub struct Arguments {
     #[arg(long, value_name = "SAMPLING", default_value = "1:1")]
     sampling: SamplingSpec,
 
-    /// Report a flow that goes on after this time
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    /// Report a flow that goes on after this time, at most 20d
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_active_timeout)]
     active_timeout: Duration,
 
     /// End a flow that was silent for this time
@@ -60,8 +76,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value = "20")]
     template_refresh_packets: NonZeroU32,
 
-    /// Send the templates again after this time (version 9)
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    /// Send the templates again after this time, 1s to 1d (version 9)
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_refresh)]
     template_refresh: Duration,
 
     /// Source ID (version 9), or engine type and number as 256 * type + number (version 5, at most 65535)
@@ -77,7 +93,7 @@ pub struct Arguments {
     rate_limit: u32,
 
     /// Flows metered at once at most; beyond that the ones soonest due are exported early
-    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=(1 << 30)))]
+    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS))]
     max_flows: u32,
 
     /// Makes random sampling, and the order of forced evictions, the same on every run
@@ -102,6 +118,22 @@ enum Version {
     V10,
 }
 
+fn parse_active_timeout(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    if duration > MAX_ACTIVE_TIMEOUT {
+        return Err(
+            "at most 20d: the times of longer flows do not fit into 32 bits of milliseconds".to_owned()
+        );
+    }
+    Ok(duration)
+}
+
+fn parse_refresh(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    let accepted = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    if accepted.contains(&duration) { Ok(duration) } else { Err("accepted are 1s to 1d".to_owned()) }
+}
+
 /// The first address of a host name, or an address as it is.
 fn resolve(text: &str) -> Result<SocketAddr, String> {
     let accepted = "accepted are HOST:PORT, ADDRESS:PORT and [IPV6-ADDRESS]:PORT";
@@ -117,6 +149,72 @@ pub enum Failure {
     Usage(String),
     /// Something could not be read or written: status 1. The account has been printed.
     Run(String),
+    /// A signal asked to stop: status 128 and its number. What was read has been exported.
+    Interrupted(u8),
+}
+
+/// Says something on standard error. That nobody may be listening there is no reason to stop.
+fn tell(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+impl Failure {
+    /// Tells it on standard error, if it is not told yet, and gives the exit status.
+    #[must_use]
+    pub fn conclude(&self) -> u8 {
+        match self {
+            Self::Usage(text) => {
+                tell(format_args!("netflow-exporter: {text}"));
+                2
+            }
+            Self::Run(text) => {
+                tell(format_args!("netflow-exporter: {text}"));
+                1
+            }
+            Self::Interrupted(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Whether a signal asked to stop, and which one.
+#[derive(Debug)]
+struct Stop(Arc<AtomicUsize>);
+
+impl Stop {
+    /// Watches from now on; the second signal ends the program at once.
+    fn watch() -> io::Result<Self> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let received = Arc::new(AtomicUsize::new(0));
+        for (signal, number) in [(SIGINT, 2), (SIGTERM, 15)] {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
+            flag::register(signal, Arc::clone(&stopping))?;
+            flag::register_usize(signal, Arc::clone(&received), number)?;
+        }
+        Ok(Self(received))
+    }
+
+    fn signal(&self) -> Option<u8> {
+        u8::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal > 0)
+    }
+}
+
+/// Tells once of each collector that nobody listens there.
+#[derive(Debug, Default)]
+struct Refusals(BTreeSet<SocketAddr>);
+
+impl Refusals {
+    fn check(&mut self, exporter: &Exporter) {
+        for destination in exporter.destinations() {
+            if let Target::Collector(address) = destination.target()
+                && destination.stats().refused > 0
+                && self.0.insert(*address)
+            {
+                tell(format_args!(
+                    "netflow-exporter: nobody listens at {address}: flows sent there are lost"
+                ));
+            }
+        }
+    }
 }
 
 impl Arguments {
@@ -141,7 +239,7 @@ impl Arguments {
         Ok(ExporterConfig {
             meter: MeterConfig {
                 timeouts,
-                // At most 2^30.
+                // At most `MAX_FLOWS`.
                 max_flows: usize::try_from(self.max_flows).unwrap_or(usize::MAX),
                 sampling: self.sampling,
                 seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
@@ -177,41 +275,89 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// When arguments do not fit together, a file cannot be read to its end, or a destination fails.
+    /// When arguments do not fit together, a file cannot be read to its end, a destination fails, or a signal comes.
     pub fn run(&self) -> Result<(), Failure> {
-        let mut exporter = Exporter::new(self.config()?)
-            .map_err(|error| Failure::Usage(self.explain(&error.to_string())))?;
-        let result = self.export(&mut exporter);
+        self.refuse_overwriting()?;
+        let mut exporter = Exporter::new(self.config()?).map_err(|error| self.explain(&error))?;
+        let stop =
+            Stop::watch().map_err(|error| Failure::Run(format!("cannot watch for signals: {error}")))?;
+        let mut refusals = Refusals::default();
+        let result = self.export(&mut exporter, &stop, &mut refusals);
+        refusals.check(&exporter);
         if !self.quiet {
-            eprint!("{}", exporter.account());
+            tell(exporter.account().to_string().trim_end());
         }
         result
     }
 
+    /// An output must not be one of the inputs, whatever it is called.
+    fn refuse_overwriting(&self) -> Result<(), Failure> {
+        let Some(output) = &self.write else { return Ok(()) };
+        let is_output = |input: &&PathBuf| {
+            let path = if is_stdin(input) { Path::new("/dev/stdin") } else { input.as_path() };
+            same_file(path, output)
+        };
+        if let Some(input) = self.read.iter().find(is_output) {
+            let (output, input) = (output.display(), input.display());
+            let text = format!("--write {output} would overwrite --read {input}: they are the same file");
+            return Err(Failure::Usage(text));
+        }
+        Ok(())
+    }
+
     /// A file that cannot be read to its end is told, and the next one is metered.
-    fn export(&self, exporter: &mut Exporter) -> Result<(), Failure> {
+    fn export(&self, exporter: &mut Exporter, stop: &Stop, refusals: &mut Refusals) -> Result<(), Failure> {
         let bar = self.progress_bar();
         let mut before = 0;
         let mut faults = Vec::new();
         for path in &self.read {
-            match exporter.read_file(path, |octets| bar.set_position(before + octets)) {
-                Ok(()) => {}
+            let watch = |exporter: &Exporter, octets| {
+                bar.set_position(before + octets);
+                bar.suspend(|| refusals.check(exporter));
+                if stop.signal().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let read = if is_stdin(path) {
+                exporter.read_from(io::stdin(), "standard input", watch)
+            } else {
+                exporter.read_file(path, watch)
+            };
+            match read {
+                Ok(_) => {}
                 Err(error @ ExportError::Capture { .. }) => faults.push(error.to_string()),
                 Err(error) => return Err(Failure::Run(error.to_string())),
+            }
+            if stop.signal().is_some() {
+                break;
             }
             before += fs::metadata(path).map_or(0, |metadata| metadata.len());
             bar.set_position(before);
         }
         bar.finish_and_clear();
         exporter.finish().map_err(|error| Failure::Run(error.to_string()))?;
+        if let Some(signal) = stop.signal() {
+            return Err(Failure::Interrupted(signal));
+        }
         if faults.is_empty() {
             return Ok(());
         }
-        Err(Failure::Run(format!("{} (what was read before it has been exported)", faults.join("\n"))))
+        let something = exporter.account().meter.frames.frames() > 0;
+        let note = if something { " (what was read before it has been exported)" } else { "" };
+        Err(Failure::Run(format!("{}{note}", faults.join("\n"))))
     }
 
     /// Which argument a session's refusal is about.
-    fn explain(&self, error: &str) -> String {
-        format!("--export-version, --sampling {} and --mtu {}: {error}", self.sampling, self.mtu)
+    fn explain(&self, error: &SendError) -> Failure {
+        let argument = match error {
+            SendError::Session(EncodeError::SamplingInterval { .. }) => {
+                format!("--sampling {}", self.sampling)
+            }
+            SendError::Session(EncodeError::TooLarge { .. }) => format!("--mtu {}", self.mtu),
+            _ => "--export-version".to_owned(),
+        };
+        Failure::Usage(format!("{argument}: {error}"))
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }

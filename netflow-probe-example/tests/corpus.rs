@@ -276,6 +276,13 @@ fn compare_flow(case: &str, ours: &Value, reference: &Value) -> bool {
                 continue;
             }
             "icmp_type_code" => {
+                if !matches!(ours["proto"].as_str(), None | Some("ICMP" | "IPv6-ICMP")) {
+                    // Of another protocol, a zero means nothing.
+                    let left = ["icmpTypeCodeIPv4", "icmpTypeCodeIPv6"].iter().find_map(|name| extra(name));
+                    assert_eq!(left.and_then(Value::as_u64).unwrap_or(0), *value, "{}", context());
+                    assert!(ours["icmp_type"].is_null() && ours["icmp_code"].is_null(), "{}", context());
+                    continue;
+                }
                 let both = ours["icmp_type"].as_u64().zip(ours["icmp_code"].as_u64());
                 assert_eq!(both.map(|(kind, code)| kind * 256 + code), value.as_u64(), "{}", context());
                 continue;
@@ -347,6 +354,8 @@ fn the_program_decodes_captures_as_the_library_decodes_datagrams() {
                 }
             }
         }
+        // Only captures have datagrams that are none of NetFlow.
+        expected["udp_datagrams_ignored"] = summary["udp_datagrams_ignored"].clone();
         assert_eq!(summary, expected, "{}", case.name);
     }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use core::time::Duration;
+use core::{ops::ControlFlow, time::Duration};
 use std::{collections::BTreeMap, fs, path::Path};
 
 use netflow_codec::{Batch, Decoder, ExportVersion, FlowRecord, Timestamp};
@@ -38,8 +38,8 @@ fn export(capture: &Path, to: &Path, version: ExportVersion, max_flows: usize) -
         rate_limit: 0,
     };
     let mut exporter = Exporter::new(config).unwrap();
-    let whole = match exporter.read_file(capture, |_| {}) {
-        Ok(()) => true,
+    let whole = match exporter.read_file(capture, |_, _| ControlFlow::Continue(())) {
+        Ok(_) => true,
         Err(ExportError::Capture { .. }) => false,
         Err(other) => panic!("{other}"),
     };

@@ -6,9 +6,10 @@ mod common;
 use core::{net::SocketAddr, time::Duration};
 use std::{
     fs,
+    io::Write as _,
     net::UdpSocket,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use common::files::Order;
@@ -16,8 +17,10 @@ use netflow_codec::{Batch, Decoder, Timestamp, v5, v9};
 use netflow_flowcache::Timestamp as PacketTime;
 use netflow_probe_example::{demo::SyntheticTraffic, dissect::udp_datagram, pcap::CaptureFile};
 
+const EXPORTER: &str = env!("CARGO_BIN_EXE_netflow-exporter");
+
 fn exporter(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_netflow-exporter")).args(arguments).output().unwrap()
+    Command::new(EXPORTER).args(arguments).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -90,6 +93,18 @@ fn every_collector_gets_everything_with_numbers_of_its_own() {
     }
     let output = exporter(&arguments);
     assert!(output.status.success(), "{}", stderr(&output));
+    // That nobody listened is told, at once and in the account.
+    let told = stderr(&output);
+    assert_eq!(told.matches("nobody listens at").count(), 1, "{told}");
+    assert!(told.contains(&format!("nobody listens at {dead}:")), "{told}");
+    let refused: Vec<u64> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("  refused by collector")?.trim().parse().ok())
+        .collect();
+    let sent = told.lines().find_map(|line| line.strip_prefix("  datagrams  ")).unwrap();
+    let sent: u64 = sent.split_whitespace().next().unwrap().parse().unwrap();
+    // An answer may come together with the one before.
+    assert!(refused[0] > sent / 2 && refused[0] <= sent && refused[1..] == [0, 0], "{told}");
     for socket in &sockets {
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut received = Vec::new();
@@ -209,6 +224,19 @@ fn wrong_arguments_are_named_with_what_is_accepted() {
         ),
         (&["--read", read, "--write", "/dev/null", "--mtu", "100"], &["--mtu", "576"]),
         (
+            &["--read", read, "--write", "/dev/null", "--active-timeout", "481h"],
+            &["--active-timeout", "at most 20d"],
+        ),
+        (
+            &["--read", read, "--write", "/dev/null", "--template-refresh", "0s"],
+            &["--template-refresh", "1s to 1d"],
+        ),
+        (&["--read", read, "--write", "/dev/null", "--template-refresh", "25h"], &["1s to 1d"]),
+        (
+            &["--read", read, "--write", "/dev/null", "--max-flows", "16777217"],
+            &["--max-flows", "1..=16777216"],
+        ),
+        (
             &["--read", read, "--write", "/dev/null", "--template-refresh-packets", "0"],
             &["--template-refresh-packets"],
         ),
@@ -232,6 +260,154 @@ fn wrong_arguments_are_named_with_what_is_accepted() {
     let output = exporter(&["--read", "/nonexistent.pcap", "--write", "/dev/null"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/nonexistent.pcap"));
+    assert!(!stderr(&output).contains("has been exported"), "nothing was");
+}
+
+#[test]
+fn a_refused_combination_names_only_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 1);
+    let arguments = ["--read", read.to_str().unwrap(), "--write", "/dev/null", "--export-version", "5"];
+    let output = exporter(&[&arguments[..], &["--sampling", "1:16384"]].concat());
+    let told = stderr(&output);
+    assert!(
+        told.contains("--sampling") && !told.contains("--mtu") && !told.contains("--export-version"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_input_is_not_overwritten_whatever_it_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 10);
+    let before = fs::read(&read).unwrap();
+    let link = folder.path().join("link.pcap");
+    std::os::unix::fs::symlink(&read, &link).unwrap();
+    let other = capture(folder.path(), 5);
+    let (read, link, other) = (read.to_str().unwrap(), link.to_str().unwrap(), other.to_str().unwrap());
+    for (inputs, write) in [(vec![read], read), (vec![other, link], read), (vec![read], link)] {
+        let output = exporter(&[&["--read"], &inputs[..], &["--write", write]].concat());
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("--write {write}")), "{told}");
+        assert!(told.contains(&format!("--read {}", inputs.last().unwrap())), "{told}");
+        assert_eq!(fs::read(read).unwrap(), before);
+    }
+    let input = fs::File::open(read).unwrap();
+    let output = Command::new(EXPORTER).args(["--read", "-", "--write", read]).stdin(input).output().unwrap();
+    assert_eq!((output.status.code(), fs::read(read).unwrap() == before), (Some(2), true));
+}
+
+#[test]
+fn standard_input_is_read_for_a_hyphen() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 1_000);
+    let write = folder.path().join("out.pcap");
+    let mut child = Command::new(EXPORTER)
+        .args(["--read", "-", "--write", write.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(read).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(packets(datagrams(&write).iter().map(|(_, datagram)| datagram.as_slice())), 1_000);
+
+    let output = Command::new(EXPORTER)
+        .args(["--read", "-", "--write", "/dev/null"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("standard input: "), "{}", stderr(&output));
+}
+
+#[test]
+fn standard_error_full_or_closed_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 1_000);
+    let write = folder.path().join("out.pcap");
+    for (input, status) in [(read.to_str().unwrap(), 0), ("/nonexistent.pcap", 1)] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(EXPORTER);
+        command.args(["--read", input, "--write", write.to_str().unwrap()]);
+        assert_eq!(command.stderr(full).status().unwrap().code(), Some(status));
+        let mut closed = command.stderr(Stdio::piped()).spawn().unwrap();
+        drop(closed.stderr.take());
+        assert_eq!(closed.wait().unwrap().code(), Some(status));
+    }
+}
+
+#[test]
+fn a_signal_stops_the_reading_and_everything_read_is_sent() {
+    // X26
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 90_000);
+    for (signal, status) in [("TERM", 143), ("INT", 130)] {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let collector = socket.local_addr().unwrap().to_string();
+        let child = Command::new(EXPORTER)
+            .args(["--read", read.to_str().unwrap(), "--collector", &collector, "--rate-limit", "50"])
+            .args(["--inactive-timeout", "1s"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut buffer = [0; 2_000];
+        let mut received = Vec::new();
+        let octets = socket.recv(&mut buffer).unwrap();
+        received.push(buffer[..octets].to_vec());
+        Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let account = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{account}");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        while let Ok(octets) = socket.recv(&mut buffer) {
+            received.push(buffer[..octets].to_vec());
+        }
+        let metered = account.lines().find_map(|line| line.strip_prefix("  metered")).expect(&account);
+        let metered: u64 = metered.split_whitespace().next().unwrap().parse().unwrap();
+        assert!((1..90_000).contains(&metered), "{account}");
+        // Decoded without anything known before: the templates came, too.
+        assert_eq!(packets(received.iter().map(Vec::as_slice)), metered, "{account}");
+    }
+}
+
+#[test]
+fn only_version_5_has_flows_that_version_5_cannot_carry() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 1_000);
+    for (version, told) in [("5", true), ("9", false)] {
+        let arguments =
+            ["--read", read.to_str().unwrap(), "--write", "/dev/null", "--export-version", version];
+        assert_eq!(stderr(&exporter(&arguments)).contains("v5 cannot carry"), told);
+    }
+}
+
+#[test]
+fn by_default_templates_come_again_behind_20_datagrams() {
+    // X4
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 60_000);
+    let write = folder.path().join("out.pcap");
+    assert!(
+        exporter(&["--read", read.to_str().unwrap(), "--write", write.to_str().unwrap()]).status.success()
+    );
+    let with_templates: Vec<usize> = datagrams(&write)
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, datagram))| {
+            v9::Packet::parse(datagram).unwrap().flowsets().any(|flowset| flowset.unwrap().id() == 0)
+        })
+        .map(|(number, _)| number)
+        .collect();
+    assert!(with_templates.len() > 10);
+    assert_eq!(with_templates, (0..with_templates.len()).map(|round| round * 20).collect::<Vec<_>>());
+    let help = String::from_utf8(exporter(&["--help"]).stdout).unwrap();
+    for default in ["[default: 20]", "[default: 10m]", "[default: 5m]", "[default: 15s]", "[default: 1:1]"] {
+        assert!(help.contains(default), "{default}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
     element::ElementId,
     flow::{FlowFields, FlowRecord},
     member::{MEMBERS, Member, Target, TimeCoding, prefix_length_preference},
-    time::ExportClock,
+    time::{ExportClock, SysUptime},
 };
 
 /// Octets before a record that the window shows.
@@ -31,13 +31,33 @@ struct Slot {
 }
 
 impl Slot {
-    fn read(self, window: &[u8; WINDOW]) -> u64 {
-        eight(window, self.start) & self.mask
+    #[inline]
+    fn read(self, lead: &(impl Lead + ?Sized)) -> u64 {
+        lead.eight(self.start) & self.mask
     }
 }
 
-fn eight(window: &[u8; WINDOW], start: u8) -> u64 {
-    window.split_at(usize::from(start)).1.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
+/// Octets that begin [`LEAD`] octets before a record.
+pub(crate) trait Lead {
+    /// Eight of them as an integer.
+    fn eight(&self, start: u8) -> u64;
+}
+
+/// The window of most records: nothing to check.
+impl Lead for [u8; WINDOW] {
+    #[inline]
+    fn eight(&self, start: u8) -> u64 {
+        self.split_at(usize::from(start)).1.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
+    }
+}
+
+/// What is left of the datagram at the last records, whose window would reach past its end.
+impl Lead for [u8] {
+    #[inline]
+    fn eight(&self, start: u8) -> u64 {
+        let octets = self.get(usize::from(start)..).and_then(<[u8]>::first_chunk);
+        octets.map_or(0, |octets| u64::from_be_bytes(*octets))
+    }
 }
 
 /// The family of source and destination address, and where they start in the window.
@@ -63,13 +83,15 @@ struct Slot6 {
 }
 
 impl Slot6 {
-    fn read(self, window: &[u8; WINDOW]) -> IpAddr {
+    #[inline]
+    fn read(self, window: &(impl Lead + ?Sized)) -> IpAddr {
         let bits = u128::from(self.high.read(window)) << 64 | u128::from(self.low.read(window));
         IpAddr::V6(Ipv6Addr::from_bits(bits))
     }
 }
 
-fn read_v4(slot: Slot, window: &[u8; WINDOW]) -> IpAddr {
+#[inline]
+fn read_v4(slot: Slot, window: &(impl Lead + ?Sized)) -> IpAddr {
     #[expect(clippy::cast_possible_truncation, reason = "masked to 4 octets")]
     let bits = slot.read(window) as u32;
     IpAddr::V4(Ipv4Addr::from_bits(bits))
@@ -99,6 +121,8 @@ pub(crate) struct Straight {
     next_hop: NextHop,
     start: TimeCoding,
     end: TimeCoding,
+    /// Whether start and end are both there, both as uptimes: what v9 templates mostly have.
+    has_uptimes: bool,
     /// By [`Member::index`].
     slots: [Slot; SLOTS],
     rare: Box<[Rare]>,
@@ -170,6 +194,7 @@ impl Straight {
             next_hop: NextHop::None,
             start: TimeCoding::default(),
             end: TimeCoding::default(),
+            has_uptimes: false,
             slots: [Slot::default(); SLOTS],
             rare: Box::default(),
         };
@@ -192,6 +217,9 @@ impl Straight {
             }
         }
         plan.rare = rare.into();
+        let times = Member::Start.field().union(Member::End.field());
+        let codings = [plan.start, plan.end];
+        plan.has_uptimes = plan.fields.contains(times) && codings == [TimeCoding::Uptime; 2];
         Some(plan)
     }
 
@@ -255,16 +283,17 @@ impl Straight {
         !self.rare.is_empty()
     }
 
-    /// Decodes one record. `window` starts [`LEAD`] octets before it; `record` is the record itself.
+    /// Decodes one record into `flow`, which is empty or holds another record of this template. `window` starts
+    /// [`LEAD`] octets before the record, and so does `lead`, which goes on to the end of the record at least; at the
+    /// last records of a datagram they are the same.
     #[inline]
     pub(crate) fn decode(
         &self,
-        window: &[u8; WINDOW],
-        record: &[u8],
+        window: &(impl Lead + ?Sized),
+        lead: &[u8],
         clock: &ExportClock,
         flow: &mut FlowRecord,
     ) {
-        use Member as M;
         flow.fields = self.fields;
         match self.addresses {
             Addresses::None => {}
@@ -318,25 +347,44 @@ impl Straight {
             flow.destination_prefix_length = destination_prefix.read(window) as u8;
             flow.direction = direction.read(window) as u8;
         }
-        if self.fields.contains(M::Start.field()) {
-            match self.start.decode(start.read(window), clock) {
-                Some(time) => flow.start = time,
-                None => flow.fields = flow.fields.without(M::Start.field()),
-            }
-        }
-        if self.fields.contains(M::End.field()) {
-            match self.end.decode(end.read(window), clock) {
-                Some(time) => flow.end = time,
-                None => flow.fields = flow.fields.without(M::End.field()),
-            }
+        if self.has_uptimes && clock.has_uptime() {
+            flow.start = clock.to_timestamp(uptime(start.read(window)));
+            flow.end = clock.to_timestamp(uptime(end.read(window)));
+        } else {
+            self.decode_times(start.read(window), end.read(window), clock, flow);
         }
         for rare in &self.rare {
-            let from = usize::from(rare.offset);
-            if let Some(octets) = record.get(from..from + usize::from(rare.length)) {
+            let from = LEAD + usize::from(rare.offset);
+            if let Some(octets) = lead.get(from..from + usize::from(rare.length)) {
                 rare.target.store(flow, octets, clock);
             }
         }
     }
+
+    /// Any other coding of times, and times that are missing.
+    #[inline(never)]
+    fn decode_times(&self, start: u64, end: u64, clock: &ExportClock, flow: &mut FlowRecord) {
+        for (member, coding, raw) in [(Member::Start, self.start, start), (Member::End, self.end, end)] {
+            if !self.fields.contains(member.field()) {
+                continue;
+            }
+            let time = coding.decode(raw, clock);
+            if time.is_none() {
+                flow.fields = flow.fields.without(member.field());
+            }
+            match member {
+                Member::Start => flow.start = time.unwrap_or_default(),
+                _ => flow.end = time.unwrap_or_default(),
+            }
+        }
+    }
+}
+
+fn uptime(raw: u64) -> SysUptime {
+    // Some devices send 8 octets here; uptime is what fits in 32 bits.
+    #[expect(clippy::cast_possible_truncation, reason = "uptime is modulo 2^32")]
+    let millis = raw as u32;
+    SysUptime::from_millis(millis)
 }
 
 /// The field that feeds each member; `None` when only a walk can decide.

@@ -62,6 +62,13 @@ pub enum What {
     },
     /// The sequence numbers began anew: the exporter was restarted.
     Restart,
+    /// Octets of a file of messages are none, or damaged ones.
+    Skipped {
+        /// Where they begin, in octets from the beginning of the file.
+        offset: u64,
+        /// How many they are.
+        octets: u64,
+    },
     /// The capture does not have the whole datagram.
     CutShort {
         /// Octets that it has.
@@ -98,6 +105,7 @@ impl What {
             Self::ReservedSet { .. } => F::ReservedSet,
             Self::Gap { .. } => F::Gap,
             Self::Restart => F::Restart,
+            Self::Skipped { .. } => F::Skipped,
             Self::CutShort { .. } => F::CutShort,
         }
     }
@@ -156,6 +164,8 @@ fault_kinds! {
     MessageLength = "message_length",
     /// An IPFIX options template has no scope, or more scopes than fields.
     ScopeCount = "scope_count",
+    /// Octets of a file of messages were skipped.
+    Skipped = "octets_skipped",
     /// Another structure cannot be decoded.
     Other = "other",
     /// A data set came whose template is not known.
@@ -236,6 +246,12 @@ impl fmt::Display for What {
                 write!(f, "the sequence number says that {lost} {unit} before this datagram are missing")
             }
             Self::Restart => f.write_str("the sequence numbers began anew: the exporter was restarted"),
+            Self::Skipped { offset, octets } => {
+                write!(
+                    f,
+                    "{octets} octets at octet {offset} of the file are no sound messages and are skipped"
+                )
+            }
             Self::CutShort { available } => {
                 write!(f, "the capture has only the first {available} octets of this datagram")
             }

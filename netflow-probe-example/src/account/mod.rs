@@ -1,6 +1,6 @@
 //! The collector's account: what came, from whom, and what was wrong with it or missing.
 //!
-//! Counters are kept in total, per exporter and per observation domain. The totals are complete; the lists are
+//! Counters are kept in total, per exporter and per stream. The totals are complete; the lists are
 //! bounded, and who was silent longest is forgotten first, so that no flood of forged senders can fill memory.
 
 mod bounded;
@@ -62,15 +62,20 @@ impl AddAssign for Counts {
     }
 }
 
-/// Whose sequence numbers and templates belong together.
+/// Whose sequence numbers belong together.
+///
+/// Exporters that share an address (behind one NAT, or processes of one device) differ in the port. One that sends from
+/// another port after a restart is a new stream.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Stream {
     /// The exporter.
     pub exporter: IpAddr,
     /// Version of the protocol.
     pub version: u16,
-    /// v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
+    /// IPFIX: observation domain; v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
     pub observation_domain: u32,
+    /// The port that it sends from.
+    pub port: u16,
 }
 
 /// What is known of one stream.
@@ -114,7 +119,7 @@ pub struct Account {
     faults: [u64; FAULT_KINDS],
     exporters: BoundedMap<IpAddr, ExporterAccount>,
     streams: BoundedMap<Stream, StreamAccount>,
-    /// The sequence numbers of streams that were forgotten: of flows, of packets.
+    /// The sequence numbers of streams that were forgotten: of flows, of packets, of records.
     forgotten: [SequenceCounts; 3],
     limiter: Limiter,
 }
@@ -197,8 +202,8 @@ impl Account {
         self.streams.iter()
     }
 
-    /// What the sequence numbers say, over all streams: of v5 and v7, which count flows, and of v9, which counts
-    /// packets.
+    /// What the sequence numbers say, over all streams: of v5 and v7, which count flows, of v9, which counts packets,
+    /// and of IPFIX, which counts records.
     #[must_use]
     pub fn sequence(&self) -> [SequenceCounts; 3] {
         let mut sums = self.forgotten;
@@ -227,7 +232,8 @@ impl Account {
         }
     }
 
-    /// A datagram with a sound header came; `units` is by how much its stream's sequence number advances.
+    /// A datagram with a sound header came; `units` is by how much its stream's sequence number advances, if that is
+    /// known.
     pub(crate) fn header(
         &mut self,
         stream: Stream,
@@ -338,7 +344,7 @@ mod tests {
         let mut reports = 0;
         for number in 0..10_000 {
             account.arrived(address(number), 20, Timestamp::from_secs(1));
-            let stream = Stream { exporter: address(number), version: 9, observation_domain: 0 };
+            let stream = Stream { exporter: address(number), version: 9, observation_domain: 0, port: 9 };
             account.header(stream, Some(5), Some(1));
             account.header(stream, Some(7), Some(1));
             reports += usize::from(account.fault(address(number), FaultKind::Truncated).is_some());

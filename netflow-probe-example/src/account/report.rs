@@ -14,19 +14,26 @@ pub struct Summary<'a> {
     account: &'a Account,
     cache: &'a TemplateCache<IpAddr>,
     kernel_drops: Option<u64>,
+    udp_datagrams_ignored: Option<u64>,
 }
 
 impl<'a> Summary<'a> {
     /// The summary of an account and the template cache that goes with it.
     #[must_use]
     pub const fn new(account: &'a Account, cache: &'a TemplateCache<IpAddr>) -> Self {
-        Self { account, cache, kernel_drops: None }
+        Self { account, cache, kernel_drops: None, udp_datagrams_ignored: None }
     }
 
     /// With the datagrams that the kernel dropped because the receive buffer was full, if that is known.
     #[must_use]
     pub const fn with_kernel_drops(self, kernel_drops: Option<u64>) -> Self {
         Self { kernel_drops, ..self }
+    }
+
+    /// With the UDP datagrams of capture files that were left out because they do not look like NetFlow.
+    #[must_use]
+    pub const fn with_udp_datagrams_ignored(self, ignored: u64) -> Self {
+        Self { udp_datagrams_ignored: Some(ignored), ..self }
     }
 
     /// As JSON.
@@ -52,6 +59,7 @@ impl<'a> Summary<'a> {
             ("malformed_by_reason".to_owned(), self.malformed_by_reason().into()),
             ("datagrams_cut_short".to_owned(), account.faults(FaultKind::CutShort).into()),
             ("kernel_drops".to_owned(), self.kernel_drops.into()),
+            ("udp_datagrams_ignored".to_owned(), self.udp_datagrams_ignored.into()),
             (
                 "sequence".to_owned(),
                 json!({
@@ -161,6 +169,7 @@ fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
     let mut json = counts_json(&account.counts);
     json.insert("version".to_owned(), stream.version.into());
     json.insert("observation_domain".to_owned(), stream.observation_domain.into());
+    json.insert("port".to_owned(), stream.port.into());
     if let Some(unit) = sequence_unit(stream.version) {
         let SequenceCounts { received, lost, gaps, late, duplicates, resets, .. } =
             *account.sequence.counts();
@@ -238,6 +247,9 @@ impl Summary<'_> {
         if account.faults(FaultKind::CutShort) > 0 {
             writeln!(f, "cut short    {} datagrams by the capture", account.faults(FaultKind::CutShort))?;
         }
+        if let Some(ignored @ 1..) = self.udp_datagrams_ignored {
+            writeln!(f, "UDP datagrams that do not look like NetFlow: {ignored}")?;
+        }
         if let Some(drops) = self.kernel_drops {
             let advice = if drops > 0 { ": the receive buffer was full, see --receive-buffer" } else { "" };
             writeln!(f, "kernel drops {drops}{advice}")?;
@@ -264,13 +276,18 @@ impl Summary<'_> {
         /// More are in the JSON summary.
         const LINES: usize = 20;
         let streams = self.streams_by_exporter();
-        let total: usize = streams.values().map(Vec::len).sum();
-        let lines = streams.into_values().flatten().take(LINES);
-        for (stream, account) in lines {
+        // Streams that share address, version and domain stand side by side.
+        let streams: Vec<_> = streams.into_values().flatten().collect();
+        let groups = streams.chunk_by(|(a, _), (b, _)| Stream { port: b.port, ..**a } == **b);
+        let lines = groups.flat_map(|group| group.iter().map(|line| (group.len() > 1, line)));
+        for (has_several, (stream, account)) in lines.take(LINES) {
             let Counts { datagrams, data_records, .. } = account.counts;
             write!(f, "{}, v{}", stream.exporter, stream.version)?;
             if matches!(stream.version, 5 | 9 | 10) {
                 write!(f, " domain {}", stream.observation_domain)?;
+            }
+            if has_several {
+                write!(f, " port {}", stream.port)?;
             }
             write!(f, ": {datagrams} datagrams, {data_records} flows")?;
             if let Some(unit) = sequence_unit(stream.version) {
@@ -283,8 +300,8 @@ impl Summary<'_> {
                 None => writeln!(f, ", sampling unknown")?,
             }
         }
-        if total > LINES {
-            writeln!(f, "and {} more", total - LINES)?;
+        if streams.len() > LINES {
+            writeln!(f, "and {} more", streams.len() - LINES)?;
         }
         Ok(())
     }

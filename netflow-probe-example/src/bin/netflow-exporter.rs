@@ -3,18 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use netflow_probe_example::exporter_cli::{Arguments, Failure};
+use netflow_probe_example::exporter_cli::Arguments;
 
 fn main() -> ExitCode {
     match Arguments::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(text)) => {
-            eprintln!("netflow-exporter: {text}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Run(text)) => {
-            eprintln!("netflow-exporter: {text}");
-            ExitCode::FAILURE
-        }
+        Err(failure) => failure.conclude().into(),
     }
 }

@@ -1,25 +1,30 @@
-//! `netflow-collector decode`: flows out of capture files.
+//! `netflow-collector decode`: flows out of files.
 
+use core::net::{Ipv4Addr, SocketAddr};
 use std::{
-    io::{self, Read},
+    fs::File,
+    io::{self, Cursor, Read},
     path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Args;
+use netflow_codec::{Timestamp, Transport};
 
 use super::{Failure, OutputArgs, session::tell};
 use crate::{
     collector::Collector,
     output::FlowSink,
     pcap::{CaptureError, CaptureFile},
-    receive::{Datagrams, PortFilter},
+    receive::{Datagrams, MessageFile, MessageFileError, Piece, PortFilter, begins_message},
 };
 
 /// Arguments of `decode`.
 #[derive(Args, Clone, Debug)]
 pub struct DecodeArgs {
-    /// Capture files, pcap or pcapng; `-` is standard input. Templates stay known from one file to the next.
+    /// Capture files (pcap, pcapng) or files of IPFIX messages (RFC 5655), which are told apart by their first octets;
+    /// `-` is standard input. Templates stay known from one file to the next. The exporter of a file of messages is
+    /// 0.0.0.0, the time of arrival the time of export.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Decode datagrams to this UDP port only, whatever they look like; may be given several times. Without it,
@@ -33,14 +38,19 @@ pub struct DecodeArgs {
 
 /// Fails when a file is unreadable or cut off, after decoding what can be read of all of them.
 pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
+    args.output.check(&args.files)?;
     let mut collector = args.output.collector()?;
     let mut code = ExitCode::SUCCESS;
+    let mut ignored = 0;
     let mut written = Ok(());
     for path in &args.files {
         let opened = if path.as_os_str() == "-" {
-            decode(CaptureFile::new(io::stdin()), args, &mut collector)
+            decode(io::stdin(), args, &mut collector, &mut ignored)
         } else {
-            decode(CaptureFile::open(path), args, &mut collector)
+            match File::open(path) {
+                Ok(file) => decode(file, args, &mut collector, &mut ignored),
+                Err(error) => Ok(Err(unreadable(error))),
+            }
         };
         match opened {
             Ok(Ok(())) => {}
@@ -56,25 +66,75 @@ pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     }
     let written = written.and_then(|()| collector.flush());
     // The account is complete even when nobody reads the flows.
-    args.output.conclude(collector.summary())?;
+    args.output.conclude(collector.summary().with_udp_datagrams_ignored(ignored))?;
     written.map_err(Failure::Output)?;
     Ok(code)
 }
 
+/// Why a file is not decoded any further.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    #[error(transparent)]
+    Messages(#[from] MessageFileError),
+}
+
+fn unreadable(error: io::Error) -> FileError {
+    CaptureError { offset: 0, kind: error.into() }.into()
+}
+
 /// The outer error is the output's, the inner one the file's.
-fn decode<R: Read>(
-    file: Result<CaptureFile<R>, CaptureError>,
+fn decode(
+    mut file: impl Read,
     args: &DecodeArgs,
     collector: &mut Collector<Box<dyn FlowSink>>,
-) -> io::Result<Result<(), CaptureError>> {
-    let file = match file {
+    ignored: &mut u64,
+) -> io::Result<Result<(), FileError>> {
+    // Version and length of a message.
+    let mut beginning = Vec::with_capacity(4);
+    if let Err(error) = file.by_ref().take(4).read_to_end(&mut beginning) {
+        return Ok(Err(unreadable(error)));
+    }
+    let is_messages = begins_message(&beginning);
+    let file = Cursor::new(beginning).chain(file);
+    if is_messages {
+        collector.over(Transport::Stream);
+        let result = messages(MessageFile::new(file), collector);
+        collector.over(Transport::Udp);
+        return result;
+    }
+    let file = match CaptureFile::new(file) {
         Ok(file) => file,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Err(error.into())),
     };
-    Datagrams::new(file, PortFilter::new(args.ports.clone())).for_each(|datagram| {
+    let mut datagrams = Datagrams::new(file, PortFilter::new(args.ports.clone()));
+    let result = datagrams.for_each(|datagram| {
         if !datagram.is_complete {
             collector.note_cut_short(datagram.source, datagram.payload.len());
         }
         collector.handle_datagram(datagram.source, datagram.payload, datagram.captured)
-    })
+    });
+    *ignored += datagrams.ignored();
+    Ok(result?.map_err(FileError::from))
+}
+
+/// Decodes messages, whose exporter is unknown: 0.0.0.0. They count as received when they were exported.
+fn messages(
+    mut file: MessageFile<impl Read>,
+    collector: &mut Collector<Box<dyn FlowSink>>,
+) -> io::Result<Result<(), FileError>> {
+    let exporter = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    loop {
+        match file.next_piece() {
+            Ok(Some(Piece::Message(message))) => {
+                let time = message.get(4..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+                let time = Timestamp::from_secs(u32::from_be_bytes(time).into());
+                collector.handle_datagram(exporter, message, time)?;
+            }
+            Ok(Some(Piece::Damage { offset, octets })) => collector.note_skipped(exporter, offset, octets),
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error.into())),
+        }
+    }
 }

@@ -1,12 +1,17 @@
 //! `netflow-collector demo`: exporter and collector in one process.
 
-use std::{env, fs, io, path::PathBuf, process::ExitCode};
+use std::{
+    env, fs,
+    io::{self, ErrorKind, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Args;
 use netflow_codec::ExportVersion;
 use netflow_flowcache::Timeouts;
 
-use super::Failure;
+use super::{Failure, session::tell};
 use crate::{
     demo::{self, DemoError},
     exporter::ExporterConfig,
@@ -27,7 +32,7 @@ pub struct DemoArgs {
     sampling: SamplingSpec,
 }
 
-/// Gives the demonstration; status 1 unless all that was sent was received.
+/// Gives the demonstration; status 1 unless all files were read to their end and all that was sent was received.
 pub(super) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let mut timeouts = Timeouts::default();
     timeouts.active = Some(core::time::Duration::from_secs(30));
@@ -46,8 +51,23 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
         None => temporary_directory()?,
     };
     let report = demo::run(config, &args.read, &directory)?;
-    print!("{report}");
-    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match print(&report.to_string()) {
+        // Whoever reads no further has seen enough; the status still says how it went.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => return Err(Failure::File { path: "to standard output".to_owned(), error }),
+        Ok(()) => {}
+    }
+    for fault in report.faults() {
+        tell(format_args!("netflow-collector: {fault}"));
+    }
+    let went_well = report.is_complete() && report.faults().is_empty();
+    Ok(if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
 }
 
 /// A directory that did not exist before.
@@ -56,12 +76,12 @@ fn temporary_directory() -> Result<PathBuf, Failure> {
         let path = env::temp_dir().join(format!("netflow-demo-{number}"));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Failure::File { path: path.display().to_string(), error }),
         }
     }
     let path = env::temp_dir().join("netflow-demo-*").display().to_string();
-    Err(Failure::File { path, error: io::ErrorKind::AlreadyExists.into() })
+    Err(Failure::File { path, error: ErrorKind::AlreadyExists.into() })
 }
 
 impl From<DemoError> for Failure {

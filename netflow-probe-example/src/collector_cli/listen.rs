@@ -43,6 +43,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 
 /// Receives until a signal comes, or nothing for as long as asked.
 pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
+    args.output.check(&[])?;
     let stop = watch_signals().map_err(Failure::Signals)?;
     let mut receiver = if args.bind.is_empty() {
         Receiver::bind_any(PORT, args.receive_buffer)?

@@ -16,7 +16,7 @@ pub use demo::DemoArgs;
 pub use listen::ListenArgs;
 pub use session::OutputArgs;
 
-/// Receives and decodes NetFlow v5 and v9 (and v1, v7).
+/// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v7).
 #[derive(Clone, Debug, Parser)]
 #[command(name = "netflow-collector", version, max_term_width = 100)]
 pub struct Cli {
@@ -30,7 +30,7 @@ pub struct Cli {
 pub enum Command {
     /// Receive from exporters until interrupted, and print their flows.
     Listen(ListenArgs),
-    /// Print the flows in capture files (pcap, pcapng).
+    /// Print the flows in capture files (pcap, pcapng) and IPFIX files.
     Decode(DecodeArgs),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
@@ -50,7 +50,12 @@ impl Cli {
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 session::tell(format_args!("netflow-collector: {failure}"));
-                ExitCode::FAILURE
+                // The status of wrong arguments, as clap has it.
+                if matches!(failure, Failure::SameFile { .. }) {
+                    ExitCode::from(2)
+                } else {
+                    ExitCode::FAILURE
+                }
             }
         }
     }
@@ -69,6 +74,9 @@ enum Failure {
         #[source]
         error: io::Error,
     },
+    /// Writing to one argument would destroy what another one names.
+    #[error("{written} and {other} are the same file: it would be overwritten")]
+    SameFile { written: String, other: String },
     #[error(transparent)]
     Bind(#[from] crate::receive::BindError),
     #[error("cannot receive: {0}")]

@@ -14,6 +14,7 @@ use super::Failure;
 use crate::{
     account::Summary,
     collector::Collector,
+    config::same_file,
     output::{FlowSink, Format, RecordsSink},
 };
 
@@ -37,7 +38,7 @@ pub struct OutputArgs {
     /// Neither faults nor the account on standard error.
     #[arg(long, short)]
     pub quiet: bool,
-    /// Decode nothing of structures that break the rules of RFC 3954, instead of whatever is sound in them.
+    /// Decode nothing of structures that break the rules of RFC 3954 or RFC 7011, instead of whatever is sound in them.
     #[arg(long)]
     pub strict: bool,
 }
@@ -48,6 +49,32 @@ pub(super) fn tell(message: impl fmt::Display) {
 }
 
 impl OutputArgs {
+    /// Makes sure that no file is written over that is read, nor one by two. To be called before anything is created.
+    pub(super) fn check(&self, inputs: &[PathBuf]) -> Result<(), Failure> {
+        let outputs = [("--output", &self.output), ("--summary", &self.summary)];
+        let outputs = outputs.map(|(name, path)| path.as_deref().map(|path| (name, path)));
+        let named = |(name, path): (&str, &Path)| format!("{name} {}", path.display());
+        for written in outputs.into_iter().flatten() {
+            for input in inputs {
+                let is_stdin = input.as_os_str() == "-";
+                let read = if is_stdin { Path::new("/dev/stdin") } else { input };
+                if same_file(read, written.1) {
+                    let other = named(("the input", input));
+                    return Err(Failure::SameFile { written: named(written), other });
+                }
+            }
+        }
+        match outputs {
+            // Two names of a file that does not exist yet must be equal to be found out.
+            [Some(output), Some(summary)]
+                if same_file(output.1, summary.1) || output.1 == summary.1 && !output.1.exists() =>
+            {
+                Err(Failure::SameFile { written: named(summary), other: named(output) })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A collector that prints what these arguments ask for.
     pub(super) fn collector(&self) -> Result<Collector<Box<dyn FlowSink>>, Failure> {
         let sink = match &self.output {

@@ -7,6 +7,7 @@ mod traffic;
 use core::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
+    ops::ControlFlow,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -43,6 +44,7 @@ const NOT_YET: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Report {
     exporter: ExporterAccount,
+    faults: Vec<ExportError>,
     collected: Collected,
     directory: PathBuf,
 }
@@ -86,9 +88,12 @@ impl From<SendError> for DemoError {
 /// Gives the demonstration: meters `files`, or made-up traffic when there are none, and leaves the flows as files in
 /// `directory`, which is made. The configuration's targets are not used.
 ///
+/// Files that cannot be read to their end are among the report's [faults](Report::faults); what was read before is
+/// part of the demonstration.
+///
 /// # Errors
 ///
-/// When a capture file cannot be read to its end, a socket cannot be opened or a file cannot be written.
+/// When nothing of the files can be read, a socket cannot be opened or a file cannot be written.
 pub fn run(mut config: ExporterConfig, files: &[PathBuf], directory: &Path) -> Result<Report, DemoError> {
     let receiver = Receiver::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], RECEIVE_BUFFER)?;
     config.targets = receiver.addresses().map(Target::Collector).collect();
@@ -97,25 +102,38 @@ pub fn run(mut config: ExporterConfig, files: &[PathBuf], directory: &Path) -> R
 
     let outcome = export(config, files);
     let count =
-        outcome.as_ref().map_or(0, |account| account.destinations.iter().map(|to| to.send.sent).sum());
+        outcome.as_ref().map_or(0, |(account, _)| account.destinations.iter().map(|to| to.send.sent).sum());
     sent.store(count, Ordering::Release);
     // A panic of the collector is one of the demonstration.
     let collected = collector.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-    let exporter = outcome?;
+    let (exporter, faults) = outcome?;
     let collected = collected.map_err(DemoError::Collect)?;
-    Ok(Report { exporter, collected, directory: directory.to_owned() })
+    Ok(Report { exporter, faults, collected, directory: directory.to_owned() })
 }
 
-fn export(config: ExporterConfig, files: &[PathBuf]) -> Result<ExporterAccount, ExportError> {
+/// The account, and what is wrong with the files.
+fn export(
+    config: ExporterConfig,
+    files: &[PathBuf],
+) -> Result<(ExporterAccount, Vec<ExportError>), ExportError> {
     let mut exporter = Exporter::new(config)?;
     if files.is_empty() {
         SyntheticTraffic::generate().frames(|frame| exporter.handle_frame(frame))?;
     }
+    let mut faults = Vec::new();
     for file in files {
-        exporter.read_file(file, |_| {})?;
+        match exporter.read_file(file, |_, _| ControlFlow::Continue(())) {
+            Ok(_) => {}
+            Err(fault @ ExportError::Capture { .. }) => faults.push(fault),
+            Err(error) => return Err(error),
+        }
     }
     exporter.finish()?;
-    Ok(exporter.account())
+    let account = exporter.account();
+    if account.meter.frames.frames() == 0 && !faults.is_empty() {
+        return Err(faults.remove(0));
+    }
+    Ok((account, faults))
 }
 
 /// Starts the collector. It stops when as many datagrams have come as were sent, or no more come.
@@ -174,6 +192,12 @@ impl Report {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.checks().iter().all(|(_, sent, received)| sent == received) && self.collected.lost == 0
+    }
+
+    /// What is wrong with the capture files.
+    #[must_use]
+    pub fn faults(&self) -> &[ExportError] {
+        &self.faults
     }
 
     /// What both ends counted: name, sent, received.

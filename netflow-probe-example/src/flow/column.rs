@@ -153,9 +153,13 @@ fn walked(flow: &Flow<'_>, elements: &[u16]) -> Cell {
 }
 
 /// ICMP type or code: from type * 256 + code, which v5 and its relatives carry as the destination port, or from
-/// the element of its own.
+/// the element of its own. Templates of routers have the element for flows of all protocols: those of others have
+/// neither.
 fn icmp(flow: &Flow<'_>, part: fn(u16) -> u16, elements: &[u16]) -> Cell {
     let record = &flow.record;
+    if !flow.may_be_icmp() {
+        return Cell::Absent;
+    }
     if record.has(FlowFields::ICMP_TYPE_CODE) {
         return Cell::Unsigned(part(record.icmp_type_code).into());
     }

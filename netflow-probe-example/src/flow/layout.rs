@@ -13,6 +13,8 @@ pub(crate) struct Layout {
     roles: Box<[Role]>,
     has_walked: bool,
     has_repeats: bool,
+    /// Whether nothing but an ICMP type and code in one element can be left over.
+    is_icmp_only: bool,
 }
 
 /// What becomes of a field.
@@ -188,6 +190,10 @@ impl Slot {
         )
     }
 
+    const fn is_icmp(self) -> bool {
+        matches!(self, Self::IcmpTypeCode | Self::IcmpType | Self::IcmpCode)
+    }
+
     /// Whether the column of this slot shows what this field says.
     fn shows(self, flow: &Flow<'_>, field: &FieldView<'_>) -> bool {
         let zero = field.octets().iter().all(|octet| *octet == 0);
@@ -201,7 +207,13 @@ impl Slot {
             return flow.record.has(member) && (same || zero);
         }
         let Some(value) = field.as_unsigned() else { return false };
+        if self.is_icmp() && !flow.may_be_icmp() {
+            // A zero only says that there is no ICMP.
+            return zero;
+        }
         match self {
+            // Their columns search the record.
+            Self::IcmpType | Self::IcmpCode => true,
             Self::SamplingInterval => flow.sampling.is_some_and(|info| {
                 info.source == SamplingSource::Record && u64::from(info.interval) == value
             }),
@@ -309,6 +321,7 @@ impl Layout {
                 Slot::IcmpType | Slot::IcmpCode if has(Slot::IcmpTypeCode) => Role::Extra,
                 _ if slot.depends_on_values() && several(slot) => Role::Maybe(slot),
                 _ if !is_chosen(slot, index) => Role::Extra,
+                _ if slot.is_icmp() => Role::Maybe(slot),
                 _ if slot.is_walked() => Role::Walked,
                 _ if fits => Role::Member,
                 _ => Role::Maybe(slot),
@@ -323,7 +336,16 @@ impl Layout {
         let mut elements: Vec<_> = left_over.map(|(field, _)| field.element).collect();
         elements.sort_unstable();
         Some(Self {
-            has_walked: roles.contains(&Role::Walked),
+            has_walked: roles.iter().any(|role| match role {
+                Role::Walked => true,
+                Role::Maybe(slot) => slot.is_walked(),
+                Role::Member | Role::Extra => false,
+            }),
+            is_icmp_only: slots.iter().zip(&roles).all(|(slot, role)| match role {
+                Role::Member | Role::Walked => true,
+                Role::Maybe(Slot::IcmpTypeCode) => slot.is_some_and(|(_, _, fits)| fits),
+                Role::Maybe(_) | Role::Extra => false,
+            }),
             has_repeats: elements.windows(2).any(|pair| matches!(pair, [a, b] if a == b)),
             roles,
         })
@@ -331,6 +353,13 @@ impl Layout {
 
     /// The fields of a flow that no column shows, repeated elements side by side.
     pub(crate) fn extras<'a>(&self, flow: &Flow<'a>) -> Vec<FieldView<'a>> {
+        // Templates of routers mostly have that element: their records need no search.
+        if self.is_icmp_only
+            && flow.record.has(FlowFields::ICMP_TYPE_CODE)
+            && (flow.may_be_icmp() || flow.record.icmp_type_code == 0)
+        {
+            return Vec::new();
+        }
         let left_over = |(field, role): (FieldView<'a>, &Role)| match role {
             Role::Member | Role::Walked => None,
             Role::Maybe(slot) => (!slot.shows(flow, &field)).then_some(field),

@@ -24,11 +24,12 @@ pub struct Envelope {
     pub exporter: SocketAddr,
     /// When it arrived.
     pub received: Timestamp,
-    /// Version of the protocol: 1, 5, 7 or 9.
+    /// Version of the protocol: 1, 5, 7, 9 or 10 (IPFIX).
     pub version: u16,
-    /// Its sequence number. `None` in v1, and for records that waited for their template: it was not kept.
+    /// Its sequence number; for records that waited for their template, the one of the datagram they came in. `None` in
+    /// v1.
     pub sequence: Option<u32>,
-    /// v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
+    /// IPFIX: observation domain; v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
     pub observation_domain: u32,
 }
 
@@ -77,6 +78,11 @@ impl<'a> Flow<'a> {
                 && field.element().enterprise() == 0
                 && elements.contains(&field.element().number())
         })
+    }
+
+    /// Whether an ICMP type and code mean something: the protocol is 1 (ICMP), 58 (ICMP of IPv6) or not in the record.
+    fn may_be_icmp(&self) -> bool {
+        !self.record.has(FlowFields::PROTOCOL) || matches!(self.record.protocol, 1 | 58)
     }
 
     /// The version of IP, by the addresses or else by element ipVersion (60).

@@ -8,10 +8,10 @@
 
 mod sampling;
 
-use core::fmt;
+use core::{fmt, time::Duration};
 
 use netflow_codec::{FlowRecord, SamplingInfo};
-use netflow_flowcache::{Config, ExpireReason, FlowTable, HashSeed, Timeouts, sample::Sampler};
+use netflow_flowcache::{Config, ExpireReason, FlowTable, HashSeed, Timeouts, Timestamp, sample::Sampler};
 
 pub use sampling::{PacketSampler, SamplingSpec, SamplingSpecError};
 
@@ -19,6 +19,9 @@ use crate::{
     dissect::{DissectCounts, Outcome, dissect},
     pcap::Frame,
 };
+
+/// How far behind the newest frame a frame may be and still count as merely late.
+pub const REORDER: Duration = Duration::from_secs(10);
 
 /// How frames are metered.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,7 @@ impl Meter {
     pub fn new(config: &MeterConfig) -> Self {
         let mut table = Config::new(config.max_flows, HashSeed::from_u64(config.seed));
         table.timeouts = config.timeouts;
+        table.reorder = REORDER;
         Self {
             table: FlowTable::new(&table),
             sampler: config.sampling.sampler(config.seed),
@@ -61,13 +65,22 @@ impl Meter {
     pub fn handle_frame(&mut self, frame: &Frame<'_>) {
         let outcome = dissect(frame.link_type, frame.data, frame.original_length);
         self.frames.count(&outcome);
-        let Outcome::Packet(packet) = outcome else { return };
+        let Outcome::Packet(packet) = outcome else {
+            // Time passes by all frames.
+            self.table.handle_timeout(frame.timestamp);
+            return;
+        };
         if self.sampler.select(&packet, frame.timestamp) {
             self.table.handle_packet(&packet, frame.timestamp);
         } else {
             self.sampled_out += 1;
             self.table.handle_timeout(frame.timestamp);
         }
+    }
+
+    /// Tells the time, when no frame does. Poll the flows that ended by it.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.table.handle_timeout(now);
     }
 
     /// Ends all flows.
@@ -79,6 +92,12 @@ impl Meter {
     #[inline]
     pub fn poll_flow(&mut self) -> Option<FlowRecord> {
         self.table.poll_expired().map(|expired| FlowRecord::from(&expired))
+    }
+
+    /// Whether there are flows to poll at `now`, the newest time told.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.table.poll_timeout().is_some_and(|due| due <= now)
     }
 
     /// Whether all flows have been polled.

@@ -46,12 +46,13 @@ impl PortFilter {
 pub struct Datagrams<R> {
     file: CaptureFile<R>,
     ports: PortFilter,
+    ignored: u64,
 }
 
 impl<R: Read> Datagrams<R> {
     /// The datagrams of `file` that `ports` admits.
     pub const fn new(file: CaptureFile<R>, ports: PortFilter) -> Self {
-        Self { file, ports }
+        Self { file, ports, ignored: 0 }
     }
 
     /// Hands all datagrams to `handle`, in the order of the file, until that fails.
@@ -71,15 +72,24 @@ impl<R: Read> Datagrams<R> {
                 Err(error) => return Ok(Err(error)),
             };
             let Some(datagram) = udp_datagram(frame.link_type, frame.data) else { continue };
-            if self.ports.admits(datagram.destination.port(), datagram.payload) {
-                handle(CapturedDatagram {
-                    captured: Timestamp::from_nanos(frame.timestamp.as_nanos()),
-                    source: datagram.source,
-                    payload: datagram.payload,
-                    is_complete: datagram.complete,
-                })?;
+            if !self.ports.admits(datagram.destination.port(), datagram.payload) {
+                // Datagrams to ports that nobody asked for are not missed.
+                self.ignored += u64::from(self.ports.ports.is_empty());
+                continue;
             }
+            handle(CapturedDatagram {
+                captured: Timestamp::from_nanos(frame.timestamp.as_nanos()),
+                source: datagram.source,
+                payload: datagram.payload,
+                is_complete: datagram.complete,
+            })?;
         }
+    }
+
+    /// UDP datagrams so far that were not handed over because they do not look like NetFlow; 0 when certain ports were
+    /// asked for.
+    pub const fn ignored(&self) -> u64 {
+        self.ignored
     }
 }
 

@@ -122,6 +122,8 @@ impl Receiver {
     pub fn receive(&mut self) -> io::Result<Option<ReceivedDatagram<'_>>> {
         for _ in 0..self.sockets.len() {
             let Some(bound) = self.sockets.get(self.next) else { break };
+            // Whatever comes of it: one busy socket must not keep the others waiting.
+            self.next = (self.next + 1) % self.sockets.len();
             match bound.socket.recv_from(&mut self.buffer) {
                 Ok((length, source)) => {
                     return Ok(Some(ReceivedDatagram {
@@ -130,7 +132,7 @@ impl Receiver {
                         payload: self.buffer.get(..length).unwrap_or(&self.buffer),
                     }));
                 }
-                Err(error) if is_transient(&error) => self.next = (self.next + 1) % self.sockets.len(),
+                Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -192,5 +194,31 @@ impl Bound {
         socket.set_nonblocking(true)?;
         let inode = File::from(OwnedFd::from(socket.try_clone()?)).metadata()?.ino();
         Ok(Self { address: socket.local_addr()?, socket, inode, granted })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_socket_does_not_keep_the_others_waiting() {
+        let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let mut receiver = Receiver::bind(&[any, any, any], 1 << 20).unwrap();
+        let addresses: Vec<_> = receiver.addresses().collect();
+        let exporter = UdpSocket::bind(any).unwrap();
+        for (to, count) in addresses.iter().zip([5, 0, 2]) {
+            for _ in 0..count {
+                exporter.send_to(&to.port().to_be_bytes(), to).unwrap();
+            }
+        }
+        let mut order = Vec::new();
+        while order.len() < 7 {
+            receiver.wait(Duration::from_secs(1)).unwrap();
+            let Some(datagram) = receiver.receive().unwrap() else { continue };
+            let port = u16::from_be_bytes(datagram.payload.try_into().unwrap());
+            order.extend(addresses.iter().position(|address| address.port() == port));
+        }
+        assert_eq!(order, [0, 2, 0, 2, 0, 0, 0]);
     }
 }

@@ -8,7 +8,9 @@ mod pacer;
 use core::{fmt, net::SocketAddr};
 use std::{io, path::PathBuf};
 
-use netflow_codec::{EncodeError, ExportSession, FlowRecord, SessionConfig, SessionStats, Timestamp};
+use netflow_codec::{
+    EncodeError, ExportSession, ExportVersion, FlowRecord, SessionConfig, SessionStats, Timestamp,
+};
 
 pub use output::Output;
 pub use pacer::Pacer;
@@ -54,6 +56,10 @@ impl fmt::Display for Target {
 #[derive(Debug)]
 pub struct Destination {
     target: Target,
+    version: ExportVersion,
+    first_sequence: u32,
+    /// What the sessions before this one counted.
+    before: SessionStats,
     session: ExportSession,
     output: Output,
     datagram: Vec<u8>,
@@ -65,8 +71,10 @@ pub struct Destination {
 pub struct SendStats {
     /// Datagrams handed to the network, or written.
     pub sent: u64,
-    /// Datagrams that the network refused.
+    /// Datagrams that the network did not take.
     pub errors: u64,
+    /// Times that a host said that nobody listens there. Each answers a datagram that counts as sent.
+    pub refused: u64,
 }
 
 impl Destination {
@@ -76,11 +84,15 @@ impl Destination {
     ///
     /// When the socket or the file cannot be opened, or the session's configuration is not possible.
     pub fn open(target: Target, config: SessionConfig) -> Result<Self, SendError> {
+        let (version, first_sequence) = (config.version, config.first_sequence);
         let session = ExportSession::new(config).map_err(SendError::Session)?;
         let output = Output::open(&target)
             .map_err(|source| SendError::Output { target: target.to_string(), source })?;
         Ok(Self {
             target,
+            version,
+            first_sequence,
+            before: SessionStats::default(),
             session,
             output,
             datagram: Vec::with_capacity(65_535),
@@ -116,6 +128,32 @@ impl Destination {
         self.transmit(now, pacer)
     }
 
+    /// Sends what is left at `now`, by the old session's clock, and goes on with a session that booted at another
+    /// time. Its numbers continue those of the old one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::handle_flow`].
+    pub fn restart(
+        &mut self,
+        mut config: SessionConfig,
+        now: Timestamp,
+        pacer: &mut Pacer,
+    ) -> Result<(), SendError> {
+        self.session.flush(now);
+        self.transmit(now, pacer)?;
+        let stats = self.session.stats();
+        // v5 numbers flows as they are on the wire, v9 datagrams (RFC 3954 section 5.1).
+        let sent = if self.version == ExportVersion::V5 { stats.records } else { stats.datagrams };
+        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers are modulo 2^32")]
+        let sequence = self.first_sequence.wrapping_add(sent as u32);
+        self.first_sequence = sequence;
+        config.first_sequence = sequence;
+        self.before = sum(&self.before, stats);
+        self.session = ExportSession::new(config).map_err(SendError::Session)?;
+        Ok(())
+    }
+
     /// Sends what is left.
     ///
     /// # Errors
@@ -125,6 +163,23 @@ impl Destination {
         self.session.flush(now);
         self.transmit(now, pacer)?;
         self.output.flush().map_err(|source| self.failed(source))
+    }
+
+    /// Counts the answer to the last datagram, which no other one asks for.
+    pub fn note_refusal(&mut self) {
+        self.stats.refused += u64::from(self.output.take_refusal());
+    }
+
+    /// Where the datagrams go.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What the network or the file took so far.
+    #[must_use]
+    pub const fn stats(&self) -> &SendStats {
+        &self.stats
     }
 
     /// When [`Self::handle_timeout`] has something to do.
@@ -139,7 +194,12 @@ impl Destination {
             if self.output.is_network() {
                 pacer.wait();
             }
-            let result = self.output.send(&self.datagram, now);
+            let mut result = self.output.send(&self.datagram, now);
+            if is_refusal(&result) {
+                self.stats.refused += 1;
+                result = self.output.send(&self.datagram, now);
+                self.stats.refused += u64::from(is_refusal(&result));
+            }
             self.datagram.clear();
             match result {
                 Ok(()) => self.stats.sent += 1,
@@ -157,8 +217,28 @@ impl Destination {
     /// What was counted so far.
     #[must_use]
     pub fn account(&self) -> DestinationAccount {
-        DestinationAccount { target: self.target.clone(), session: *self.session.stats(), send: self.stats }
+        DestinationAccount {
+            target: self.target.clone(),
+            version: self.version,
+            session: sum(&self.before, self.session.stats()),
+            send: self.stats,
+        }
     }
+}
+
+fn is_refusal(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn sum(a: &SessionStats, b: &SessionStats) -> SessionStats {
+    let mut sum = *a;
+    sum.datagrams += b.datagrams;
+    sum.octets += b.octets;
+    sum.flows += b.flows;
+    sum.records += b.records;
+    sum.template_rounds += b.template_rounds;
+    sum.refused += b.refused;
+    sum
 }
 
 /// What one destination got. Its `Display` is one line of the exporter's closing account.
@@ -166,7 +246,9 @@ impl Destination {
 pub struct DestinationAccount {
     /// The destination.
     pub target: Target,
-    /// What the session counted.
+    /// The version it speaks.
+    pub version: ExportVersion,
+    /// What its sessions counted.
     pub session: SessionStats,
     /// What the network or the file took.
     pub send: SendStats,
@@ -174,18 +256,25 @@ pub struct DestinationAccount {
 
 impl fmt::Display for DestinationAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, session, send } = self;
+        let Self { target, version, session, send } = self;
         writeln!(f, "to {target}")?;
         let mut line = |label: &str, count: u64, note: String| writeln!(f, "{label:<26}{count:>12}{note}");
         line("  datagrams", session.datagrams, format!("  ({} octets)", session.octets))?;
-        line("  datagrams not sent", send.errors, String::new())?;
+        if matches!(target, Target::Collector(_)) {
+            line("  datagrams not sent", send.errors, String::new())?;
+            line("  refused by collector", send.refused, String::new())?;
+        }
         let split = if session.records == session.flows {
             String::new()
         } else {
             format!("  (in {} records: counters above 32 bits are split)", session.records)
         };
         line("  flows exported", session.flows, split)?;
-        line("  flows v5 cannot carry", session.refused, String::new())
+        match (version, session.refused) {
+            (ExportVersion::V5, refused) => line("  flows v5 cannot carry", refused, String::new()),
+            (_, 0) => Ok(()),
+            (_, refused) => line("  flows not exportable", refused, String::new()),
+        }
     }
 }
 

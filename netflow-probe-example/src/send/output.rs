@@ -39,7 +39,7 @@ impl Output {
                     Ipv4Addr::UNSPECIFIED.into()
                 };
                 let socket = UdpSocket::bind((any, 0))?;
-                // Connected, so that a collector that is not there is heard of.
+                // Connected, so that a host that says that nobody listens there is heard.
                 socket.connect(address)?;
                 Ok(Self::Socket(socket))
             }
@@ -57,18 +57,26 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// When the network refuses it, or the file cannot be written.
+    /// When the network refuses it, or the file cannot be written. [`ErrorKind::ConnectionRefused`] is the answer to
+    /// an earlier datagram; the present one has not been tried.
     pub fn send(&mut self, datagram: &[u8], now: Timestamp) -> io::Result<()> {
         match self {
-            Self::Socket(socket) => match socket.send(datagram) {
-                // This tells of an earlier datagram; the present one has not been tried yet.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => socket.send(datagram).map(drop),
-                result => result.map(drop),
-            },
+            Self::Socket(socket) => socket.send(datagram).map(drop),
             Self::File(file) => {
                 let time = netflow_flowcache::Timestamp::from_nanos(now.as_nanos());
                 file.write(time, FILE_SOURCE, FILE_DESTINATION, datagram)
             }
+        }
+    }
+
+    /// Whether the last datagram was answered with a refusal. Says so once.
+    pub fn take_refusal(&mut self) -> bool {
+        match self {
+            Self::Socket(socket) => {
+                let error = socket.take_error().ok().flatten();
+                error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+            }
+            Self::File(_) => false,
         }
     }
 
