@@ -45,6 +45,7 @@ enum Role {
     Ours,
     Floor,
     Peer,
+    Other,
 }
 
 struct Case<'a> {
@@ -85,6 +86,11 @@ impl<'a> Group<'a> {
         self.case(Role::Peer, name, work);
     }
 
+    /// Shown, and compared with nothing.
+    fn other(&mut self, name: &'static str, work: impl FnMut() -> u64 + 'a) {
+        self.case(Role::Other, name, work);
+    }
+
     fn measure(&mut self, rounds: usize) {
         for case in &mut self.cases {
             // The first run fills caches and predictors, the second one tells how many make a turn.
@@ -106,7 +112,7 @@ impl<'a> Group<'a> {
         let mut cases = self.cases.iter().filter(|case| case.role == role);
         match role {
             Role::Peer => cases.min_by(|a, b| a.nanos().total_cmp(&b.nanos())),
-            Role::Ours | Role::Floor => cases.next(),
+            Role::Ours | Role::Floor | Role::Other => cases.next(),
         }
     }
 
@@ -207,8 +213,13 @@ impl<'a> V9<'a> {
             each(datagrams, |datagram| netflow_parser::decode(&mut parser, datagram))
         });
         let mut templates = netgauze::templates(Some(&template));
-        group
-            .peer("netgauze", move || each(datagrams, |datagram| netgauze::decode(&mut templates, datagram)));
+        group.peer("netgauze, the same members read", move || {
+            each(datagrams, |datagram| netgauze::decode_and_read(&mut templates, datagram))
+        });
+        let mut templates = netgauze::templates(Some(&template));
+        group.other("netgauze, values dropped unread", move || {
+            each(datagrams, |datagram| netgauze::decode(&mut templates, datagram))
+        });
         group
     }
 }

@@ -47,7 +47,14 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
     }
 
     /// The slot of a key, which becomes the most recently used one.
+    #[inline]
     pub(crate) fn touch(&mut self, key: &K) -> Option<usize> {
+        // Mostly it is the one that was used last.
+        if let Some(Some(newest)) = self.slab.get(self.newest)
+            && newest.key == *key
+        {
+            return Some(self.newest);
+        }
         let slot = *self.index.get(key)?;
         self.touch_slot(slot);
         Some(slot)
