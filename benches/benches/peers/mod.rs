@@ -58,7 +58,7 @@ pub mod netgauze {
 
     use netgauze_flow_pkt::{
         ie::Field,
-        netflow::{NetFlowV9Packet, Set, TemplatesMap},
+        netflow::{DataRecord, NetFlowV9Packet, Set, TemplatesMap},
     };
     use netgauze_parse_utils::{WritablePduWithOneInput, reader::SliceReader, traits::ParseFromWithOneInput};
 
@@ -84,7 +84,7 @@ pub mod netgauze {
         let mut sum = 0u64;
         for set in black_box(&packet).sets() {
             let Set::Data { records, .. } = set else { continue };
-            for field in records.iter().flat_map(|record| record.fields()) {
+            for field in records.iter().flat_map(DataRecord::fields) {
                 sum = sum.wrapping_add(match field {
                     Field::octetDeltaCount(octets) => *octets,
                     Field::packetDeltaCount(packets) => packets << 8,
