@@ -26,7 +26,7 @@ pub fn for_each_flow(
 ) {
     for batch in decoder.decode(exporter, datagram, NOW).unwrap() {
         match batch {
-            Batch::Fixed(records) => records.flows().for_each(|flow| visit(&flow)),
+            Batch::Fixed(records) => records.for_each_flow(&mut visit),
             Batch::Data(records) => records.for_each_flow(&mut visit),
             Batch::Template(..) => {}
             other => panic!("{other:?}"),

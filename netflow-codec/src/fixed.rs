@@ -195,6 +195,16 @@ impl<'a> FixedRecords<'a> {
     pub fn flows(&self) -> impl ExactSizeIterator<Item = FlowRecord> + use<'a> {
         self.iter().map(|record| record.to_flow())
     }
+
+    /// Calls `visit` with each record in order, typed: what [`Self::flows`] gives, without handing each one on by
+    /// value.
+    #[inline]
+    pub fn for_each_flow(&self, mut visit: impl FnMut(&FlowRecord)) {
+        let body = self.datagram.get(self.layout.header_len..).unwrap_or(&[]);
+        for octets in body.chunks_exact(self.layout.record_len).take(self.count) {
+            visit(&typed(self.layout, octets, &self.clock));
+        }
+    }
 }
 
 impl fmt::Debug for FixedRecords<'_> {
@@ -234,10 +244,18 @@ impl<'a> FixedRecord<'a> {
     #[must_use]
     #[inline]
     pub fn to_flow(&self) -> FlowRecord {
-        // v7 begins with the v5 record, but for the octet before the TCP flags.
-        match self.octets.first_chunk() {
-            Some(record) if self.layout.has_sequence => v5::Record::new(record).to_flow(&self.clock),
-            _ => member::walk(self.fields().map(|field| (field.element(), field.octets())), &self.clock),
+        typed(self.layout, self.octets, &self.clock)
+    }
+}
+
+#[inline]
+fn typed(layout: &Layout, octets: &[u8], clock: &ExportClock) -> FlowRecord {
+    // v7 begins with the v5 record, but for the octet before the TCP flags.
+    match octets.first_chunk() {
+        Some(record) if layout.has_sequence => v5::Record::new(record).to_flow(clock),
+        _ => {
+            let fields = fields(layout.fields, octets);
+            member::walk(fields.map(|field| (field.element(), field.octets())), clock)
         }
     }
 }

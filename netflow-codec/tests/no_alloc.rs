@@ -120,8 +120,9 @@ fn decoding_does_not_allocate_templates_announced_again_included() {
             let mut octets = 0;
             for batch in decoder.decode(&7u32, datagram, NOW).unwrap() {
                 match batch {
-                    Batch::Fixed(records) => octets += records.flows().map(|flow| flow.octets).sum::<u64>(),
+                    Batch::Fixed(records) => records.for_each_flow(|flow| octets += flow.octets),
                     Batch::Data(records) => {
+                        records.for_each_flow(|flow| octets += flow.octets);
                         octets += records.flows().map(|flow| flow.octets).sum::<u64>();
                         octets += records.iter().map(|record| record.fields().count() as u64).sum::<u64>();
                     }
