@@ -11,7 +11,7 @@ use crate::{
     pending::Origin,
     record::DataRecords,
     sampling::SamplingInfo,
-    set::{RawSet, RawSets},
+    set::{RawSets, Set},
     template::{Protocol, Template, TemplateRecord, TemplateRecords},
     time::{ExportClock, Timestamp},
     v9,
@@ -551,7 +551,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
 
     fn enter(
         &mut self,
-        set: RawSet<'a>,
+        set: Set<'a>,
         cache: &mut TemplateCache<E>,
         context: &Context<'a>,
     ) -> Option<Batch<'a>> {
@@ -569,7 +569,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
     fn data(
         &mut self,
         template_id: u16,
-        set: &RawSet<'a>,
+        set: &Set<'a>,
         cache: &mut TemplateCache<E>,
         context: &Context<'a>,
     ) -> Batch<'a> {

@@ -8,18 +8,36 @@ use crate::{
 /// Octets of a set's header: id and length.
 pub(crate) const SET_HEADER: usize = 4;
 
-/// A set: its id and where its body lies.
+/// A Set, or in v9 a FlowSet: its id and its body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RawSet<'a> {
+pub struct Set<'a> {
     pub(crate) id: u16,
     pub(crate) body: &'a [u8],
-    /// Octets from the start of the datagram to the set's header.
     pub(crate) offset: usize,
     /// What is wrong with its length, when the part that is there is yielded all the same.
     pub(crate) fault: Option<DecodeError>,
 }
 
-impl RawSet<'_> {
+impl<'a> Set<'a> {
+    /// The id, which says what is in the set: from 256 on, data records of the template with that id. v9 has
+    /// templates in 0 and options templates in 1, IPFIX in 2 and 3; the others are reserved.
+    #[must_use]
+    pub const fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// The octets behind the set's header, padding included.
+    #[must_use]
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Octets from the start of the datagram to the set's header.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// Octets from the start of the datagram to the body.
     pub(crate) const fn body_offset(&self) -> usize {
         self.offset + SET_HEADER
@@ -47,7 +65,7 @@ impl<'a> RawSets<'a> {
         self.datagram
     }
 
-    fn read(&mut self) -> Result<RawSet<'a>, DecodeError> {
+    fn read(&mut self) -> Result<Set<'a>, DecodeError> {
         let offset = self.offset;
         let rest = self.datagram.get(offset..).unwrap_or(&[]);
         // Whatever follows, only a set with a sound length is followed by another one.
@@ -69,12 +87,12 @@ impl<'a> RawSets<'a> {
         }
         let end = usize::from(length).min(rest.len());
         self.offset = offset + end;
-        Ok(RawSet { id, body: rest.get(SET_HEADER..end).unwrap_or(&[]), offset, fault })
+        Ok(Set { id, body: rest.get(SET_HEADER..end).unwrap_or(&[]), offset, fault })
     }
 }
 
 impl<'a> Iterator for RawSets<'a> {
-    type Item = Result<RawSet<'a>, DecodeError>;
+    type Item = Result<Set<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.offset >= self.datagram.len() {

@@ -1,4 +1,20 @@
-//! Reading big-endian integers at known places.
+//! Reading big-endian integers at known places, and the headers they stand in.
+
+use crate::error::{DecodeError, DecodeErrorKind};
+
+/// The header of a datagram and what follows, when it is whole and of this version.
+pub(crate) fn header_of<const N: usize>(
+    datagram: &[u8],
+    version: u16,
+) -> Result<(&[u8; N], &[u8]), DecodeError> {
+    let Some((header, body)) = datagram.split_first_chunk() else {
+        return Err(DecodeError::truncated(0, N, datagram.len()));
+    };
+    match u16_in(header, 0) {
+        found if found == version => Ok((header, body)),
+        other => Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
+    }
+}
 
 /// Two octets at `offset`, or `None` past the end.
 pub(crate) fn u16_at(octets: &[u8], offset: usize) -> Option<u16> {

@@ -13,8 +13,10 @@ use crate::{
     error::{DecodeError, DecodeErrorKind, saturating_u32},
     set::RawSets,
     time::Timestamp,
-    wire::{u16_in, u32_in},
+    wire::{header_of, u16_in, u32_in},
 };
+
+pub use crate::set::Set;
 
 /// The version number.
 pub const VERSION: u16 = 10;
@@ -61,13 +63,7 @@ impl<'a> Message<'a> {
     ///
     /// When the datagram is shorter than the header, the length is below 16, or the version is another one.
     pub fn parse_lenient(datagram: &'a [u8]) -> Result<Self, DecodeError> {
-        let Some(header) = datagram.first_chunk::<HEADER_LEN>() else {
-            return Err(DecodeError::truncated(0, HEADER_LEN, datagram.len()));
-        };
-        let version = u16_in(header, 0);
-        if version != VERSION {
-            return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(version)));
-        }
+        let (header, _) = header_of(datagram, VERSION)?;
         let length = u16_in(header, 2);
         if usize::from(length) < HEADER_LEN {
             let available = saturating_u32(datagram.len());
@@ -100,7 +96,7 @@ impl<'a> Message<'a> {
 
     /// The sets in order. A set length that cannot be is the last item, as an error.
     pub fn sets(&self) -> impl Iterator<Item = Result<Set<'a>, DecodeError>> + use<'a> {
-        self.raw_sets(true).map(|set| set.map(|set| Set { id: set.id, body: set.body, offset: set.offset }))
+        self.raw_sets(true)
     }
 
     pub(crate) const fn raw_sets(&self, strict: bool) -> RawSets<'a> {
@@ -135,33 +131,5 @@ impl Header<'_> {
     #[must_use]
     pub const fn observation_domain(&self) -> u32 {
         u32_in(self.0, 12)
-    }
-}
-
-/// A Set: its id and its body.
-#[derive(Clone, Copy, Debug)]
-pub struct Set<'a> {
-    id: u16,
-    body: &'a [u8],
-    offset: usize,
-}
-
-impl<'a> Set<'a> {
-    /// The Set id: 2 templates, 3 options templates, others below 256 reserved, else the template of its records.
-    #[must_use]
-    pub const fn id(&self) -> u16 {
-        self.id
-    }
-
-    /// The octets behind the Set header, padding included.
-    #[must_use]
-    pub const fn body(&self) -> &'a [u8] {
-        self.body
-    }
-
-    /// Octets from the start of the message to the Set header.
-    #[must_use]
-    pub const fn offset(&self) -> usize {
-        self.offset
     }
 }

@@ -35,7 +35,7 @@ use crate::{
     flow::{FlowFields, FlowRecord},
     time::{ExportClock, SysUptime, Timestamp},
     value::FieldView,
-    wire::{u8_in, u16_in, u32_in},
+    wire::{header_of, u8_in, u16_in, u32_in},
 };
 
 pub use builder::{HeaderFields, PacketBuilder};
@@ -79,13 +79,7 @@ impl<'a> Packet<'a> {
     ///
     /// When the datagram is shorter than its header, or of another version.
     pub fn parse_lenient(datagram: &'a [u8]) -> Result<Self, DecodeError> {
-        let Some((header, body)) = datagram.split_first_chunk::<HEADER_LEN>() else {
-            return Err(DecodeError::truncated(0, HEADER_LEN, datagram.len()));
-        };
-        let version = u16_in(header, 0);
-        if version != VERSION {
-            return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(version)));
-        }
+        let (header, body) = header_of(datagram, VERSION)?;
         let (whole, _) = body.as_chunks::<RECORD_LEN>();
         let records = whole.get(..usize::from(u16_in(header, 2))).unwrap_or(whole);
         Ok(Self { header, records, trailing: body.len() - size_of_val(records) })

@@ -12,11 +12,13 @@
 //! The count is a hint (some exporters send the number of FlowSets); the datagram's length bounds what is read.
 
 use crate::{
-    error::{DecodeError, DecodeErrorKind},
+    error::DecodeError,
     set::RawSets,
     time::{ExportClock, SysUptime, Timestamp},
-    wire::{u16_in, u32_in},
+    wire::{header_of, u16_in, u32_in},
 };
+
+pub use crate::set::Set as FlowSet;
 
 /// The version number.
 pub const VERSION: u16 = 9;
@@ -55,13 +57,7 @@ impl<'a> Packet<'a> {
     ///
     /// When the datagram is shorter than its header, or of another version.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, DecodeError> {
-        let Some(header) = datagram.first_chunk::<HEADER_LEN>() else {
-            return Err(DecodeError::truncated(0, HEADER_LEN, datagram.len()));
-        };
-        let version = u16_in(header, 0);
-        if version != VERSION {
-            return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(version)));
-        }
+        let (header, _) = header_of(datagram, VERSION)?;
         Ok(Self { header, datagram })
     }
 
@@ -74,7 +70,6 @@ impl<'a> Packet<'a> {
     /// The FlowSets in order. A FlowSet length that cannot be is the last item, as an error.
     pub fn flowsets(&self) -> impl Iterator<Item = Result<FlowSet<'a>, DecodeError>> + use<'a> {
         self.raw_sets(true)
-            .map(|set| set.map(|set| FlowSet { id: set.id, body: set.body, offset: set.offset }))
     }
 
     pub(crate) const fn raw_sets(&self, strict: bool) -> RawSets<'a> {
@@ -112,33 +107,5 @@ impl Header<'_> {
     #[must_use]
     pub const fn source_id(&self) -> u32 {
         u32_in(self.0, 16)
-    }
-}
-
-/// A FlowSet: its id and its body.
-#[derive(Clone, Copy, Debug)]
-pub struct FlowSet<'a> {
-    id: u16,
-    body: &'a [u8],
-    offset: usize,
-}
-
-impl<'a> FlowSet<'a> {
-    /// The FlowSet id: 0 templates, 1 options templates, 2..=255 reserved, else the template of its records.
-    #[must_use]
-    pub const fn id(&self) -> u16 {
-        self.id
-    }
-
-    /// The octets behind the FlowSet header, padding included.
-    #[must_use]
-    pub const fn body(&self) -> &'a [u8] {
-        self.body
-    }
-
-    /// Octets from the start of the packet to the FlowSet header.
-    #[must_use]
-    pub const fn offset(&self) -> usize {
-        self.offset
     }
 }
