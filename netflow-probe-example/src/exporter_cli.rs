@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgGroup, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netflow_codec::{EncodeError, ExportVersion};
 use netflow_flowcache::Timeouts;
@@ -43,13 +43,14 @@ const MAX_FLOWS: i64 = 16_777_216;
 /// or into a capture file. A closing account on stderr says what became of every packet, flow and datagram.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "netflow-exporter", version)]
+#[command(group(ArgGroup::new("target").args(["collector", "write"]).required(true).multiple(true)))]
 pub struct Arguments {
     /// Capture files to meter, in this order (pcap or pcapng); `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     read: Vec<PathBuf>,
 
     /// Collector to send to; can be given several times, each one gets all flows
-    #[arg(long, value_name = "HOST:PORT", value_parser = resolve, required_unless_present = "write")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = resolve)]
     collector: Vec<SocketAddr>,
 
     /// Write the datagrams to a capture file

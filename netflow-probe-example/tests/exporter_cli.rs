@@ -207,7 +207,7 @@ fn wrong_arguments_are_named_with_what_is_accepted() {
     let read = capture(folder.path(), 1);
     let read = read.to_str().unwrap();
     let cases: &[(&[&str], &[&str])] = &[
-        (&["--read", read], &["--collector"]),
+        (&["--read", read], &["--collector", "--write"]),
         (&["--collector", "127.0.0.1:2055"], &["--read"]),
         (&["--read", read, "--collector", "nonsense"], &["--collector", "HOST:PORT"]),
         (&["--read", read, "--collector", "127.0.0.1"], &["--collector", "HOST:PORT"]),
