@@ -88,7 +88,7 @@ fn imports_are_found_in_lists_and_paths() {
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform"])
+        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform"])
         .arg(concat!("x86_64-unknown-linux-", "gnu"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
