@@ -28,7 +28,7 @@ mod wire;
 
 pub use cache::{CacheLimits, CacheStats, Learned, RecoveredRecords, TemplateCache, TemplateScope};
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
-pub use element::{DataType, ElementId, ElementInfo};
+pub use element::{DataType, ElementId, ElementInfo, Semantics, Units, ValueRange};
 pub use encode::{
     ExportSession, ExportVersion, PacketBuilder, PacketHeader, RecordLayout, SessionConfig, SessionStats,
     TemplateScheduler,

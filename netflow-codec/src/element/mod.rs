@@ -1,11 +1,20 @@
 //! Information Elements: what a field of a record means.
 //!
 //! NetFlow v9 field types and IPFIX Information Elements share one number space up to 127 and, in practice,
-//! beyond. [`ElementId`] is the number, [`ElementId::info`] what the registry says about it.
+//! beyond. [`ElementId`] is the number, [`ElementId::info`] what the registries say about it.
 
+mod data_type;
+mod enterprise;
 mod iana;
+mod info;
+mod lookup;
+mod names;
+mod netflow_v9;
+mod reverse;
+mod values;
 
-use core::fmt;
+pub use data_type::DataType;
+pub use info::{ElementInfo, Semantics, Units, ValueRange};
 
 /// The number of an Information Element, or of a v9 field type.
 ///
@@ -15,7 +24,7 @@ use core::fmt;
 /// let info = ElementId::SOURCE_IPV4_ADDRESS.info().unwrap();
 /// assert_eq!(info.name, "sourceIPv4Address");
 /// assert_eq!(info.data_type, DataType::Ipv4Address);
-/// assert!(ElementId::iana(40_000).info().is_none());
+/// assert!(ElementId::iana(9_999).info().is_none());
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -151,99 +160,4 @@ impl ElementId {
     pub const fn enterprise(self) -> u32 {
         self.enterprise
     }
-
-    /// What the IANA registry says, `None` for elements it does not know.
-    #[must_use]
-    pub fn info(self) -> Option<&'static ElementInfo> {
-        if self.enterprise != 0 {
-            return None;
-        }
-        iana::ELEMENTS.get(usize::from(self.number))?.as_ref()
-    }
-
-    /// The abstract data type; [`DataType::OctetArray`] for unknown elements.
-    #[must_use]
-    pub fn data_type(self) -> DataType {
-        self.info().map_or(DataType::OctetArray, |info| info.data_type)
-    }
-}
-
-impl fmt::Display for ElementId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.info() {
-            Some(info) => f.write_str(info.name),
-            None if self.enterprise == 0 => write!(f, "{}", self.number),
-            None => write!(f, "{}/{}", self.enterprise, self.number),
-        }
-    }
-}
-
-/// An entry of the registry.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct ElementInfo {
-    /// The registered name, such as `sourceIPv4Address`.
-    pub name: &'static str,
-    /// How its values are coded.
-    pub data_type: DataType,
-}
-
-impl ElementInfo {
-    const fn new(name: &'static str, data_type: DataType) -> Self {
-        Self { name, data_type }
-    }
-}
-
-/// The abstract data types of RFC 7012 section 3.1 and RFC 6313.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum DataType {
-    /// Anything: raw octets.
-    OctetArray,
-    /// 1 octet.
-    Unsigned8,
-    /// Up to 2 octets, big-endian.
-    Unsigned16,
-    /// Up to 4 octets, big-endian.
-    Unsigned32,
-    /// Up to 8 octets, big-endian.
-    Unsigned64,
-    /// Up to 32 octets, big-endian.
-    Unsigned256,
-    /// 1 octet, two's complement.
-    Signed8,
-    /// Up to 2 octets, big-endian, two's complement.
-    Signed16,
-    /// Up to 4 octets, big-endian, two's complement.
-    Signed32,
-    /// Up to 8 octets, big-endian, two's complement.
-    Signed64,
-    /// 4 octets, IEEE 754.
-    Float32,
-    /// 8 octets or, reduced, 4; IEEE 754.
-    Float64,
-    /// 1 octet: 1 true, 2 false.
-    Boolean,
-    /// 6 octets.
-    MacAddress,
-    /// UTF-8.
-    String,
-    /// 4 octets: seconds since 1970.
-    DateTimeSeconds,
-    /// 8 octets: milliseconds since 1970.
-    DateTimeMilliseconds,
-    /// 8 octets: NTP timestamp of which the low 11 bits do not count.
-    DateTimeMicroseconds,
-    /// 8 octets: NTP timestamp.
-    DateTimeNanoseconds,
-    /// 4 octets.
-    Ipv4Address,
-    /// 16 octets.
-    Ipv6Address,
-    /// RFC 6313 section 4.5.1.
-    BasicList,
-    /// RFC 6313 section 4.5.2.
-    SubTemplateList,
-    /// RFC 6313 section 4.5.3.
-    SubTemplateMultiList,
 }

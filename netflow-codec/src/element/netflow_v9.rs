@@ -1,0 +1,170 @@
+//! Field types of NetFlow v9 by the names of RFC 3954 and of Cisco's documents. Generated: `tests/registry.rs` says how.
+
+use super::{DataType as T, ElementId, ElementInfo, Semantics as S, Units as U};
+
+/// Number, name, and octets unless the template says otherwise: 0 where only the template does.
+pub(super) type FieldType = (u16, &'static str, u16);
+
+pub(super) fn type_of(element: ElementId) -> Option<&'static FieldType> {
+    if element.enterprise() != 0 {
+        return None;
+    }
+    let found = TYPES.binary_search_by_key(&element.number(), |(number, ..)| *number).ok()?;
+    TYPES.get(found)
+}
+
+pub(super) fn vendor(number: u16) -> Option<&'static ElementInfo> {
+    let found = VENDORS.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+    VENDORS.get(found).map(|(_, info)| info)
+}
+
+const fn e(name: &'static str, data_type: T, semantics: S, units: U) -> ElementInfo {
+    let info = ElementInfo::new(name, data_type);
+    ElementInfo { semantics, units, ..info }
+}
+
+#[rustfmt::skip]
+pub(super) static TYPES: [FieldType; 126] = [
+    (1, "IN_BYTES", 4),
+    (2, "IN_PKTS", 4),
+    (3, "FLOWS", 4),
+    (4, "PROTOCOL", 1),
+    (5, "TOS", 1),
+    (6, "TCP_FLAGS", 1),
+    (7, "L4_SRC_PORT", 2),
+    (8, "IPV4_SRC_ADDR", 4),
+    (9, "SRC_MASK", 1),
+    (10, "INPUT_SNMP", 2),
+    (11, "L4_DST_PORT", 2),
+    (12, "IPV4_DST_ADDR", 4),
+    (13, "DST_MASK", 1),
+    (14, "OUTPUT_SNMP", 2),
+    (15, "IPV4_NEXT_HOP", 4),
+    (16, "SRC_AS", 2),
+    (17, "DST_AS", 2),
+    (18, "BGP_IPV4_NEXT_HOP", 4),
+    (19, "MUL_DST_PKTS", 4),
+    (20, "MUL_DST_BYTES", 4),
+    (21, "LAST_SWITCHED", 4),
+    (22, "FIRST_SWITCHED", 4),
+    (23, "OUT_BYTES", 4),
+    (24, "OUT_PKTS", 4),
+    (25, "MIN_PKT_LNGTH", 2),
+    (26, "MAX_PKT_LNGTH", 2),
+    (27, "IPV6_SRC_ADDR", 16),
+    (28, "IPV6_DST_ADDR", 16),
+    (29, "IPV6_SRC_MASK", 1),
+    (30, "IPV6_DST_MASK", 1),
+    (31, "IPV6_FLOW_LABEL", 3),
+    (32, "ICMP_TYPE", 2),
+    (33, "MUL_IGMP_TYPE", 1),
+    (34, "SAMPLING_INTERVAL", 4),
+    (35, "SAMPLING_ALGORITHM", 1),
+    (36, "FLOW_ACTIVE_TIMEOUT", 2),
+    (37, "FLOW_INACTIVE_TIMEOUT", 2),
+    (38, "ENGINE_TYPE", 1),
+    (39, "ENGINE_ID", 1),
+    (40, "TOTAL_BYTES_EXP", 4),
+    (41, "TOTAL_PKTS_EXP", 4),
+    (42, "TOTAL_FLOWS_EXP", 4),
+    (43, "IPV4_ROUTER_SC", 4),
+    (44, "IPV4_SRC_PREFIX", 4),
+    (45, "IPV4_DST_PREFIX", 4),
+    (46, "MPLS_TOP_LABEL_TYPE", 1),
+    (47, "MPLS_TOP_LABEL_IP_ADDR", 4),
+    (48, "FLOW_SAMPLER_ID", 1),
+    (49, "FLOW_SAMPLER_MODE", 1),
+    (50, "FLOW_SAMPLER_RANDOM_INTERVAL", 4),
+    (51, "FLOW_CLASS", 1),
+    (52, "MIN_TTL", 1),
+    (53, "MAX_TTL", 1),
+    (54, "IPV4_IDENT", 2),
+    (55, "DST_TOS", 1),
+    (56, "SRC_MAC", 6),
+    (57, "DST_MAC", 6),
+    (58, "SRC_VLAN", 2),
+    (59, "DST_VLAN", 2),
+    (60, "IP_PROTOCOL_VERSION", 1),
+    (61, "DIRECTION", 1),
+    (62, "IPV6_NEXT_HOP", 16),
+    (63, "BGP_IPV6_NEXT_HOP", 16),
+    (64, "IPV6_OPTION_HEADERS", 4),
+    (70, "MPLS_LABEL_1", 3),
+    (71, "MPLS_LABEL_2", 3),
+    (72, "MPLS_LABEL_3", 3),
+    (73, "MPLS_LABEL_4", 3),
+    (74, "MPLS_LABEL_5", 3),
+    (75, "MPLS_LABEL_6", 3),
+    (76, "MPLS_LABEL_7", 3),
+    (77, "MPLS_LABEL_8", 3),
+    (78, "MPLS_LABEL_9", 3),
+    (79, "MPLS_LABEL_10", 3),
+    (80, "IN_DST_MAC", 6),
+    (81, "OUT_SRC_MAC", 6),
+    (82, "IF_NAME", 0),
+    (83, "IF_DESC", 0),
+    (84, "SAMPLER_NAME", 0),
+    (85, "IN_PERMANENT_BYTES", 0),
+    (86, "IN_PERMANENT_PKTS", 0),
+    (88, "FRAGMENT_OFFSET", 2),
+    (89, "FORWARDING_STATUS", 1),
+    (90, "MPLS_PAL_RD", 8),
+    (91, "MPLS_PREFIX_LEN", 1),
+    (92, "SRC_TRAFFIC_INDEX", 4),
+    (93, "DST_TRAFFIC_INDEX", 4),
+    (94, "APPLICATION_DESCRIPTION", 0),
+    (95, "APPLICATION_TAG", 0),
+    (96, "APPLICATION_NAME", 0),
+    (98, "postIpDiffServCodePoint", 1),
+    (99, "replication_factor", 4),
+    (100, "className", 0),
+    (102, "layer2packetSectionOffset", 2),
+    (103, "layer2packetSectionSize", 2),
+    (104, "layer2packetSectionData", 0),
+    (148, "NF_F_CONN_ID", 4),
+    (152, "NF_F_FLOW_CREATE_TIME_MSEC", 8),
+    (153, "NF_F_FLOW_END_TIME_MSEC", 8),
+    (176, "NF_F_ICMP_TYPE", 1),
+    (177, "NF_F_ICMP_CODE", 1),
+    (178, "NF_F_ICMP_TYPE_IPV6", 1),
+    (179, "NF_F_ICMP_CODE_IPV6", 1),
+    (225, "NF_F_XLATE_SRC_ADDR_IPV4", 4),
+    (226, "NF_F_XLATE_DST_ADDR_IPV4", 4),
+    (227, "NF_F_XLATE_SRC_PORT", 2),
+    (228, "NF_F_XLATE_DST_PORT", 2),
+    (231, "NF_F_FWD_FLOW_DELTA_BYTES", 4),
+    (232, "NF_F_REV_FLOW_DELTA_BYTES", 4),
+    (233, "NF_F_FW_EVENT", 1),
+    (281, "NF_F_XLATE_SRC_ADDR_IPV6", 16),
+    (282, "NF_F_XLATE_DST_ADDR_IPV6", 16),
+    (298, "NF_F_INITIATORPACKETS", 0),
+    (299, "NF_F_RESPONDERPACKETS", 0),
+    (323, "NF_F_EVENT_TIME_MSEC", 8),
+    (33000, "NF_F_INGRESS_ACL_ID", 12),
+    (33001, "NF_F_EGRESS_ACL_ID", 12),
+    (33002, "NF_F_FW_EXT_EVENT", 2),
+    (40000, "NF_F_USERNAME", 0),
+    (40001, "NF_F_XLATE_SRC_ADDR_IPV4", 4),
+    (40002, "NF_F_XLATE_DST_ADDR_IPV4", 4),
+    (40003, "NF_F_XLATE_SRC_PORT", 2),
+    (40004, "NF_F_XLATE_DST_PORT", 2),
+    (40005, "NF_F_FW_EVENT", 1),
+    (56701, "App-ID", 0),
+    (56702, "User-ID", 0),
+];
+
+/// Types that vendors use, in numbers that IPFIX does not have.
+#[rustfmt::skip]
+static VENDORS: [(u16, ElementInfo); 11] = [
+    (33000, e("NF_F_INGRESS_ACL_ID", T::OctetArray, S::DEFAULT, U::NONE)),
+    (33001, e("NF_F_EGRESS_ACL_ID", T::OctetArray, S::DEFAULT, U::NONE)),
+    (33002, e("NF_F_FW_EXT_EVENT", T::Unsigned16, S::DEFAULT, U::NONE)),
+    (40000, e("NF_F_USERNAME", T::String, S::DEFAULT, U::NONE)),
+    (40001, e("NF_F_XLATE_SRC_ADDR_IPV4", T::Ipv4Address, S::DEFAULT, U::NONE)),
+    (40002, e("NF_F_XLATE_DST_ADDR_IPV4", T::Ipv4Address, S::DEFAULT, U::NONE)),
+    (40003, e("NF_F_XLATE_SRC_PORT", T::Unsigned16, S::DEFAULT, U::NONE)),
+    (40004, e("NF_F_XLATE_DST_PORT", T::Unsigned16, S::DEFAULT, U::NONE)),
+    (40005, e("NF_F_FW_EVENT", T::Unsigned8, S::DEFAULT, U::NONE)),
+    (56701, e("App-ID", T::String, S::DEFAULT, U::NONE)),
+    (56702, e("User-ID", T::String, S::DEFAULT, U::NONE)),
+];
