@@ -1,0 +1,120 @@
+//! A datagram being decoded.
+
+use super::{
+    Decoder, Strictness,
+    batch::Batch,
+    header::DatagramHeader,
+    sets::{Context, Sets},
+};
+use crate::{
+    cache::TemplateCache, error::DecodeError, fixed::FixedRecords, flow::FlowRecord, sampling::SamplingInfo,
+    time::Timestamp,
+};
+
+/// A datagram being decoded: an iterator of its parts.
+///
+/// The order is that of the datagram; templates are in force for what follows them.
+#[derive(Debug)]
+pub struct Decoded<'d, 'a, E> {
+    pub(super) decoder: &'d mut Decoder<E>,
+    pub(super) datagram: &'a [u8],
+    pub(super) now: Timestamp,
+    pub(super) ordinal: u64,
+    pub(super) header: DatagramHeader,
+    pub(super) content: Content<'a, E>,
+}
+
+#[derive(Debug)]
+pub(super) enum Content<'a, E> {
+    Fixed(FixedRecords<'a>),
+    Missing(DecodeError),
+    Sets(Sets<'a, E>),
+    Done,
+}
+
+impl<E: Clone + Ord> Decoded<'_, '_, E> {
+    /// What the header says.
+    #[must_use]
+    pub const fn header(&self) -> &DatagramHeader {
+        &self.header
+    }
+
+    /// How many datagrams the decoder had been given before this one.
+    #[must_use]
+    pub const fn ordinal(&self) -> u64 {
+        self.ordinal
+    }
+
+    /// Which set of the datagram, from 0, the last batch came from.
+    #[must_use]
+    pub const fn set_index(&self) -> usize {
+        match &self.content {
+            Content::Sets(sets) => sets.current,
+            _ => 0,
+        }
+    }
+
+    /// Octets from the start of the datagram to the template record or the set that the last batch came from.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        match &self.content {
+            Content::Sets(sets) => sets.offset,
+            _ => 0,
+        }
+    }
+
+    /// The decoder's template cache, as it is after the last batch.
+    #[must_use]
+    pub const fn cache(&self) -> &TemplateCache<E> {
+        &self.decoder.cache
+    }
+
+    /// One packet in how many was metered for this flow, as far as the exporter has said by now.
+    #[must_use]
+    pub fn sampling(&self, flow: &FlowRecord) -> Option<SamplingInfo> {
+        match &self.content {
+            Content::Sets(sets) => self.decoder.cache.sampling(sets.slot?)?.resolve(flow),
+            _ => self.header.sampling,
+        }
+    }
+}
+
+impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
+    type Item = Batch<'a>;
+
+    fn next(&mut self) -> Option<Batch<'a>> {
+        let strict = self.decoder.strictness == Strictness::Rfc;
+        match &mut self.content {
+            Content::Done => None,
+            Content::Fixed(records) => {
+                let records = *records;
+                self.content = match records.missing_records() {
+                    Some(error) if strict => {
+                        self.content = Content::Done;
+                        return Some(Batch::Malformed(error));
+                    }
+                    Some(error) => Content::Missing(error),
+                    None => Content::Done,
+                };
+                Some(Batch::Fixed(records))
+            }
+            Content::Missing(error) => {
+                let error = *error;
+                self.content = Content::Done;
+                Some(Batch::Malformed(error))
+            }
+            Content::Sets(sets) => {
+                let context = Context {
+                    datagram: self.datagram,
+                    clock: self.header.clock,
+                    strict,
+                    transport: self.decoder.transport,
+                    ordinal: self.ordinal,
+                    sequence: self.header.sequence,
+                    now: self.now,
+                };
+                sets.step(&mut self.decoder.cache, &context)
+            }
+        }
+    }
+}

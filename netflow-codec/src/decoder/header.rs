@@ -1,0 +1,56 @@
+//! What the header of a datagram says, in one form for all versions.
+
+use crate::{fixed::FixedRecords, ipfix, sampling::SamplingInfo, time::ExportClock, v9};
+
+/// What the header of a datagram says.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct DatagramHeader {
+    /// The version: 1, 5, 7, 9 or 10.
+    pub version: u16,
+    /// Records that the header announces; in v9 a hint, in IPFIX 0 because it does not say.
+    pub count: u16,
+    /// Sequence number: flows (v5, v7), packets (v9) or data records (IPFIX) sent before; v1 has none.
+    pub sequence: Option<u32>,
+    /// v9: the source ID. IPFIX: the observation domain. v5: engine type (high octet) and engine number (low octet).
+    pub observation_domain: u32,
+    /// When it was sent.
+    pub clock: ExportClock,
+    /// Mode and interval of sampling in a v5 header.
+    pub sampling: Option<SamplingInfo>,
+}
+
+impl DatagramHeader {
+    pub(super) fn of_fixed(records: &FixedRecords<'_>) -> Self {
+        Self {
+            version: records.version(),
+            count: records.announced(),
+            sequence: records.sequence(),
+            observation_domain: records.engine().into(),
+            clock: *records.clock(),
+            sampling: records.sampling().and_then(SamplingInfo::from_v5),
+        }
+    }
+
+    pub(super) const fn of_ipfix(header: ipfix::Header<'_>) -> Self {
+        Self {
+            version: ipfix::VERSION,
+            count: 0,
+            sequence: Some(header.sequence()),
+            observation_domain: header.observation_domain(),
+            clock: ExportClock::without_uptime(header.export_time()),
+            sampling: None,
+        }
+    }
+
+    pub(super) const fn of_v9(header: v9::Header<'_>) -> Self {
+        Self {
+            version: v9::VERSION,
+            count: header.count(),
+            sequence: Some(header.sequence()),
+            observation_domain: header.source_id(),
+            clock: header.clock(),
+            sampling: None,
+        }
+    }
+}

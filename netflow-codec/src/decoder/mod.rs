@@ -1,0 +1,168 @@
+//! From a datagram to its records: the stateful front door.
+
+mod batch;
+mod decoded;
+mod header;
+mod sets;
+mod strict;
+
+pub use self::{batch::Batch, decoded::Decoded, header::DatagramHeader};
+use self::{decoded::Content, sets::Sets};
+use crate::{
+    cache::{CacheLimits, TemplateCache, TemplateScope},
+    error::{DecodeError, DecodeErrorKind},
+    fixed::FixedRecords,
+    ipfix,
+    template::Protocol,
+    time::Timestamp,
+    v9,
+    wire::u16_at,
+};
+
+/// How to treat datagrams that break the rules.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Strictness {
+    /// Decode whatever is sound, report the rest: a set that runs past the end of the datagram gives the
+    /// records that are there, and so does a v5 header that announces too many; v9 templates may have
+    /// variable-length fields.
+    #[default]
+    Lenient,
+    /// By the letter: such structures give an error and no record; an IPFIX message with a malformed set or template
+    /// record is discarded whole (RFC 7011 section 9.1).
+    Rfc,
+}
+
+/// What carries the messages. It decides what a withdrawal of a template means (IPFIX).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Datagrams: withdrawals must not be sent, and are ignored (RFC 7011 section 8.4).
+    #[default]
+    Udp,
+    /// A stream or a file: withdrawals are obeyed.
+    Stream,
+}
+
+/// Decodes the datagrams of any number of exporters; keeps their templates.
+///
+/// `E` tells exporters apart: an address, an address and port, whatever the caller chooses.
+///
+/// ```
+/// use netflow_codec::{Batch, Decoder, Timestamp};
+///
+/// let mut decoder = Decoder::new();
+/// # let datagram = [&[0, 5, 0, 1][..], &[0; 20], &[192, 0, 2, 1], &[0; 44]].concat();
+/// let mut decoded = decoder.decode(&"192.0.2.254", &datagram, Timestamp::from_secs(1_700_000_000))?;
+/// while let Some(batch) = decoded.next() {
+///     match batch {
+///         Batch::Fixed(records) => {
+///             for flow in records.flows() {
+///                 println!("{} sent {} octets", flow.source, flow.octets);
+///             }
+///         }
+///         Batch::Data(records) => {
+///             for flow in records.flows() {
+///                 println!("{} sent {} octets", flow.source, flow.octets);
+///             }
+///         }
+///         Batch::Malformed(error) => println!("{error}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), netflow_codec::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder<E> {
+    cache: TemplateCache<E>,
+    strictness: Strictness,
+    transport: Transport,
+    datagrams: u64,
+}
+
+impl<E: Clone + Ord> Default for Decoder<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Clone + Ord> Decoder<E> {
+    /// A lenient decoder with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(CacheLimits::default(), Strictness::default())
+    }
+
+    /// A decoder with these limits.
+    #[must_use]
+    pub const fn with_limits(limits: CacheLimits, strictness: Strictness) -> Self {
+        Self { cache: TemplateCache::new(limits), strictness, transport: Transport::Udp, datagrams: 0 }
+    }
+
+    /// This decoder for messages that come over something else than UDP.
+    #[must_use]
+    pub fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// The templates.
+    #[must_use]
+    pub const fn cache(&self) -> &TemplateCache<E> {
+        &self.cache
+    }
+
+    /// The templates.
+    pub const fn cache_mut(&mut self) -> &mut TemplateCache<E> {
+        &mut self.cache
+    }
+
+    /// Decodes a datagram of an exporter, received `now`. The work is done while the result is iterated; what
+    /// is dropped before its end has not been decoded.
+    ///
+    /// # Errors
+    ///
+    /// When the version is not supported, or the datagram is shorter than its header; it is counted, and no other state changes.
+    /// Whatever is wrong behind the header is a [`Batch::Malformed`] among the others.
+    pub fn decode<'d, 'a>(
+        &'d mut self,
+        exporter: &E,
+        datagram: &'a [u8],
+        now: Timestamp,
+    ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
+        let ordinal = self.datagrams;
+        self.datagrams += 1;
+        let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
+        let (header, content) = match version {
+            1 | 5 | 7 => {
+                let records = FixedRecords::parse(datagram)?;
+                (DatagramHeader::of_fixed(&records), Content::Fixed(records))
+            }
+            v9::VERSION => {
+                let packet = v9::Packet::parse(datagram)?;
+                let sets = packet.raw_sets(self.strictness == Strictness::Rfc);
+                let header = packet.header();
+                let scope = TemplateScope::new(exporter.clone(), Protocol::NetFlow9, header.source_id());
+                (DatagramHeader::of_v9(header), Content::Sets(Sets::new(sets, scope, &mut self.cache)))
+            }
+            ipfix::VERSION => {
+                let message = ipfix::Message::parse_lenient(datagram)?;
+                if self.strictness == Strictness::Rfc {
+                    strict::check_message(&message)?;
+                }
+                let header = message.header();
+                let domain = header.observation_domain();
+                let scope = TemplateScope::new(exporter.clone(), Protocol::Ipfix, domain);
+                let mut sets = Sets::new(message.raw_sets(false), scope, &mut self.cache);
+                sets.fault = message.length_fault();
+                (DatagramHeader::of_ipfix(header), Content::Sets(sets))
+            }
+            other => return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
+        };
+        // Octets behind an IPFIX message are not part of it.
+        let datagram = match &content {
+            Content::Sets(sets) => sets.raw.datagram(),
+            _ => datagram,
+        };
+        Ok(Decoded { decoder: self, datagram, now, ordinal, header, content })
+    }
+}

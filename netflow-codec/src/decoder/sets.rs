@@ -1,0 +1,235 @@
+//! The sets of a datagram, one step at a time.
+
+use alloc::sync::Arc;
+
+use super::{Transport, batch::Batch};
+use crate::{
+    cache::{RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope},
+    error::DecodeError,
+    ipfix,
+    pending::Origin,
+    record::DataRecords,
+    set::{RawSets, Set},
+    template::{Protocol, Template, TemplateRecord, TemplateRecords},
+    time::{ExportClock, Timestamp},
+    v9,
+};
+
+/// Where the iteration over sets stands.
+#[derive(Debug)]
+pub(super) struct Sets<'a, E> {
+    pub(super) raw: RawSets<'a>,
+    scope: TemplateScope<E>,
+    /// Until something of the scope must be stored, a datagram makes no scope.
+    pub(super) slot: Option<ScopeSlot>,
+    /// The set of the last batch.
+    pub(super) current: usize,
+    /// Octets from the start of the datagram to that set, or to the template record in it.
+    pub(super) offset: usize,
+    started: bool,
+    templates: Option<TemplateRecords<'a>>,
+    /// A template that came just now: data may have waited for it.
+    arrived: Option<Arc<Template>>,
+    /// What is wrong with the template of the last batch.
+    template_fault: Option<DecodeError>,
+    /// What is wrong with the set at hand, reported behind what is sound of it.
+    pub(super) fault: Option<DecodeError>,
+}
+
+/// What a step of the iteration needs to know of the datagram.
+pub(super) struct Context<'a> {
+    pub(super) datagram: &'a [u8],
+    pub(super) clock: ExportClock,
+    pub(super) strict: bool,
+    pub(super) transport: Transport,
+    pub(super) ordinal: u64,
+    pub(super) sequence: Option<u32>,
+    pub(super) now: Timestamp,
+}
+
+impl<'a, E: Clone + Ord> Sets<'a, E> {
+    pub(super) fn new(raw: RawSets<'a>, scope: TemplateScope<E>, cache: &mut TemplateCache<E>) -> Self {
+        let slot = cache.find(&scope);
+        Self {
+            raw,
+            scope,
+            slot,
+            current: 0,
+            offset: v9::HEADER_LEN,
+            started: false,
+            templates: None,
+            arrived: None,
+            template_fault: None,
+            fault: None,
+        }
+    }
+
+    fn open(&mut self, cache: &mut TemplateCache<E>) -> ScopeSlot {
+        *self.slot.get_or_insert_with(|| cache.open(self.scope.clone()))
+    }
+
+    pub(super) fn step(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
+        loop {
+            if let Some(fault) = self.template_fault.take() {
+                return Some(Batch::Malformed(fault));
+            }
+            if let Some(recovered) = self.recover(cache, context.now) {
+                return Some(Batch::Recovered(recovered));
+            }
+            if let Some(batch) = self.learn(cache, context) {
+                return Some(batch);
+            }
+            if let Some(fault) = self.fault.take() {
+                return Some(Batch::Malformed(fault));
+            }
+            let set = self.raw.next()?;
+            if self.started {
+                self.current += 1;
+            }
+            self.started = true;
+            match set {
+                Err(error) => return Some(Batch::Malformed(error)),
+                Ok(set) => {
+                    self.offset = set.offset;
+                    self.fault = set.fault;
+                    if let Some(batch) = self.enter(set, cache, context) {
+                        return Some(batch);
+                    }
+                }
+            }
+        }
+    }
+
+    fn recover(&mut self, cache: &mut TemplateCache<E>, now: Timestamp) -> Option<RecoveredRecords> {
+        let slot = self.slot?;
+        let Some(recovered) = cache.recover(&self.scope, self.arrived.as_ref()?, now) else {
+            self.arrived = None;
+            return None;
+        };
+        if recovered.records().template().is_options() {
+            cache.learn_options(slot, &recovered.records());
+        }
+        Some(recovered)
+    }
+
+    /// The next template of the template set at hand.
+    fn learn(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
+        let record = self.templates.as_mut()?.next();
+        let Some(record) = record else {
+            self.templates = None;
+            return None;
+        };
+        let learned = match record {
+            Ok(TemplateRecord::Withdrawal { id, offset }) => {
+                self.offset = offset;
+                let obeyed = context.transport == Transport::Stream && self.withdraw(id, cache);
+                return Some(Batch::Withdrawal { template_id: id, obeyed });
+            }
+            Ok(TemplateRecord::Template(wire)) => {
+                self.offset = wire.offset;
+                let slot = self.open(cache);
+                // A lenient cache takes it all the same.
+                self.template_fault = wire.check(false).err();
+                let learned = cache.learn(slot, &wire, context.strict, context.now);
+                if learned.is_err() {
+                    self.template_fault = None;
+                }
+                learned
+            }
+            Err(error) => {
+                cache.count_refused();
+                Err(error)
+            }
+        };
+        Some(match learned {
+            Ok((learned, template)) => {
+                // Data that waited is not wasted on a template that decodes to nothing.
+                if self.template_fault.is_none() {
+                    self.arrived = Some(Arc::clone(&template));
+                }
+                Batch::Template(template, learned)
+            }
+            Err(error) => Batch::Malformed(error),
+        })
+    }
+
+    fn withdraw(&self, id: u16, cache: &mut TemplateCache<E>) -> bool {
+        let Some(slot) = self.slot else { return false };
+        match id {
+            ipfix::TEMPLATE_SET => cache.withdraw_all(slot, false),
+            ipfix::OPTIONS_TEMPLATE_SET => cache.withdraw_all(slot, true),
+            template_id => cache.withdraw(slot, template_id),
+        }
+    }
+
+    fn enter(
+        &mut self,
+        set: Set<'a>,
+        cache: &mut TemplateCache<E>,
+        context: &Context<'a>,
+    ) -> Option<Batch<'a>> {
+        if let Some(options) = template_set(self.scope.protocol, set.id) {
+            let (protocol, offset) = (self.scope.protocol, set.body_offset());
+            self.templates = Some(TemplateRecords::new(protocol, set.body, offset, options));
+            return None;
+        }
+        Some(match set.id {
+            0..=255 => Batch::Reserved { id: set.id, offset: set.offset, octets: set.body },
+            template_id => self.data(template_id, &set, cache, context),
+        })
+    }
+
+    fn data(
+        &mut self,
+        template_id: u16,
+        set: &Set<'a>,
+        cache: &mut TemplateCache<E>,
+        context: &Context<'a>,
+    ) -> Batch<'a> {
+        let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, context.now));
+        let Some(template) = known else {
+            self.open(cache);
+            let origin = Origin {
+                datagram: context.ordinal,
+                set: self.current,
+                offset: set.offset,
+                received: context.now,
+                sequence: context.sequence,
+            };
+            let clock = self.clock(cache, context);
+            let kept = cache.keep_pending(&self.scope, template_id, set.body, clock, origin);
+            return Batch::TemplateMissing { template_id, offset: set.offset, octets: set.body, kept };
+        };
+        let start = set.body_offset();
+        let clock = self.clock(cache, context);
+        let records = DataRecords::new(template, context.datagram, start, start + set.body.len(), clock);
+        if self.fault.is_none() {
+            self.fault = records.fault();
+        }
+        if !records.template().is_options() {
+            return Batch::Data(records);
+        }
+        if let Some(slot) = self.slot {
+            cache.learn_options(slot, &records);
+        }
+        Batch::Options(records)
+    }
+
+    /// The header's clock; in IPFIX the uptime follows from what options said of the time of boot.
+    fn clock(&self, cache: &TemplateCache<E>, context: &Context<'a>) -> ExportClock {
+        match self.slot.and_then(|slot| cache.boot(slot)) {
+            Some(boot) if !context.clock.has_uptime() => ExportClock::since_boot(context.clock.unix(), boot),
+            _ => context.clock,
+        }
+    }
+}
+
+/// Whether a set holds templates, and if so, whether they are options templates.
+pub(super) const fn template_set(protocol: Protocol, id: u16) -> Option<bool> {
+    match (protocol, id) {
+        (Protocol::NetFlow9, v9::TEMPLATE_FLOWSET) | (Protocol::Ipfix, ipfix::TEMPLATE_SET) => Some(false),
+        (Protocol::NetFlow9, v9::OPTIONS_TEMPLATE_FLOWSET)
+        | (Protocol::Ipfix, ipfix::OPTIONS_TEMPLATE_SET) => Some(true),
+        _ => None,
+    }
+}
