@@ -40,34 +40,38 @@ pub struct DecodeArgs {
 pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     args.output.check(&args.files)?;
     let mut collector = args.output.collector()?;
-    let mut code = ExitCode::SUCCESS;
     let mut ignored = 0;
-    let mut written = Ok(());
-    for path in &args.files {
-        let opened = if path.as_os_str() == "-" {
-            decode(io::stdin(), args, &mut collector, &mut ignored)
-        } else {
-            match File::open(path) {
-                Ok(file) => decode(file, args, &mut collector, &mut ignored),
-                Err(error) => Ok(Err(unreadable(error))),
-            }
-        };
-        match opened {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tell(format_args!("netflow-collector: {}: {error}", path.display()));
-                code = ExitCode::FAILURE;
-            }
-            Err(error) => {
-                written = Err(error);
-                break;
-            }
-        }
-    }
-    let written = written.and_then(|()| collector.flush());
+    let read = read_files(&args.files, &args.ports, &mut collector, &mut ignored);
+    let written = read.and_then(|code| collector.flush().map(|()| code));
     // The account is complete even when nobody reads the flows.
     args.output.conclude(collector.summary().with_udp_datagrams_ignored(ignored))?;
-    written.map_err(Failure::Output)?;
+    written.map_err(Failure::Output)
+}
+
+/// Decodes files one after the other; the status says whether all of them could be read to their end.
+///
+/// `ignored` counts UDP datagrams that are no NetFlow. The error is the sink's.
+pub(super) fn read_files<S: FlowSink>(
+    files: &[PathBuf],
+    ports: &[u16],
+    collector: &mut Collector<S>,
+    ignored: &mut u64,
+) -> io::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for path in files {
+        let read = if path.as_os_str() == "-" {
+            decode(io::stdin(), ports, collector, ignored)?
+        } else {
+            match File::open(path) {
+                Ok(file) => decode(file, ports, collector, ignored)?,
+                Err(error) => Err(unreadable(error)),
+            }
+        };
+        if let Err(error) = read {
+            tell(format_args!("netflow-collector: {}: {error}", path.display()));
+            code = ExitCode::FAILURE;
+        }
+    }
     Ok(code)
 }
 
@@ -85,10 +89,10 @@ fn unreadable(error: io::Error) -> FileError {
 }
 
 /// The outer error is the output's, the inner one the file's.
-fn decode(
+fn decode<S: FlowSink>(
     mut file: impl Read,
-    args: &DecodeArgs,
-    collector: &mut Collector<Box<dyn FlowSink>>,
+    ports: &[u16],
+    collector: &mut Collector<S>,
     ignored: &mut u64,
 ) -> io::Result<Result<(), FileError>> {
     // Version and length of a message.
@@ -108,7 +112,7 @@ fn decode(
         Ok(file) => file,
         Err(error) => return Ok(Err(error.into())),
     };
-    let mut datagrams = Datagrams::new(file, PortFilter::new(args.ports.clone()));
+    let mut datagrams = Datagrams::new(file, PortFilter::new(ports.to_vec()));
     let result = datagrams.for_each(|datagram| {
         if !datagram.is_complete {
             collector.note_cut_short(datagram.source, datagram.payload.len());
@@ -120,9 +124,9 @@ fn decode(
 }
 
 /// Decodes messages, whose exporter is unknown: 0.0.0.0. They count as received when they were exported.
-fn messages(
+fn messages<S: FlowSink>(
     mut file: MessageFile<impl Read>,
-    collector: &mut Collector<Box<dyn FlowSink>>,
+    collector: &mut Collector<S>,
 ) -> io::Result<Result<(), FileError>> {
     let exporter = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
     loop {

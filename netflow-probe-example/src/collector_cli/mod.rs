@@ -5,6 +5,7 @@
 mod decode;
 mod demo;
 mod listen;
+mod query;
 mod session;
 
 use std::{io, process::ExitCode};
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
 pub use listen::ListenArgs;
+pub use query::{Aggregation, QueryArgs};
 pub use session::OutputArgs;
 
 /// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v7).
@@ -32,6 +34,8 @@ pub enum Command {
     Listen(ListenArgs),
     /// Print the flows in capture files (pcap, pcapng) and IPFIX files.
     Decode(DecodeArgs),
+    /// Answer questions about the flows in files: those that a filter lets pass, the greatest by any element.
+    Query(Box<QueryArgs>),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
 }
@@ -43,6 +47,7 @@ impl Cli {
         let result = match &self.command {
             Command::Listen(args) => listen::run(args),
             Command::Decode(args) => decode::run(args),
+            Command::Query(args) => query::run(args),
             Command::Demo(args) => demo::run(args),
         };
         match result {
@@ -51,7 +56,7 @@ impl Cli {
             Err(failure) => {
                 session::tell(format_args!("netflow-collector: {failure}"));
                 // The status of wrong arguments, as clap has it.
-                if matches!(failure, Failure::SameFile { .. }) {
+                if matches!(failure, Failure::SameFile { .. } | Failure::Filter(_)) {
                     ExitCode::from(2)
                 } else {
                     ExitCode::FAILURE
@@ -77,6 +82,9 @@ enum Failure {
     /// Writing to one argument would destroy what another one names.
     #[error("{written} and {other} are the same file: it would be overwritten")]
     SameFile { written: String, other: String },
+    /// A filter that is not understood, shown with a mark at the place.
+    #[error("in the filter, {0}")]
+    Filter(String),
     #[error(transparent)]
     Bind(#[from] crate::receive::BindError),
     #[error("cannot receive: {0}")]

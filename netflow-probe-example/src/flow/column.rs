@@ -81,8 +81,8 @@ pub static COLUMNS: &[Column] = &[
     column("ip_ttl", |flow| number(flow, FlowFields::MINIMUM_TTL, |r| r.minimum_ttl)),
     column("ip_flags", |flow| walked(flow, &[197])),
     column("tcp_flags", |flow| number(flow, FlowFields::TCP_FLAGS, |r| r.tcp_flags)),
-    column("icmp_type", |flow| icmp(flow, |both| both >> 8, &[176, 178])),
-    column("icmp_code", |flow| icmp(flow, |both| both & 0xff, &[177, 179])),
+    column("icmp_type", |flow| flow.icmp_type().map_or(Cell::Absent, Cell::Unsigned)),
+    column("icmp_code", |flow| flow.icmp_code().map_or(Cell::Absent, Cell::Unsigned)),
     column("ipv6_flow_label", |flow| number(flow, FlowFields::IPV6_FLOW_LABEL, |r| r.ipv6_flow_label)),
     column("fragment_id", |flow| {
         number(flow, FlowFields::FRAGMENT_IDENTIFICATION, |r| r.fragment_identification)
@@ -152,19 +152,33 @@ fn walked(flow: &Flow<'_>, elements: &[u16]) -> Cell {
     flow.walked_field(elements).and_then(|field| field.as_unsigned()).map_or(Cell::Absent, Cell::Unsigned)
 }
 
-/// ICMP type or code: from type * 256 + code, which v5 and its relatives carry as the destination port, or from
-/// the element of its own. Templates of routers have the element for flows of all protocols: those of others have
-/// neither.
-fn icmp(flow: &Flow<'_>, part: fn(u16) -> u16, elements: &[u16]) -> Cell {
-    let record = &flow.record;
-    if !flow.may_be_icmp() {
-        return Cell::Absent;
+impl Flow<'_> {
+    /// The ICMP type; `None` for other protocols.
+    #[must_use]
+    pub fn icmp_type(&self) -> Option<u64> {
+        self.icmp(|both| both >> 8, &[176, 178])
     }
-    if record.has(FlowFields::ICMP_TYPE_CODE) {
-        return Cell::Unsigned(part(record.icmp_type_code).into());
+
+    /// The ICMP code; `None` for other protocols.
+    #[must_use]
+    pub fn icmp_code(&self) -> Option<u64> {
+        self.icmp(|both| both & 0xff, &[177, 179])
     }
-    if matches!(flow.envelope.version, 1 | 5 | 7) && record.protocol == 1 {
-        return Cell::Unsigned(part(record.destination_port).into());
+
+    /// ICMP type or code: from type * 256 + code, which v5 and its relatives carry as the destination port, or from
+    /// the element of its own. Templates of routers have the element for flows of all protocols: those of others have
+    /// neither.
+    fn icmp(&self, part: fn(u16) -> u16, elements: &[u16]) -> Option<u64> {
+        let record = &self.record;
+        if !self.may_be_icmp() {
+            return None;
+        }
+        if record.has(FlowFields::ICMP_TYPE_CODE) {
+            return Some(part(record.icmp_type_code).into());
+        }
+        if matches!(self.envelope.version, 1 | 5 | 7) && record.protocol == 1 {
+            return Some(part(record.destination_port).into());
+        }
+        self.walked_field(elements).and_then(|field| field.as_unsigned())
     }
-    walked(flow, elements)
 }

@@ -13,7 +13,7 @@ use netflow_codec::{DataRecord, FieldView, FixedRecord, FlowFields, FlowRecord, 
 
 pub use column::{COLUMNS, Cell, Column};
 pub(crate) use layout::{Layout, Layouts};
-pub use protocol::protocol_keyword;
+pub use protocol::{protocol_keyword, protocol_number};
 
 /// The datagram that a record came in.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,11 @@ impl<'a> Flow<'a> {
                 && field.element().enterprise() == 0
                 && elements.contains(&field.element().number())
         })
+    }
+
+    /// The first field of the record with one of these elements as a number, whether a column shows it or not.
+    pub(crate) fn unsigned_field(&self, elements: &[u16]) -> Option<u64> {
+        self.find(elements)?.as_unsigned()
     }
 
     /// Whether an ICMP type and code mean something: the protocol is 1 (ICMP), 58 (ICMP of IPv6) or not in the record.

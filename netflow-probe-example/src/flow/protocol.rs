@@ -15,6 +15,29 @@ pub fn protocol_keyword(number: u8) -> Option<&'static str> {
     KEYWORDS.get(usize::from(number)).copied().filter(|keyword| !keyword.is_empty())
 }
 
+/// The number of an IP protocol that is given by keyword, in upper or lower case, or by number.
+///
+/// ```
+/// use netflow_probe_example::flow::protocol_number;
+///
+/// assert_eq!(protocol_number("tcp"), Some(6));
+/// assert_eq!(protocol_number("icmp6"), Some(58));
+/// assert_eq!(protocol_number("253"), Some(253));
+/// assert_eq!(protocol_number("256"), None);
+/// ```
+#[must_use]
+pub fn protocol_number(text: &str) -> Option<u8> {
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    // What /etc/protocols and nfdump call it besides.
+    if text.eq_ignore_ascii_case("icmp6") || text.eq_ignore_ascii_case("icmpv6") {
+        return Some(58);
+    }
+    let is_it = |keyword: &&str| !keyword.is_empty() && keyword.eq_ignore_ascii_case(text);
+    KEYWORDS.iter().position(is_it).and_then(|number| u8::try_from(number).ok())
+}
+
 #[rustfmt::skip]
 static KEYWORDS: [&str; 148] = [
     /*   0 */ "HOPOPT", "ICMP", "IGMP", "GGP", "IPv4", "ST", "TCP", "CBT", "EGP", "IGP",

@@ -2,13 +2,20 @@
 
 mod csv;
 mod json;
+mod ordered;
 mod records;
 mod table;
 mod text;
 
 use std::io;
 
-pub use self::{csv::CsvSink, json::JsonSink, records::RecordsSink, table::TableSink};
+pub use self::{
+    csv::CsvSink,
+    json::JsonSink,
+    ordered::{OrderedSink, Rank},
+    records::RecordsSink,
+    table::TableSink,
+};
 use crate::flow::{Flow, Record};
 
 /// Takes what the collector decodes, in the order in which it was decoded.

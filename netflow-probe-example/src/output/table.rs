@@ -21,6 +21,8 @@ const HEADINGS: [&str; COLUMNS] = [
     "Exporter",
 ];
 const COLUMNS: usize = 11;
+/// The cells of a flow.
+pub(super) type Row = [String; COLUMNS];
 /// Columns of numbers are aligned to the right.
 const IS_NUMBER: [bool; COLUMNS] = [false, true, false, false, false, false, true, true, true, true, false];
 
@@ -28,7 +30,7 @@ const IS_NUMBER: [bool; COLUMNS] = [false, true, false, false, false, false, tru
 #[derive(Debug)]
 pub struct TableSink<W> {
     lines: Lines<W>,
-    rows: Vec<[String; COLUMNS]>,
+    rows: Vec<Row>,
     widths: [usize; COLUMNS],
     has_heading: bool,
 }
@@ -41,6 +43,15 @@ impl<W: Write> TableSink<W> {
     pub fn new(output: W) -> Self {
         let widths = HEADINGS.map(str::len);
         Self { lines: Lines::new(output), rows: Vec::new(), widths, has_heading: false }
+    }
+
+    pub(super) fn push(&mut self, row: Row) -> io::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() >= Self::BLOCK { self.print() } else { Ok(()) }
+    }
+
+    pub(super) fn into_output(self) -> W {
+        self.lines.into_output()
     }
 
     fn print(&mut self) -> io::Result<()> {
@@ -83,8 +94,7 @@ fn print_row<W: Write>(
 
 impl<W: Write> FlowSink for TableSink<W> {
     fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
-        self.rows.push(row(flow));
-        if self.rows.len() >= Self::BLOCK { self.print() } else { Ok(()) }
+        self.push(row(flow))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -93,7 +103,7 @@ impl<W: Write> FlowSink for TableSink<W> {
     }
 }
 
-fn row(flow: &Flow<'_>) -> [String; COLUMNS] {
+pub(super) fn row(flow: &Flow<'_>) -> Row {
     let record = &flow.record;
     let if_has = |field, text: &dyn Fn() -> String| if record.has(field) { text() } else { "-".to_owned() };
     let end = |address, address_field, port: u16, port_field| {

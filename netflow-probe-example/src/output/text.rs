@@ -33,6 +33,11 @@ impl<W: Write> Lines<W> {
         self.output.flush()
     }
 
+    /// The writer; what has not been flushed is lost.
+    pub(super) fn into_output(self) -> W {
+        self.output
+    }
+
     fn write_out(&mut self) -> io::Result<()> {
         // Also after an error: what a broken pipe did not take is not offered again.
         let written = self.output.write_all(&self.buffer);

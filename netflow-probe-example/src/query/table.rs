@@ -12,7 +12,7 @@ pub(super) enum Align {
 /// A table under construction.
 #[derive(Debug)]
 pub(super) struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
 }
 
@@ -21,8 +21,8 @@ impl Table {
         Self { columns: Vec::new(), rows: Vec::new() }
     }
 
-    pub(super) fn column(&mut self, heading: &'static str, align: Align) {
-        self.columns.push((heading, align));
+    pub(super) fn column(&mut self, heading: &str, align: Align) {
+        self.columns.push((heading.to_owned(), align));
     }
 
     pub(super) fn row(&mut self, cells: Vec<String>) {
@@ -51,7 +51,7 @@ impl Table {
             text.truncate(start + text.get(start..).map_or(0, |line| line.trim_end().len()));
             text.push('\n');
         };
-        line(&mut self.columns.iter().map(|(heading, _)| *heading));
+        line(&mut self.columns.iter().map(|(heading, _)| heading.as_str()));
         for row in &self.rows {
             line(&mut row.iter().map(String::as_str));
         }

@@ -9,6 +9,7 @@
 
 pub(crate) mod files;
 pub(crate) mod frames;
+pub(crate) mod peers;
 
 use std::{
     env, fs,

@@ -1,0 +1,216 @@
+//! What filters compare, statistics count by and aggregations keep: the elements of a flow, by nfdump's names.
+
+use core::{fmt, net::IpAddr};
+
+use netflow_codec::FlowFields;
+
+use crate::flow::{Flow, protocol_keyword};
+
+/// A value of a flow.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Value {
+    /// A number.
+    Number(u64),
+    /// An IP protocol; shown by its keyword.
+    Protocol(u8),
+    /// TCP flags; shown as letters.
+    TcpFlags(u16),
+    /// An address.
+    Address(IpAddr),
+    /// An address of which only the first bits count.
+    Prefix(IpAddr, u8),
+    /// A MAC address.
+    MacAddress([u8; 6]),
+}
+
+impl Value {
+    /// The value as a number, where it is one.
+    #[must_use]
+    pub const fn number(self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Protocol(number) => Some(number as u64),
+            Self::TcpFlags(flags) => Some(flags as u64),
+            Self::Address(_) | Self::Prefix(..) | Self::MacAddress(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Protocol(number) => match protocol_keyword(number) {
+                Some(keyword) => f.write_str(keyword),
+                None => write!(f, "{number}"),
+            },
+            Self::TcpFlags(flags) => {
+                let letters = "CEUAPRSF".chars().zip((0..8).rev());
+                let letter = |(letter, bit): (char, u16)| if flags >> bit & 1 == 1 { letter } else { '.' };
+                letters.map(letter).try_for_each(|letter| write!(f, "{letter}"))
+            }
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Prefix(address, length) => write!(f, "{address}/{length}"),
+            Self::MacAddress(octets) => write!(f, "{}", netflow_codec::FieldValue::MacAddress(octets)),
+        }
+    }
+}
+
+/// Reads a value of a flow; `None` when the record does not carry it.
+pub type Getter = fn(&Flow<'_>) -> Option<Value>;
+
+fn number<N: Into<u64>>(flow: &Flow<'_>, field: FlowFields, number: N) -> Option<Value> {
+    flow.record.has(field).then(|| Value::Number(number.into()))
+}
+
+fn address(flow: &Flow<'_>, field: FlowFields, address: IpAddr) -> Option<Value> {
+    flow.record.has(field).then_some(Value::Address(address))
+}
+
+/// ICMP has no ports, whatever an exporter puts in their place.
+fn port(flow: &Flow<'_>, field: FlowFields, port: u16) -> Option<Value> {
+    let has_ports = flow.record.has(field) && !matches!(flow.record.protocol, 1 | 58);
+    has_ports.then(|| Value::Number(port.into()))
+}
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $name:ident = |$flow:ident| $value:expr;)*) => {
+        $($(#[$doc])*
+        #[allow(clippy::unnecessary_wraps, reason = "some are there for every flow")]
+        pub(super) fn $name($flow: &Flow<'_>) -> Option<Value> { $value })*
+    };
+}
+
+getters! {
+    source_address = |flow| address(flow, FlowFields::SOURCE, flow.record.source);
+    destination_address = |flow| address(flow, FlowFields::DESTINATION, flow.record.destination);
+    next_hop = |flow| address(flow, FlowFields::NEXT_HOP, flow.record.next_hop);
+    bgp_next_hop = |flow| address(flow, FlowFields::BGP_NEXT_HOP, flow.record.bgp_next_hop);
+    router = |flow| Some(Value::Address(flow.envelope.exporter.ip()));
+    source_port = |flow| port(flow, FlowFields::SOURCE_PORT, flow.record.source_port);
+    destination_port = |flow| port(flow, FlowFields::DESTINATION_PORT, flow.record.destination_port);
+    protocol = |flow| {
+        flow.record.has(FlowFields::PROTOCOL).then_some(Value::Protocol(flow.record.protocol))
+    };
+    tcp_flags = |flow| {
+        flow.record.has(FlowFields::TCP_FLAGS).then_some(Value::TcpFlags(flow.record.tcp_flags))
+    };
+    ip_version = |flow| flow.ip_version().map(|version| Value::Number(version.into()));
+    source_version = |flow| {
+        let version = if flow.record.source.is_ipv6() { 6u8 } else { 4 };
+        number(flow, FlowFields::SOURCE, version)
+    };
+    destination_version = |flow| {
+        let version = if flow.record.destination.is_ipv6() { 6u8 } else { 4 };
+        number(flow, FlowFields::DESTINATION, version)
+    };
+    tos = |flow| number(flow, FlowFields::TOS, flow.record.tos);
+    source_as = |flow| number(flow, FlowFields::SOURCE_AS, flow.record.source_as);
+    destination_as = |flow| number(flow, FlowFields::DESTINATION_AS, flow.record.destination_as);
+    next_as = |flow| flow.unsigned_field(&[128]).map(Value::Number);
+    previous_as = |flow| flow.unsigned_field(&[129]).map(Value::Number);
+    ingress_interface = |flow| number(flow, FlowFields::INGRESS_INTERFACE, flow.record.ingress_interface);
+    egress_interface = |flow| number(flow, FlowFields::EGRESS_INTERFACE, flow.record.egress_interface);
+    source_mask = |flow| number(flow, FlowFields::SOURCE_PREFIX_LENGTH, flow.record.source_prefix_length);
+    destination_mask = |flow| {
+        number(flow, FlowFields::DESTINATION_PREFIX_LENGTH, flow.record.destination_prefix_length)
+    };
+    vlan = |flow| number(flow, FlowFields::VLAN, flow.record.vlan);
+    post_vlan = |flow| number(flow, FlowFields::POST_VLAN, flow.record.post_vlan);
+    source_mac = |flow| {
+        flow.record.has(FlowFields::SOURCE_MAC).then_some(Value::MacAddress(flow.record.source_mac))
+    };
+    destination_mac = |flow| {
+        flow.record.has(FlowFields::DESTINATION_MAC).then_some(Value::MacAddress(flow.record.destination_mac))
+    };
+    direction = |flow| number(flow, FlowFields::DIRECTION, flow.record.direction);
+    end_reason = |flow| number(flow, FlowFields::FLOW_END_REASON, flow.record.flow_end_reason);
+    flow_label = |flow| number(flow, FlowFields::IPV6_FLOW_LABEL, flow.record.ipv6_flow_label);
+    forwarding_status = |flow| number(flow, FlowFields::FORWARDING_STATUS, flow.record.forwarding_status);
+    icmp_type = |flow| flow.icmp_type().map(Value::Number);
+    icmp_code = |flow| flow.icmp_code().map(Value::Number);
+    /// v5 keeps both in what other versions call the domain.
+    engine_type = |flow| {
+        let [_, _, kind, _] = flow.envelope.observation_domain.to_be_bytes();
+        matches!(flow.envelope.version, 5 | 7).then_some(Value::Number(kind.into()))
+    };
+    engine_id = |flow| {
+        let [.., id] = flow.envelope.observation_domain.to_be_bytes();
+        matches!(flow.envelope.version, 5 | 7).then_some(Value::Number(id.into()))
+    };
+    observation_domain = |flow| {
+        let has_domain = matches!(flow.envelope.version, 9 | 10);
+        has_domain.then_some(Value::Number(flow.envelope.observation_domain.into()))
+    };
+    observation_point = |flow| flow.unsigned_field(&[138]).map(Value::Number);
+    packets = |flow| number(flow, FlowFields::PACKETS, flow.record.packets);
+    octets = |flow| number(flow, FlowFields::OCTETS, flow.record.octets);
+    flows = |_flow| Some(Value::Number(1));
+    duration = |flow| {
+        let millis = flow.duration_millis()?;
+        Some(Value::Number(u64::try_from(millis).unwrap_or(0)))
+    };
+    packets_per_second = |flow| Some(Value::Number(per_second(flow, flow.record.packets)?));
+    bits_per_second = |flow| Some(Value::Number(per_second(flow, flow.record.octets.saturating_mul(8))?));
+    octets_per_packet = |flow| {
+        let octets = flow.record.octets.checked_div(flow.record.packets)?;
+        number(flow, FlowFields::OCTETS, octets)
+    };
+    sampling = |flow| flow.sampling.map(|info| Value::Number(info.interval.into()));
+}
+
+/// Of a flow without a duration the rate is 0, as nfdump has it.
+fn per_second(flow: &Flow<'_>, amount: u64) -> Option<u64> {
+    let millis = u64::try_from(flow.duration_millis()?).unwrap_or(0);
+    Some(rate(amount, millis))
+}
+
+/// An amount in so many milliseconds, per second; 0 when there is no time in which it came.
+pub(super) fn rate(amount: u64, millis: u64) -> u64 {
+    let rate = (u128::from(amount) * 1_000).checked_div(millis.into()).unwrap_or(0);
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+/// The label at a place of the MPLS stack, from 0 for the outermost.
+pub(super) fn mpls_label<const PLACE: usize>(flow: &Flow<'_>) -> Option<Value> {
+    flow.record.mpls_labels.get(PLACE).map(|entry| Value::Number(entry.label().into()))
+}
+
+/// The traffic class of the label at a place of the MPLS stack, which used to be called experimental bits.
+pub(super) fn mpls_class<const PLACE: usize>(flow: &Flow<'_>) -> Option<Value> {
+    flow.record.mpls_labels.get(PLACE).map(|entry| Value::Number(entry.traffic_class().into()))
+}
+
+/// The innermost label of the MPLS stack.
+pub(super) fn mpls_bottom(flow: &Flow<'_>) -> Option<Value> {
+    flow.record.mpls_labels.iter().last().map(|entry| Value::Number(entry.label().into()))
+}
+
+/// [`mpls_label`] of each place.
+pub(super) const MPLS_LABELS: [Getter; 10] = [
+    mpls_label::<0>,
+    mpls_label::<1>,
+    mpls_label::<2>,
+    mpls_label::<3>,
+    mpls_label::<4>,
+    mpls_label::<5>,
+    mpls_label::<6>,
+    mpls_label::<7>,
+    mpls_label::<8>,
+    mpls_label::<9>,
+];
+
+/// [`mpls_class`] of each place.
+pub(super) const MPLS_CLASSES: [Getter; 10] = [
+    mpls_class::<0>,
+    mpls_class::<1>,
+    mpls_class::<2>,
+    mpls_class::<3>,
+    mpls_class::<4>,
+    mpls_class::<5>,
+    mpls_class::<6>,
+    mpls_class::<7>,
+    mpls_class::<8>,
+    mpls_class::<9>,
+];

@@ -1,0 +1,67 @@
+//! Other programs, started and watched.
+
+use core::time::Duration;
+use std::{
+    fs,
+    net::UdpSocket,
+    process::{Child, Command},
+    thread,
+    time::Instant,
+};
+
+pub(crate) fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what} takes too long");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether some process listens on the UDP port: the kernel lists sockets with their ports in hexadecimal.
+pub(crate) fn is_bound(port: u16) -> bool {
+    let needle = format!(":{port:04X} ");
+    ["/proc/net/udp", "/proc/net/udp6"]
+        .iter()
+        .any(|table| fs::read_to_string(table).unwrap_or_default().lines().any(|line| line.contains(&needle)))
+}
+
+/// Whether no datagram waits in a socket of the port.
+pub(crate) fn is_drained(port: u16) -> bool {
+    let needle = format!(":{port:04X} ");
+    fs::read_to_string("/proc/net/udp")
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| line.contains(&needle))
+        .all(|line| line.contains(":00000000 00:"))
+}
+
+/// What a program prints; it must succeed.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program in the background, which does not outlive its test.
+pub(crate) struct Background(pub(crate) Child);
+
+impl Background {
+    pub(crate) fn terminate(&mut self) {
+        run("kill", &["-TERM", &self.0.id().to_string()]);
+        let status = self.0.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It has ended already when all went well.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
