@@ -1,6 +1,6 @@
 //! Building v5 datagrams.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec};
 use core::net::IpAddr;
 
 use bytes::BufMut;
@@ -42,9 +42,9 @@ const ICMP: u8 = 1;
 /// ```
 #[derive(Clone, Debug)]
 pub struct PacketBuilder {
-    records: Vec<u8>,
+    /// Room for the records of a full datagram; `count` of them are valid.
+    records: Box<[[u8; RECORD_LEN]]>,
     count: u16,
-    max_records: u16,
     boot: Timestamp,
 }
 
@@ -76,13 +76,7 @@ impl PacketBuilder {
     /// A builder of datagrams of at most `max_records` records (1 to 30), for an exporter that booted at `boot`.
     #[must_use]
     pub fn new(max_records: usize, boot: Timestamp) -> Self {
-        let max_records = max_records.clamp(1, MAX_RECORDS);
-        Self {
-            records: Vec::with_capacity(max_records * RECORD_LEN),
-            count: 0,
-            max_records: u16::try_from(max_records).unwrap_or(1),
-            boot,
-        }
+        Self { records: vec![[0; RECORD_LEN]; max_records.clamp(1, MAX_RECORDS)].into(), count: 0, boot }
     }
 
     /// Records pushed since the last [`Self::finish`].
@@ -93,8 +87,11 @@ impl PacketBuilder {
 
     /// How many records a flow takes: more than one when a counter exceeds 2^32 - 1.
     #[must_use]
+    #[inline]
     pub fn records_for(flow: &FlowRecord) -> u64 {
-        flow.octets.max(flow.packets).div_ceil(u64::from(u32::MAX)).max(1)
+        let largest = flow.octets.max(flow.packets);
+        // Nearly always, and a division less.
+        if u32::try_from(largest).is_ok() { 1 } else { largest.div_ceil(u64::from(u32::MAX)) }
     }
 
     /// Adds the record number `part`, from 0, of a flow; the parts of a flow sum up to its counters.
@@ -102,19 +99,26 @@ impl PacketBuilder {
     /// # Errors
     ///
     /// [`EncodeError::PacketFull`], or [`EncodeError::NotIpv4`] for a flow of IPv6. The builder is left as it was.
+    #[inline]
     pub fn push_flow(&mut self, flow: &FlowRecord, part: u64) -> Result<(), EncodeError> {
         // First, so that a flow which fits in no datagram is not told to wait for the next one.
         let (IpAddr::V4(source), IpAddr::V4(destination)) = (flow.source, flow.destination) else {
             return Err(EncodeError::NotIpv4);
         };
-        if self.count >= self.max_records {
+        let Some(record) = self.records.get_mut(usize::from(self.count)) else {
             return Err(EncodeError::PacketFull);
-        }
+        };
         let next_hop = match flow.next_hop {
             IpAddr::V4(next_hop) => next_hop.octets(),
             IpAddr::V6(_) => [0; 4],
         };
-        let parts = Self::records_for(flow);
+        let (packets, octets) = match (u32::try_from(flow.packets), u32::try_from(flow.octets)) {
+            (Ok(packets), Ok(octets)) if part == 0 => (packets, octets),
+            _ => {
+                let parts = Self::records_for(flow);
+                (share(flow.packets, part, parts), share(flow.octets, part, parts))
+            }
+        };
         let clock = ExportClock::new(self.boot, SysUptime::default());
         let destination_port = if flow.protocol == ICMP && flow.destination_port == 0 {
             flow.icmp_type_code
@@ -124,28 +128,23 @@ impl PacketBuilder {
         let interface = |index: u32| u16::try_from(index).unwrap_or(0).to_be_bytes();
         let as_number = |number: u32| u16::try_from(number).unwrap_or(AS_TRANS).to_be_bytes();
 
-        let mut record = [0; RECORD_LEN];
         let mut rest = record.as_mut_slice();
         rest.put_slice(&source.octets());
         rest.put_slice(&destination.octets());
         rest.put_slice(&next_hop);
         rest.put_slice(&interface(flow.ingress_interface));
         rest.put_slice(&interface(flow.egress_interface));
-        rest.put_u32(share(flow.packets, part, parts));
-        rest.put_u32(share(flow.octets, part, parts));
+        rest.put_u32(packets);
+        rest.put_u32(octets);
         rest.put_u32(clock.to_uptime(flow.start).as_millis());
         rest.put_u32(clock.to_uptime(flow.end).as_millis());
         rest.put_u16(flow.source_port);
         rest.put_u16(destination_port);
-        rest.put_u8(0);
-        rest.put_u8(flow.tcp_flags.to_be_bytes()[1]);
-        rest.put_u8(flow.protocol);
-        rest.put_u8(flow.tos);
+        // The first of these octets is unused, and so are the two at the end.
+        rest.put_slice(&[0, flow.tcp_flags.to_be_bytes()[1], flow.protocol, flow.tos]);
         rest.put_slice(&as_number(flow.source_as));
         rest.put_slice(&as_number(flow.destination_as));
-        rest.put_u8(flow.source_prefix_length);
-        rest.put_u8(flow.destination_prefix_length);
-        self.records.extend_from_slice(&record);
+        rest.put_slice(&[flow.source_prefix_length, flow.destination_prefix_length, 0, 0]);
         self.count += 1;
         Ok(())
     }
@@ -166,9 +165,9 @@ impl PacketBuilder {
         rest.put_u8(fields.engine_id);
         rest.put_u16(fields.sampling.bits());
         buffer.put_slice(&header);
-        buffer.put_slice(&self.records);
-        let written = header.len() + self.records.len();
-        self.records.clear();
+        let records = self.records.get(..self.count.into()).unwrap_or(&[]).as_flattened();
+        buffer.put_slice(records);
+        let written = header.len() + records.len();
         self.count = 0;
         written
     }
