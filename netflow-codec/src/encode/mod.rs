@@ -2,8 +2,11 @@
 
 mod layout;
 mod packet;
+mod program;
 mod scheduler;
 mod session;
+mod straight;
+mod words;
 
 pub use layout::RecordLayout;
 pub use packet::{PacketBuilder, PacketHeader};

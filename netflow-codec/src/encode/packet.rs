@@ -4,12 +4,12 @@ use alloc::{vec, vec::Vec};
 
 use bytes::BufMut;
 
-use super::layout::RecordLayout;
+use super::{layout::RecordLayout, program::ROOM};
 use crate::{
     element::ElementId,
     error::EncodeError,
     flow::FlowRecord,
-    template::{FieldSpecifier, LEAD, ScopeType, WINDOW},
+    template::{FieldSpecifier, ScopeType},
     time::{ExportClock, Timestamp},
     v9,
 };
@@ -41,7 +41,7 @@ const ALIGNMENT: usize = 4;
 /// ```
 #[derive(Clone, Debug)]
 pub struct PacketBuilder {
-    /// The packet less its header, with [`LEAD`] octets before it and room for a window behind its end.
+    /// The packet less its header, with room for a whole [`ROOM`] behind its end.
     body: Vec<u8>,
     len: usize,
     limit: usize,
@@ -84,7 +84,7 @@ impl PacketBuilder {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let limit = limit.clamp(v9::HEADER_LEN + ALIGNMENT, usize::from(u16::MAX));
-        let body = vec![0; LEAD + limit + WINDOW];
+        let body = vec![0; limit + ROOM];
         Self { body, len: 0, limit: limit - v9::HEADER_LEN, open: None, records: 0, data_records: 0 }
     }
 
@@ -177,10 +177,10 @@ impl PacketBuilder {
         boot: Timestamp,
     ) -> Result<(), EncodeError> {
         let start = self.data_start(layout.template_id(), layout.record_len())?;
-        let Some(window) = self.body.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) else {
+        let Some(room) = self.body.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) else {
             return Err(EncodeError::PacketFull);
         };
-        layout.encode(flow, boot, window)?;
+        layout.encode(flow, boot, room)?;
         if start != self.len {
             self.open_flowset(layout.template_id(), layout.record_len());
         }
@@ -202,7 +202,7 @@ impl PacketBuilder {
         rest.put_u32(fields.sequence);
         rest.put_u32(fields.source_id);
         buffer.put_slice(&header);
-        buffer.put_slice(self.body.get(LEAD..LEAD + self.len).unwrap_or(&[]));
+        buffer.put_slice(self.body.get(..self.len).unwrap_or(&[]));
         let written = header.len() + self.len;
         self.len = 0;
         self.records = 0;
@@ -234,7 +234,7 @@ impl PacketBuilder {
         if start != self.len {
             self.open_flowset(flowset, octets);
         }
-        self.body.get_mut(LEAD + start..LEAD + start + octets).ok_or(EncodeError::PacketFull)
+        self.body.get_mut(start..start + octets).ok_or(EncodeError::PacketFull)
     }
 
     const fn commit(&mut self, octets: usize) {
@@ -261,13 +261,13 @@ impl PacketBuilder {
     fn close_flowset(&mut self) {
         let end = self.closed_len();
         let Some(open) = self.open.take() else { return };
-        if let Some(padding) = self.body.get_mut(LEAD + self.len..LEAD + end) {
+        if let Some(padding) = self.body.get_mut(self.len..end) {
             padding.fill(0);
         }
         self.len = end;
         // A packet has at most 65535 octets.
         let length = u16::try_from(end - open.start).unwrap_or(u16::MAX);
-        if let Some(mut header) = self.body.get_mut(LEAD + open.start..LEAD + open.start + FLOWSET_HEADER) {
+        if let Some(mut header) = self.body.get_mut(open.start..open.start + FLOWSET_HEADER) {
             header.put_u16(open.id);
             header.put_u16(length);
         }

@@ -20,9 +20,12 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct TemplateScheduler {
     every_packets: Option<u32>,
-    every: Option<Duration>,
+    every_nanos: Option<u64>,
     packets: u32,
-    last: Option<Timestamp>,
+    /// Whether templates were ever sent.
+    sent: bool,
+    /// When they are due by time.
+    next: Option<Timestamp>,
 }
 
 impl TemplateScheduler {
@@ -33,22 +36,27 @@ impl TemplateScheduler {
     #[must_use]
     pub fn new(every_packets: Option<u32>, every: Option<Duration>) -> Self {
         let every_packets = every_packets.map(|packets| packets.max(1));
-        let every = every.map(|every| every.max(Duration::from_nanos(1)));
-        Self { every_packets, every, packets: 0, last: None }
+        let nanos = |every: Duration| u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Self { every_packets, every_nanos: every.map(nanos), packets: 0, sent: false, next: None }
     }
 
     /// Whether templates must precede the next data.
     #[must_use]
+    #[inline]
     pub fn is_due(&self, now: Timestamp) -> bool {
-        let Some(last) = self.last else { return true };
-        self.every_packets.is_some_and(|every| self.packets >= every)
-            || self.every.is_some_and(|every| now.saturating_since(last) >= every)
+        !self.sent
+            || self.every_packets.is_some_and(|every| self.packets >= every)
+            || self.next.is_some_and(|next| now >= next)
     }
 
     /// Templates were sent.
     pub const fn templates_sent(&mut self, now: Timestamp) {
         self.packets = 0;
-        self.last = Some(now);
+        self.sent = true;
+        self.next = match self.every_nanos {
+            Some(nanos) => Some(Timestamp::from_nanos(now.as_nanos().saturating_add(nanos))),
+            None => None,
+        };
     }
 
     /// A packet with data was sent. Packets that carry templates only do not count, so that templates larger
@@ -59,7 +67,7 @@ impl TemplateScheduler {
 
     /// When templates are due by time; `None` before they were first sent, and when they never are.
     #[must_use]
-    pub fn next(&self) -> Option<Timestamp> {
-        Some(self.last?.saturating_add(self.every?))
+    pub const fn next(&self) -> Option<Timestamp> {
+        self.next
     }
 }

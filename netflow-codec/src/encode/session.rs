@@ -182,7 +182,14 @@ impl V9 {
         })
     }
 
+    /// Whether [`Self::announce`] has something to do: mostly not.
+    #[inline]
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.round.is_some() || self.scheduler.is_due(now)
+    }
+
     /// Writes what of the templates and options is due; says whether a round was completed by that.
+    #[cold]
     fn announce(&mut self, config: &SessionConfig, now: Timestamp) -> Result<bool, EncodeError> {
         let mut round = match self.round {
             Some(round) => round,
@@ -322,7 +329,7 @@ impl ExportSession {
     fn push(&mut self, flow: &FlowRecord, first: u64, now: Timestamp) -> Result<(), EncodeError> {
         let result = match &mut self.format {
             Format::V9(v9) => {
-                let announced = v9.announce(&self.config, now);
+                let announced = if v9.is_due(now) { v9.announce(&self.config, now) } else { Ok(false) };
                 if let Ok(true) = announced {
                     self.stats.template_rounds += 1;
                 }
@@ -401,8 +408,13 @@ impl ExportSession {
     }
 
     /// Writes the datagram that is complete and returns its octets; `None` when there is none.
+    #[inline]
     pub fn poll_transmit(&mut self, buffer: &mut impl BufMut) -> Option<usize> {
         let now = self.sealed.take()?;
+        Some(self.transmit(now, buffer))
+    }
+
+    fn transmit(&mut self, now: Timestamp, buffer: &mut impl BufMut) -> usize {
         self.since = None;
         let before = buffer.remaining_mut();
         let written = match &mut self.format {
@@ -430,7 +442,7 @@ impl ExportSession {
         self.stats.datagrams += 1;
         self.stats.octets += written as u64;
         self.resume();
-        Some(written)
+        written
     }
 
     /// Goes on with the flow that did not fit.
