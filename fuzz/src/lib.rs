@@ -2,6 +2,8 @@
 //!
 //! The targets are thin, so that the same checks also run without a fuzzer: `cargo test` feeds them the seeds.
 
+mod check;
 pub mod decode;
 pub mod flow_table;
 pub mod roundtrip;
+pub mod session;

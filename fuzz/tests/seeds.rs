@@ -24,6 +24,11 @@ fn roundtrip_holds_for_all_seeds() {
 }
 
 #[test]
+fn session_holds_for_all_seeds() {
+    replay("session", netflow_fuzz::session::run);
+}
+
+#[test]
 fn flow_table_holds_for_all_seeds() {
     replay("flow_table", netflow_fuzz::flow_table::run);
 }

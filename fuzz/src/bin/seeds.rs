@@ -17,9 +17,12 @@ const NOW: Timestamp = Timestamp::from_secs(1_700_003_600);
 
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
-    for (target, seeds) in
-        [("decode", decode_seeds()), ("roundtrip", roundtrip_seeds()), ("flow_table", flow_table_seeds())]
-    {
+    for (target, seeds) in [
+        ("decode", decode_seeds()),
+        ("roundtrip", roundtrip_seeds()),
+        ("session", session_seeds()),
+        ("flow_table", flow_table_seeds()),
+    ] {
         let folder = root.join(target);
         fs::create_dir_all(&folder)?;
         for (name, octets) in seeds {
@@ -192,6 +195,15 @@ fn roundtrip_seeds() -> Seeds {
         ("v5_small", [&[1][..], &1_472u16.to_le_bytes(), &numbers(4, 200)].concat()),
         ("v5_large", [&[1][..], &1_472u16.to_le_bytes(), &numbers(5, 2_000)].concat()),
         ("v5_narrow", [&[1][..], &80u16.to_le_bytes(), &numbers(6, 1_000)].concat()),
+    ]
+}
+
+fn session_seeds() -> Seeds {
+    vec![
+        ("lenient_udp", [&[0, 0][..], &numbers(11, 600)].concat()),
+        ("lenient_stream", [&[0, 1][..], &numbers(12, 2_000)].concat()),
+        ("strict_udp", [&[1, 0][..], &numbers(13, 600)].concat()),
+        ("strict_stream", [&[1, 1][..], &numbers(14, 2_000)].concat()),
     ]
 }
 
