@@ -3,9 +3,9 @@
 //! A requirement's id is a letter and a number. The tests are found in the sources, by their attribute and, as all
 //! sources are formatted, by their indentation.
 
+use core::fmt::Write as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
