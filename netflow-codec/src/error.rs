@@ -149,6 +149,21 @@ pub enum DecodeErrorKind {
         /// Fields admitted.
         limit: u16,
     },
+    /// Records with reverse elements, but without a key that tells the two directions apart (RFC 5103 section 4).
+    #[error("template {0} has reverse elements, but no source or destination")]
+    ReverseWithoutKey(u16),
+    /// Values of a basicList that have no octets: there is no saying how many there are.
+    #[error("the values of a list have no octets")]
+    EmptyListValues,
+    /// The length of an entry of a subTemplateMultiList is below the 4 octets of its own header, and not 0 (RFC 6313
+    /// section 4.5.3).
+    #[error("an entry of template {template_id} in a list has length {length}, 0 or at least 4 needed")]
+    ListEntryLength {
+        /// The template's identifier.
+        template_id: u16,
+        /// The length field.
+        length: u16,
+    },
     /// A variable-length value that runs past the end of its set.
     #[error("a record of template {template_id} runs past the end of its set")]
     RecordTruncated {

@@ -365,6 +365,12 @@ impl MplsLabels {
 pub struct MplsLabel([u8; 3]);
 
 impl MplsLabel {
+    /// From the three octets of the element.
+    #[must_use]
+    pub const fn from_octets(octets: [u8; 3]) -> Self {
+        Self(octets)
+    }
+
     /// The three octets.
     #[must_use]
     pub const fn octets(self) -> [u8; 3] {

@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod biflow;
 mod cache;
 mod decoder;
 mod element;
@@ -19,6 +20,7 @@ mod record;
 mod sampling;
 mod sequence;
 mod set;
+mod structured;
 mod template;
 mod time;
 pub mod v5;
@@ -26,6 +28,7 @@ pub mod v9;
 mod value;
 mod wire;
 
+pub use biflow::{Biflow, BiflowDirection};
 pub use cache::{CacheLimits, CacheStats, Learned, RecoveredRecords, TemplateCache, TemplateScope};
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
 pub use element::{DataType, ElementId, ElementInfo, Semantics, Units, ValueRange};
@@ -40,6 +43,13 @@ pub use pending::Origin;
 pub use record::{DataRecord, DataRecords, Flows, Records};
 pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};
 pub use sequence::{SequenceCounts, SequenceEvent, SequenceTracker};
+pub use structured::{
+    BasicList, BasicListValues, ListSemantic, MAX_LIST_DEPTH, SubTemplateList, SubTemplateMultiList,
+    SubTemplateMultiListEntries,
+};
 pub use template::{FieldSpecifier, Protocol, ScopeType, Template};
 pub use time::{ExportClock, SysUptime, Timestamp};
-pub use value::{FieldValue, FieldView};
+pub use value::{
+    ApplicationId, ClassificationEngine, FieldValue, FieldView, Forwarding, ForwardingStatus, TcpFlags,
+    Unsigned256,
+};

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    element::ElementId,
+    element::{DataType, ElementId},
     flow::{FlowFields, FlowRecord, MplsLabels},
     time::{ExportClock, SysUptime, Timestamp},
     wire::unsigned,
@@ -73,6 +73,33 @@ pub(crate) enum TimeCoding {
 }
 
 impl TimeCoding {
+    /// How a time of this element is coded; `None` for what is no point in time.
+    pub(crate) fn of(element: ElementId, data_type: DataType) -> Option<Self> {
+        match (data_type, element.forward().unwrap_or(element)) {
+            (DataType::DateTimeSeconds, _) => Some(Self::Seconds),
+            (DataType::DateTimeMilliseconds, _) => Some(Self::Milliseconds),
+            (DataType::DateTimeMicroseconds, _) => Some(Self::Microseconds),
+            (DataType::DateTimeNanoseconds, _) => Some(Self::Nanoseconds),
+            (_, ElementId::FLOW_START_DELTA_MICROSECONDS | ElementId::FLOW_END_DELTA_MICROSECONDS) => {
+                Some(Self::Delta)
+            }
+            (_, ElementId::FLOW_START_SYS_UP_TIME | ElementId::FLOW_END_SYS_UP_TIME) => Some(Self::Uptime),
+            _ => None,
+        }
+    }
+
+    /// Whether a time may have this many octets.
+    pub(crate) const fn admits_length(self, octets: usize) -> bool {
+        match self {
+            // Some devices send more octets of uptime than there are.
+            Self::Uptime => matches!(octets, 1..=8),
+            Self::Seconds => octets == 4,
+            // An unsigned32, which may be reduced.
+            Self::Delta => matches!(octets, 1..=4),
+            Self::Milliseconds | Self::Microseconds | Self::Nanoseconds => octets == 8,
+        }
+    }
+
     /// The point in time; `None` for an uptime that nothing dates.
     #[inline]
     pub(crate) fn decode(self, raw: u64, clock: &ExportClock) -> Option<Timestamp> {
@@ -84,10 +111,13 @@ impl TimeCoding {
                 let uptime = SysUptime::from_millis(raw as u32);
                 clock.to_timestamp(uptime)
             }
-            Self::Seconds => Timestamp::from_secs(raw),
+            // RFC 7011 section 5.2: of the era nearest to the export time.
+            #[expect(clippy::cast_possible_truncation, reason = "the field has 4 octets")]
+            Self::Seconds => Timestamp::nearest_secs(raw as u32, clock.unix()),
             Self::Milliseconds => Timestamp::from_millis(raw),
-            Self::Microseconds => Timestamp::from_ntp(raw & !0x7ff),
-            Self::Nanoseconds => Timestamp::from_ntp(raw),
+            // RFC 7011 section 6.1.9: "the bottom 11 bits of the fraction" do not count.
+            Self::Microseconds => Timestamp::nearest_ntp(raw & !0x7ff, clock.unix()),
+            Self::Nanoseconds => Timestamp::nearest_ntp(raw, clock.unix()),
             Self::Delta => {
                 Timestamp::from_nanos(clock.unix().as_nanos().saturating_sub(raw.saturating_mul(1_000)))
             }
@@ -350,13 +380,12 @@ impl Target {
     /// Whether a field of this many octets can feed the member at all: types of a fixed length in that length only,
     /// uptimes and numbers in any of up to 8 octets.
     pub(crate) fn reads(self, length: usize) -> bool {
-        let fixed = match self.coding {
-            _ if self.member.has_fixed_width() => Some(self.member.width()),
-            TimeCoding::Seconds | TimeCoding::Delta => Some(4),
-            TimeCoding::Milliseconds | TimeCoding::Microseconds | TimeCoding::Nanoseconds => Some(8),
-            TimeCoding::Uptime => None,
-        };
-        fixed.map_or_else(|| (1..=8).contains(&length), |fixed| length == fixed)
+        // Members that are no times have the coding of uptimes.
+        if self.member.has_fixed_width() {
+            length == self.member.width()
+        } else {
+            self.coding.admits_length(length)
+        }
     }
 
     /// Stores a field into its member and marks it present; a value that the member cannot hold is left out.

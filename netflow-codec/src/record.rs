@@ -3,13 +3,15 @@
 use alloc::sync::Arc;
 
 use crate::{
+    element::ElementId,
     error::{DecodeError, DecodeErrorKind},
     flow::FlowRecord,
     member,
+    structured::SubTemplateList,
     template::{LEAD, Protocol, RecordPlan, ScopeType, Template, WINDOW},
-    time::ExportClock,
+    time::{ExportClock, Timestamp},
     value::FieldView,
-    wire::u16_at,
+    wire::variable_length,
 };
 
 /// The records of one Data FlowSet together with the template that describes them.
@@ -79,7 +81,8 @@ impl<'a> DataRecords<'a> {
     /// The records in order.
     #[must_use]
     pub fn iter(&self) -> Records<'_, 'a> {
-        Records { template: &self.template, datagram: self.datagram, position: self.start, end: self.end }
+        let Self { template, datagram, start, end, .. } = self;
+        Records { template, datagram, position: *start, end: *end, depth: 0 }
     }
 
     /// The records in order, typed.
@@ -110,12 +113,17 @@ impl<'a> DataRecords<'a> {
 
     /// What keeps the set, or its last record, from being decoded.
     ///
-    /// The template's records have no octets, or a record with variable-length fields runs past the end of its set;
-    /// otherwise fewer octets than a record are padding.
+    /// The template's records have no octets, or reverse elements without a key that makes a direction (RFC 5103 section
+    /// 4), or a record with variable-length fields runs past the end of its set; otherwise fewer octets than a record
+    /// are padding.
     #[must_use]
     pub fn fault(&self) -> Option<DecodeError> {
         if self.template.minimum_length() == 0 {
             let kind = DecodeErrorKind::EmptyTemplate(self.template.id());
+            return Some(DecodeError::new(self.set_offset, kind));
+        }
+        if self.template.is_reverse_only() {
+            let kind = DecodeErrorKind::ReverseWithoutKey(self.template.id());
             return Some(DecodeError::new(self.set_offset, kind));
         }
         if !self.template.is_variable_length() {
@@ -147,6 +155,8 @@ pub struct Records<'r, 'a> {
     datagram: &'a [u8],
     position: usize,
     end: usize,
+    /// Lists around the records.
+    depth: u8,
 }
 
 impl<'a> Records<'_, 'a> {
@@ -181,24 +191,47 @@ fn record_length(template: &Template, octets: &[u8]) -> Option<usize> {
     (length <= octets.len()).then_some(length)
 }
 
-/// The length of a variable-length value: octets of the length itself, octets of the value (RFC 7011
-/// section 7).
-fn variable_length(octets: &[u8]) -> Option<(usize, usize)> {
-    match *octets.first()? {
-        255 => Some((3, usize::from(u16_at(octets, 1)?))),
-        short => Some((1, usize::from(short))),
-    }
-}
-
 impl<'r, 'a> Iterator for Records<'r, 'a> {
     type Item = DataRecord<'r, 'a>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let template = self.template;
+        let (template, depth) = (self.template, self.depth);
         let (offset, octets) = self.advance()?;
         // `'r` outlives the borrow of `self`: the template is borrowed from the batch.
-        Some(DataRecord { template, octets, offset })
+        Some(DataRecord { template, octets, offset, depth })
+    }
+}
+
+impl<'a> SubTemplateList<'a> {
+    /// The records in order; none when `template` is not the list's. Their offsets count from the first one.
+    ///
+    /// ```
+    /// # use netflow_codec::{Batch, Decoder, FieldValue, Timestamp};
+    /// # let message: &[u8] = &[
+    /// #     0, 10, 0, 52, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+    /// #     0, 2, 0, 24, 1, 44, 0, 2, 0, 7, 0, 2, 0, 11, 0, 2, 1, 45, 0, 1, 1, 36, 255, 255,
+    /// #     1, 45, 0, 12, 7, 3, 1, 44, 0, 80, 16, 0,
+    /// # ];
+    /// let mut decoder = Decoder::new();
+    /// let mut decoded = decoder.decode(&"192.0.2.1", message, Timestamp::ZERO)?;
+    /// while let Some(batch) = decoded.next() {
+    ///     let Batch::Data(records) = batch else { continue };
+    ///     for field in records.iter().flat_map(|record| record.fields()) {
+    ///         if let FieldValue::SubTemplateList(list) = field.value()
+    ///             && let Some(template) = decoded.template(list.template_id())
+    ///         {
+    ///             let ports = list.records(template).flat_map(|record| record.fields());
+    ///             assert_eq!(ports.filter_map(|port| port.as_unsigned()).collect::<Vec<_>>(), [80, 4096]);
+    ///         }
+    ///     }
+    /// }
+    /// # Ok::<(), netflow_codec::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn records<'r>(&self, template: &'r Template) -> Records<'r, 'a> {
+        let datagram = if template.id() == self.template_id() { self.content() } else { &[] };
+        Records { template, datagram, position: 0, end: datagram.len(), depth: self.inner_depth() }
     }
 }
 
@@ -208,13 +241,30 @@ pub struct DataRecord<'r, 'a> {
     template: &'r Template,
     octets: &'a [u8],
     offset: usize,
+    depth: u8,
 }
 
 impl<'r, 'a> DataRecord<'r, 'a> {
+    /// The template.
+    #[must_use]
+    pub const fn template(&self) -> &'r Template {
+        self.template
+    }
+
     /// The record's octets.
     #[must_use]
     pub const fn octets(&self) -> &'a [u8] {
         self.octets
+    }
+
+    /// The clock that dates the record's uptimes: the datagram's, unless the record itself says when the exporter booted
+    /// (element systemInitTimeMilliseconds, 160).
+    #[must_use]
+    pub fn clock(&self, export: &ExportClock) -> ExportClock {
+        let boot = self.fields().filter(|field| field.element() == ElementId::SYSTEM_INIT_TIME_MILLISECONDS);
+        boot.filter_map(|field| field.as_unsigned())
+            .last()
+            .map_or(*export, |boot| ExportClock::since_boot(export.unix(), Timestamp::from_millis(boot)))
     }
 
     /// Octets from the start of the datagram to the record.
@@ -225,7 +275,7 @@ impl<'r, 'a> DataRecord<'r, 'a> {
 
     /// The fields in the template's order, scope fields first. Repeated elements are all there.
     pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'r, 'a> {
-        let octets = self.octets;
+        let Self { octets, depth, .. } = *self;
         let mut position = 0;
         // Scope types are a number space of v9; in IPFIX any element can be a scope.
         let is_v9 = self.template.protocol() == Protocol::NetFlow9;
@@ -242,7 +292,7 @@ impl<'r, 'a> DataRecord<'r, 'a> {
             Some(if index < scopes {
                 FieldView::scope(ScopeType(field.element.number()), value)
             } else {
-                FieldView::new(field.element, value)
+                FieldView::nested(field.element, value, depth)
             })
         })
     }
@@ -271,7 +321,7 @@ impl Flows<'_, '_> {
     /// stored one by one, nor must members that all records have be cleared again.
     #[inline]
     fn fold_in_place<B>(self, init: B, mut fold: impl FnMut(B, &FlowRecord) -> B) -> B {
-        let Records { template, datagram, position, end } = self.records;
+        let Records { template, datagram, position, end, .. } = self.records;
         let RecordPlan::Straight(plan) = template.plan() else {
             return self.records.fold(init, |folded, record| fold(folded, &record.to_flow(self.clock)));
         };
@@ -311,7 +361,7 @@ impl Iterator for Flows<'_, '_> {
         let datagram = self.records.datagram;
         let (offset, record) = self.records.advance()?;
         let RecordPlan::Straight(plan) = template.plan() else {
-            return Some(DataRecord { template, octets: record, offset }.to_flow(self.clock));
+            return Some(DataRecord { template, octets: record, offset, depth: 0 }.to_flow(self.clock));
         };
         let lead = datagram.get(offset.checked_sub(LEAD)?..)?;
         let mut flow = FlowRecord::EMPTY;

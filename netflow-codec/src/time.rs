@@ -8,6 +8,20 @@ use core::{fmt, time::Duration};
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 const NANOS_PER_SEC: u64 = 1_000_000_000;
+/// Seconds from 1900, where NTP counts from, to 1970.
+const NTP_TO_UNIX_SECS: u64 = 2_208_988_800;
+
+/// Seconds since 1970 that are `secs` modulo 2^32 when counted from `epoch` seconds before 1970, and nearest to
+/// `reference`.
+const fn nearest(secs: u32, epoch: u64, reference: u64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is how they differ")]
+    let difference = secs.wrapping_sub(reference.wrapping_add(epoch) as u32).cast_signed();
+    match reference.checked_add_signed(difference as i64) {
+        Some(found) => found,
+        // Before 1970 there were no flows.
+        None => (reference + (1 << 32)).wrapping_add_signed(difference as i64),
+    }
+}
 
 /// A point in time, in nanoseconds since 1970-01-01 00:00:00 UTC.
 ///
@@ -38,14 +52,38 @@ impl Timestamp {
         Self(secs.saturating_mul(NANOS_PER_SEC))
     }
 
-    /// From a 64-bit NTP timestamp of era 0: 32 bits of seconds since 1900, 32 bits of fraction (RFC 7011
-    /// section 6.1.9). Points before 1970 read as the epoch.
+    /// From a 64-bit NTP timestamp: 32 bits of seconds since 1900, 32 bits of fraction (RFC 7011 section 6.1.9).
+    ///
+    /// Seconds before 1970 are those of era 1, which begins on 2036-02-07 at 06:28:16 UTC: the result lies between 1970
+    /// and 2106. See [`Self::nearest_ntp`].
     #[must_use]
     pub const fn from_ntp(ntp: u64) -> Self {
-        const NTP_TO_UNIX_SECS: u64 = 2_208_988_800;
-        let secs = (ntp >> 32).saturating_sub(NTP_TO_UNIX_SECS);
+        Self::nearest_ntp(ntp, Self::ZERO)
+    }
+
+    /// From a 64-bit NTP timestamp, in the era that brings it nearest to another point in time (RFC 7011 section 5.2).
+    ///
+    /// Nothing lies before 1970.
+    #[must_use]
+    pub const fn nearest_ntp(ntp: u64, reference: Self) -> Self {
+        let secs = nearest((ntp >> 32) as u32, NTP_TO_UNIX_SECS, reference.as_secs());
         let nanos = ((ntp & 0xffff_ffff) * NANOS_PER_SEC) >> 32;
-        Self(secs * NANOS_PER_SEC + nanos)
+        Self(Self::from_secs(secs).0.saturating_add(nanos))
+    }
+
+    /// From seconds since the Unix epoch modulo 2^32, in the era that brings them nearest to another point in time
+    /// (RFC 7011 section 5.2): they wrap on 2106-02-07 at 06:28:16 UTC.
+    ///
+    /// ```
+    /// use netflow_codec::Timestamp;
+    ///
+    /// let export = Timestamp::from_secs((1 << 32) + 10);
+    /// assert_eq!(Timestamp::nearest_secs(5, export), Timestamp::from_secs((1 << 32) + 5));
+    /// assert_eq!(Timestamp::nearest_secs(u32::MAX, export), Timestamp::from_secs((1 << 32) - 1));
+    /// ```
+    #[must_use]
+    pub const fn nearest_secs(secs: u32, reference: Self) -> Self {
+        Self::from_secs(nearest(secs, 0, reference.as_secs()))
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -199,5 +237,45 @@ impl ExportClock {
         #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what the wire carries")]
         let age = self.unix.as_millis().wrapping_sub(timestamp.as_millis()) as u32;
         SysUptime(self.uptime.0.wrapping_sub(age))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The NTP timestamp of seconds since 1970.
+    fn ntp(secs: u64) -> u64 {
+        ((secs + NTP_TO_UNIX_SECS) & 0xffff_ffff) << 32
+    }
+
+    #[test]
+    fn seconds_are_those_of_the_era_nearest_to_the_reference() {
+        // D56: the end of the NTP era, that of 32 bits of Unix seconds, and the middle between them.
+        let ends = [(1 << 32) - NTP_TO_UNIX_SECS, 1 << 32, 1 << 33, 3_000_000_000];
+        assert_eq!(ends[0], 2_085_978_496, "2036-02-07 06:28:16");
+        for end in ends {
+            for export in [end - 2_000_000, end - 1, end, end + 1, end + 2_000_000] {
+                let reference = Timestamp::from_secs(export);
+                for secs in [end - 1_000_000, end - 1, end, end + 1, end + 1_000_000] {
+                    let expected = Timestamp::from_secs(secs);
+                    let short = u32::try_from(secs & 0xffff_ffff).unwrap();
+                    assert_eq!(Timestamp::nearest_secs(short, reference), expected, "{secs} at {export}");
+                    assert_eq!(Timestamp::nearest_ntp(ntp(secs), reference), expected, "{secs} at {export}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_reference_times_lie_between_1970_and_2106() {
+        for secs in [0, 5, 1_700_000_000, 2_085_978_495, 2_085_978_496, (1 << 32) - 1] {
+            assert_eq!(Timestamp::from_ntp(ntp(secs)), Timestamp::from_secs(secs));
+            let short = u32::try_from(secs).unwrap();
+            assert_eq!(Timestamp::nearest_secs(short, Timestamp::ZERO), Timestamp::from_secs(secs));
+        }
+        assert_eq!(Timestamp::from_ntp(u64::MAX).as_secs(), 2_085_978_495);
+        let last = Timestamp::from_nanos(u64::MAX);
+        assert!(Timestamp::nearest_ntp(0, last) > Timestamp::from_secs(1 << 34));
     }
 }

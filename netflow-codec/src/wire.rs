@@ -46,3 +46,12 @@ pub(crate) fn unsigned(octets: &[u8]) -> Option<u64> {
     }
     Some(octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet)))
 }
+
+/// The length of a variable-length value: octets of the length itself, octets of the value (RFC 7011
+/// section 7).
+pub(crate) fn variable_length(octets: &[u8]) -> Option<(usize, usize)> {
+    match *octets.first()? {
+        255 => Some((3, usize::from(u16_at(octets, 1)?))),
+        short => Some((1, usize::from(short))),
+    }
+}

@@ -1,5 +1,7 @@
 //! A datagram being decoded.
 
+use alloc::sync::Arc;
+
 use super::{
     Decoder, Strictness,
     batch::Batch,
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     cache::TemplateCache, error::DecodeError, fixed::FixedRecords, flow::FlowRecord, sampling::SamplingInfo,
-    time::Timestamp,
+    template::Template, time::Timestamp,
 };
 
 /// A datagram being decoded: an iterator of its parts.
@@ -67,6 +69,16 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     #[must_use]
     pub const fn cache(&self) -> &TemplateCache<E> {
         &self.decoder.cache
+    }
+
+    /// The template that the datagram means by an id, as it is after the last batch: what a
+    /// [`SubTemplateList`](crate::SubTemplateList) is read with.
+    #[must_use]
+    pub fn template(&self, template_id: u16) -> Option<&Arc<Template>> {
+        match &self.content {
+            Content::Sets(sets) => self.decoder.cache.get(&sets.scope, template_id),
+            _ => None,
+        }
     }
 
     /// One packet in how many was metered for this flow, as far as the exporter has said by now.

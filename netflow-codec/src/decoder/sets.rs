@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::{Transport, batch::Batch};
 use crate::{
     cache::{RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope},
-    error::DecodeError,
+    error::{DecodeError, DecodeErrorKind},
     ipfix,
     pending::Origin,
     record::DataRecords,
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Sets<'a, E> {
     pub(super) raw: RawSets<'a>,
-    scope: TemplateScope<E>,
+    pub(super) scope: TemplateScope<E>,
     /// Until something of the scope must be stored, a datagram makes no scope.
     pub(super) slot: Option<ScopeSlot>,
     /// The set of the last batch.
@@ -207,7 +207,13 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             self.fault = records.fault();
         }
         if !records.template().is_options() {
-            return Batch::Data(records);
+            // RFC 5103 section 4: such records are to be dropped; who is lenient may still look at their fields.
+            return match self.fault {
+                Some(DecodeError { kind: DecodeErrorKind::ReverseWithoutKey(_), .. }) if context.strict => {
+                    self.fault.take().map_or(Batch::Data(records), Batch::Malformed)
+                }
+                _ => Batch::Data(records),
+            };
         }
         if let Some(slot) = self.slot {
             cache.learn_options(slot, &records);

@@ -153,6 +153,17 @@ impl ElementId {
         (forward.reverse() == Some(self)).then_some(forward)
     }
 
+    /// Whether the element tells one end of a flow from the other, so that it makes a direction as a flow key (RFC 5103
+    /// section 2): addresses, prefixes, ports, AS numbers and interfaces of source or destination.
+    #[must_use]
+    pub const fn is_directional_key(self) -> bool {
+        self.enterprise == 0
+            && matches!(
+                self.number,
+                7..=14 | 16 | 17 | 27..=30 | 44 | 45 | 56 | 57 | 80 | 81 | 169 | 170 | 180..=183 | 225..=228 | 281 | 282
+            )
+    }
+
     /// What a value of the element means, where IANA has a registry of them: `idle timeout` for flowEndReason 1.
     ///
     /// ```

@@ -128,8 +128,22 @@ elements! {
     FLOW_START_MILLISECONDS = 152,
     /// flowEndMilliseconds.
     FLOW_END_MILLISECONDS = 153,
+    /// flowStartDeltaMicroseconds: microseconds before the export time.
+    FLOW_START_DELTA_MICROSECONDS = 158,
+    /// flowEndDeltaMicroseconds: microseconds before the export time.
+    FLOW_END_DELTA_MICROSECONDS = 159,
     /// systemInitTimeMilliseconds: when the exporter booted.
     SYSTEM_INIT_TIME_MILLISECONDS = 160,
+    /// initiatorOctets.
+    INITIATOR_OCTETS = 231,
+    /// responderOctets.
+    RESPONDER_OCTETS = 232,
+    /// biflowDirection.
+    BIFLOW_DIRECTION = 239,
+    /// initiatorPackets.
+    INITIATOR_PACKETS = 298,
+    /// responderPackets.
+    RESPONDER_PACKETS = 299,
     /// minimumTTL.
     MINIMUM_TTL = 52,
     /// maximumTTL.

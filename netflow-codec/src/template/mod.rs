@@ -98,7 +98,31 @@ pub struct Template {
     raw: Box<[u8]>,
     minimum_length: usize,
     variable_length: bool,
+    directions: Directions,
     plan: RecordPlan,
+}
+
+/// Which directions of a conversation records describe (RFC 5103).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Directions {
+    Forward,
+    Both,
+    /// There are reverse elements, but no key that makes a direction.
+    Undirected,
+}
+
+impl Directions {
+    fn of(fields: &[FieldSpecifier]) -> Self {
+        let has = |is_one: fn(ElementId) -> bool| fields.iter().any(|field| is_one(field.element));
+        // The responder's counters are the other direction as well, but of records that are none of RFC 5103.
+        let responds =
+            |element| matches!(element, ElementId::RESPONDER_OCTETS | ElementId::RESPONDER_PACKETS);
+        match (has(ElementId::is_reverse), has(ElementId::is_directional_key), has(responds)) {
+            (true, false, _) => Self::Undirected,
+            (true, true, _) | (false, true, true) => Self::Both,
+            (false, ..) => Self::Forward,
+        }
+    }
 }
 
 impl Template {
@@ -114,6 +138,7 @@ impl Template {
             scope_count: wire.scope_count,
             options: wire.options,
             plan: RecordPlan::compile(fields.get(wire.scope_count..).unwrap_or(&[]), &fields),
+            directions: Directions::of(fields.get(wire.scope_count..).unwrap_or(&[])),
             variable_length: fields.iter().any(FieldSpecifier::is_variable_length),
             fields,
             raw: wire.raw.into(),
@@ -161,6 +186,20 @@ impl Template {
     #[must_use]
     pub const fn is_variable_length(&self) -> bool {
         self.variable_length
+    }
+
+    /// Whether records describe both directions of a conversation: there are reverse elements (RFC 5103), or counters
+    /// of a responder (232, 299), and a key that makes a direction.
+    #[must_use]
+    pub fn is_biflow(&self) -> bool {
+        self.directions == Directions::Both
+    }
+
+    /// Whether there are reverse elements, but no key that makes a direction: records that RFC 5103 section 4 does not
+    /// allow, unless they stand in a list within others.
+    #[must_use]
+    pub fn is_reverse_only(&self) -> bool {
+        self.directions == Directions::Undirected
     }
 
     pub(crate) const fn plan(&self) -> &RecordPlan {

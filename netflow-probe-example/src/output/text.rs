@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::io::{self, Write};
 
-use netflow_codec::{FieldValue, FieldView, Timestamp};
+use netflow_codec::{BasicList, FieldValue, FieldView, ListSemantic, SubTemplateList, Timestamp};
 
 use crate::flow::Cell;
 
@@ -119,8 +119,8 @@ pub(super) fn push_json_string(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// A value as JSON: numbers and truth values as such, times as RFC 3339 text, octets as hexadecimal text, anything
-/// else as text.
+/// A value as JSON: numbers and truth values as such, times as RFC 3339 text, octets as hexadecimal text, lists as
+/// objects that have their values, anything else as text.
 pub(super) fn push_json_value(out: &mut Vec<u8>, value: FieldValue<'_>) {
     match value {
         FieldValue::Unsigned(number) => push_unsigned(out, number),
@@ -134,9 +134,57 @@ pub(super) fn push_json_value(out: &mut Vec<u8>, value: FieldValue<'_>) {
         FieldValue::MacAddress(mac) => quoted(out, |out| push_mac(out, mac)),
         FieldValue::Ipv4Address(address) => quoted(out, |out| push_address(out, address.into())),
         FieldValue::Ipv6Address(address) => quoted(out, |out| push_address(out, address.into())),
+        FieldValue::BasicList(list) => push_json_list(out, list),
+        FieldValue::SubTemplateList(list) => push_json_records(out, list),
+        FieldValue::SubTemplateMultiList(list) => {
+            push_semantic(out, list.semantic());
+            push_array(out, b",\"lists\":[", list.iter(), push_json_records);
+            out.push(b'}');
+        }
         FieldValue::Octets(octets) => quoted(out, |out| push_hex(out, octets)),
         other => quoted(out, |out| push_display(out, other)),
     }
+}
+
+/// A list of values of one element.
+fn push_json_list(out: &mut Vec<u8>, list: BasicList<'_>) {
+    push_semantic(out, list.semantic());
+    out.extend_from_slice(b",\"element\":");
+    quoted(out, |out| push_display(out, list.element()));
+    push_array(out, b",\"values\":[", list.iter(), |out, value| push_json_value(out, value.value()));
+    out.push(b'}');
+}
+
+/// A list of records whose template is not at hand.
+fn push_json_records(out: &mut Vec<u8>, list: SubTemplateList<'_>) {
+    push_semantic(out, list.semantic());
+    out.extend_from_slice(b",\"template_id\":");
+    push_unsigned(out, list.template_id().into());
+    out.extend_from_slice(b",\"hex\":");
+    quoted(out, |out| push_hex(out, list.content()));
+    out.push(b'}');
+}
+
+/// Opens an object with how the values of a list relate.
+fn push_semantic(out: &mut Vec<u8>, semantic: ListSemantic) {
+    out.extend_from_slice(b"{\"semantic\":");
+    quoted(out, |out| push_display(out, semantic));
+}
+
+fn push_array<T>(
+    out: &mut Vec<u8>,
+    opening: &[u8],
+    items: impl Iterator<Item = T>,
+    mut push: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.extend_from_slice(opening);
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push(out, item);
+    }
+    out.push(b']');
 }
 
 /// Fields as a JSON object by element name, or number where it has none; a repeated element gives a list.
@@ -215,6 +263,8 @@ pub(super) fn quoted(out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
 
 #[cfg(test)]
 mod tests {
+    use netflow_codec::ElementId;
+
     use super::*;
 
     fn text(push: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -240,5 +290,28 @@ mod tests {
         assert_eq!(text(|out| push_json_value(out, FieldValue::Octets(&[0, 0xaf]))), r#""00af""#);
         let time = FieldValue::DateTime(Timestamp::from_millis(1_700_000_000_250));
         assert_eq!(text(|out| push_json_value(out, time)), r#""2023-11-14T22:13:20.25Z""#);
+    }
+    #[test]
+    fn lists_are_objects_with_their_values() {
+        let list = |octets: &[u8]| {
+            let octets = octets.to_vec();
+            text(|out| push_json_value(out, FieldView::new(ElementId::iana(291), &octets).value()))
+        };
+        assert_eq!(
+            list(&[3, 0, 14, 0, 1, 7, 9]),
+            r#"{"semantic":"allOf","element":"egressInterface","values":[7,9]}"#
+        );
+        // Text within is escaped.
+        assert_eq!(
+            list(&[9, 0, 82, 255, 255, 1, b'"']),
+            r#"{"semantic":"9","element":"interfaceName","values":["\""]}"#
+        );
+        let octets = [255, 1, 44, 0, 5, 7, 1, 45, 0, 0];
+        let value = FieldView::new(ElementId::iana(293), &octets).value();
+        let lists = r#"[{"semantic":"undefined","template_id":300,"hex":"07"},{"semantic":"undefined","template_id":301,"hex":""}]"#;
+        assert_eq!(
+            text(|out| push_json_value(out, value)),
+            format!(r#"{{"semantic":"undefined","lists":{lists}}}"#)
+        );
     }
 }

@@ -1,5 +1,9 @@
 //! Fields of a record: raw octets and what they mean.
 
+mod application;
+mod flags;
+mod unsigned256;
+
 use core::{
     fmt::{self, Write as _},
     net::{Ipv4Addr, Ipv6Addr},
@@ -7,26 +11,52 @@ use core::{
 
 use crate::{
     element::{DataType, ElementId},
+    flow::MplsLabel,
+    member::TimeCoding,
+    structured::{BasicList, MAX_LIST_DEPTH, SubTemplateList, SubTemplateMultiList},
     template::ScopeType,
-    time::Timestamp,
+    time::{ExportClock, Timestamp},
     wire::unsigned,
 };
 
+pub use application::{ApplicationId, ClassificationEngine};
+pub use flags::{Forwarding, ForwardingStatus, TcpFlags};
+pub use unsigned256::Unsigned256;
+
 /// One field of a record, borrowed from the datagram.
+///
+/// ```
+/// use netflow_codec::{ElementId, ExportClock, FieldValue, FieldView, SysUptime, Timestamp};
+///
+/// let field = FieldView::new(ElementId::FLOW_END_SYS_UP_TIME, &[0, 0, 0x27, 0x10]);
+/// assert_eq!(field.value(), FieldValue::Unsigned(10_000));
+/// // One second before the datagram was sent.
+/// let clock = ExportClock::new(Timestamp::from_secs(1_700_000_000), SysUptime::from_millis(11_000));
+/// assert_eq!(field.value_at(&clock), FieldValue::DateTime(Timestamp::from_secs(1_699_999_999)));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FieldView<'a> {
     element: ElementId,
     scope: Option<ScopeType>,
+    /// Lists around it.
+    depth: u8,
     octets: &'a [u8],
 }
 
 impl<'a> FieldView<'a> {
-    pub(crate) const fn new(element: ElementId, octets: &'a [u8]) -> Self {
-        Self { element, scope: None, octets }
+    /// A field of these octets.
+    #[must_use]
+    pub const fn new(element: ElementId, octets: &'a [u8]) -> Self {
+        Self::nested(element, octets, 0)
+    }
+
+    /// A field within this many lists.
+    pub(crate) const fn nested(element: ElementId, octets: &'a [u8], depth: u8) -> Self {
+        Self { element, scope: None, depth, octets }
     }
 
     pub(crate) const fn scope(scope: ScopeType, octets: &'a [u8]) -> Self {
-        Self { element: ElementId::iana(scope.0), scope: Some(scope), octets }
+        Self { element: ElementId::iana(scope.0), scope: Some(scope), depth: 0, octets }
     }
 
     /// The element; for a v9 scope field the scope type's number, see [`Self::scope_type`].
@@ -62,17 +92,70 @@ impl<'a> FieldView<'a> {
         unsigned(self.octets)
     }
 
+    /// The octets as TCP flags, of which one octet has the low ones; what element tcpControlBits (6) carries.
+    #[must_use]
+    pub fn as_tcp_flags(&self) -> Option<TcpFlags> {
+        TcpFlags::from_octets(self.octets)
+    }
+
+    /// The octets as a forwarding status; what element forwardingStatus (89) carries.
+    #[must_use]
+    pub const fn as_forwarding_status(&self) -> Option<ForwardingStatus> {
+        ForwardingStatus::from_octets(self.octets)
+    }
+
+    /// The octets as an application; what element applicationId (95) carries.
+    #[must_use]
+    pub fn as_application_id(&self) -> Option<ApplicationId<'a>> {
+        ApplicationId::from_octets(self.octets)
+    }
+
+    /// The octets as an entry of an MPLS label stack; what elements 70 to 79 carry. `None` unless there are 3 of them.
+    #[must_use]
+    pub fn as_mpls_label(&self) -> Option<MplsLabel> {
+        self.octets.try_into().ok().map(MplsLabel::from_octets)
+    }
+
     /// The value by the element's data type; [`FieldValue::Octets`] when the length is none that type can have.
     ///
     /// Integers may be shorter than their type (reduced-size encoding, RFC 7011 section 6.2); v9 counters
-    /// may have any length up to 8 octets.
+    /// may have any length up to 8 octets. Times that count from something else than 1970 stay as they are, see
+    /// [`Self::value_at`].
     #[must_use]
     pub fn value(&self) -> FieldValue<'a> {
-        let data_type = match self.scope {
-            Some(_) => DataType::Unsigned64,
-            None => self.element.data_type(),
-        };
-        FieldValue::parse(data_type, self.octets).unwrap_or(FieldValue::Octets(self.octets))
+        self.value_as(self.data_type())
+    }
+
+    /// The value as one of this data type, whatever the element's is.
+    #[must_use]
+    pub fn value_as(&self, data_type: DataType) -> FieldValue<'a> {
+        FieldValue::parse(data_type, self.octets, self.depth).unwrap_or(FieldValue::Octets(self.octets))
+    }
+
+    /// The value as [`Self::value`] gives it, with all points in time resolved by the clock of the datagram:
+    ///
+    /// - seconds and NTP timestamps are those of the era nearest to the export time (RFC 7011 section 5.2);
+    /// - flowStartDeltaMicroseconds (158) and flowEndDeltaMicroseconds (159) count back from the export time;
+    /// - flowEndSysUpTime (21) and flowStartSysUpTime (22) are dated where the clock knows the uptime, else they stay
+    ///   numbers: an IPFIX message does not say it (RFC 5153 section 4.7), see
+    ///   [`DataRecord::clock`](crate::DataRecord::clock).
+    #[must_use]
+    pub fn value_at(&self, clock: &ExportClock) -> FieldValue<'a> {
+        self.value_as_at(self.data_type(), clock)
+    }
+
+    /// The value as one of this data type, points in time resolved as [`Self::value_at`] does.
+    #[must_use]
+    pub fn value_as_at(&self, data_type: DataType, clock: &ExportClock) -> FieldValue<'a> {
+        let coding = TimeCoding::of(self.element, data_type).filter(|_| self.scope.is_none());
+        let time = coding
+            .filter(|coding| coding.admits_length(self.octets.len()))
+            .and_then(|coding| coding.decode(unsigned(self.octets)?, clock));
+        time.map_or_else(|| self.value_as(data_type), FieldValue::DateTime)
+    }
+
+    fn data_type(&self) -> DataType {
+        if self.scope.is_some() { DataType::Unsigned64 } else { self.element.data_type() }
     }
 }
 
@@ -84,6 +167,8 @@ pub enum FieldValue<'a> {
     Unsigned(u64),
     /// A signed integer of up to 8 octets.
     Signed(i64),
+    /// An unsigned integer of 9 to 32 octets.
+    Unsigned256(Unsigned256<'a>),
     /// An IEEE 754 number.
     Float(f64),
     /// A truth value.
@@ -98,12 +183,18 @@ pub enum FieldValue<'a> {
     String(&'a str),
     /// A point in time.
     DateTime(Timestamp),
+    /// Values of one element.
+    BasicList(BasicList<'a>),
+    /// Records of one template.
+    SubTemplateList(SubTemplateList<'a>),
+    /// Records of several templates.
+    SubTemplateMultiList(SubTemplateMultiList<'a>),
     /// Octets without a known meaning.
     Octets(&'a [u8]),
 }
 
 impl<'a> FieldValue<'a> {
-    fn parse(data_type: DataType, octets: &'a [u8]) -> Option<Self> {
+    fn parse(data_type: DataType, octets: &'a [u8], depth: u8) -> Option<Self> {
         let limited = |longest: usize| (octets.len() <= longest).then_some(octets).and_then(unsigned);
         match data_type {
             // Devices send these in more octets than the type has: v9 counters and identifiers of 1 to 8.
@@ -147,17 +238,26 @@ impl<'a> FieldValue<'a> {
             DataType::DateTimeNanoseconds => {
                 (octets.len() == 8).then(|| limited(8).map(|ntp| Self::DateTime(Timestamp::from_ntp(ntp))))?
             }
-            DataType::OctetArray
-            | DataType::Unsigned256
-            | DataType::BasicList
-            | DataType::SubTemplateList
-            | DataType::SubTemplateMultiList => None,
+            DataType::Unsigned256 => match limited(8) {
+                Some(value) => Some(Self::Unsigned(value)),
+                None => Unsigned256::from_octets(octets).map(Self::Unsigned256),
+            },
+            // A list within too many others is not opened.
+            _ if depth >= MAX_LIST_DEPTH => None,
+            DataType::BasicList => BasicList::within(octets, depth).ok().map(Self::BasicList),
+            DataType::SubTemplateList => {
+                SubTemplateList::within(octets, depth).ok().map(Self::SubTemplateList)
+            }
+            DataType::SubTemplateMultiList => {
+                SubTemplateMultiList::within(octets, depth).ok().map(Self::SubTemplateMultiList)
+            }
+            DataType::OctetArray => None,
         }
     }
 }
 
-/// Integers in decimal, addresses in their usual form, times as seconds with nine decimals, octets in
-/// hexadecimal.
+/// Integers in decimal, addresses in their usual form, times as seconds with nine decimals, lists as `allOf(7, 9)`,
+/// octets in hexadecimal.
 impl fmt::Display for FieldValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -178,6 +278,10 @@ impl fmt::Display for FieldValue<'_> {
             Self::Ipv6Address(address) => write!(f, "{address}"),
             Self::String(text) => f.write_str(text),
             Self::DateTime(time) => write!(f, "{time:?}"),
+            Self::Unsigned256(value) => write!(f, "{value}"),
+            Self::BasicList(list) => write!(f, "{list}"),
+            Self::SubTemplateList(list) => write!(f, "{list}"),
+            Self::SubTemplateMultiList(list) => write!(f, "{list}"),
             Self::Octets(octets) => octets.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
         }
     }
