@@ -221,6 +221,68 @@ pub enum EncodeError {
     /// A layout without fields, or of more octets than the encoder's window.
     #[error("a layout of {0} octets cannot be encoded (1 to 255)")]
     LayoutLength(usize),
+    /// NetFlow v9 has no enterprise elements (RFC 5655 appendix B.1.3).
+    #[error("NetFlow v9 cannot carry element {element} of enterprise {enterprise}")]
+    EnterpriseInV9 {
+        /// The Private Enterprise Number.
+        enterprise: u32,
+        /// The element's number.
+        element: u16,
+    },
+    /// An element, or what an options record says, that NetFlow v9 has no words for.
+    #[error("NetFlow v9 cannot express element {0}")]
+    NotInV9(u16),
+    /// IPFIX has 15 bits for the number of an element, and 0 is none (RFC 7011 section 3.2).
+    #[error("element number {0} is not of the range 1 to 32767")]
+    ElementNumber(u16),
+    /// The value is of another type than its element.
+    #[error("the value of element {element} is not of its type")]
+    ValueType {
+        /// The element's number.
+        element: u16,
+    },
+    /// The value is outside the range that the element is registered with (RFC 7012 section 2.1).
+    #[error("the value of element {element} is outside its range")]
+    ValueRange {
+        /// The element's number.
+        element: u16,
+    },
+    /// A string that is not UTF-8 (RFC 7011 section 6.1.6).
+    #[error("the text of element {element} is not UTF-8")]
+    NotUtf8 {
+        /// The element's number.
+        element: u16,
+    },
+    /// The record has no value for a field of its template.
+    #[error("the record has no value for element {element}")]
+    FieldMissing {
+        /// The element's number, or that of the scope type.
+        element: u16,
+    },
+    /// An options template without a scope (RFC 7011 section 3.4.2.2).
+    #[error("an options template needs a scope")]
+    NoScope,
+    /// v9 has scope types, IPFIX has elements as scopes.
+    #[error("a scope of this kind belongs to the other protocol")]
+    ScopeKind,
+    /// A reverse element of an element that has no reverse (RFC 5103 section 6.1).
+    #[error("element {0} has no reverse")]
+    NotReversible(u16),
+    /// A template with reverse elements but without a directional key (RFC 5103 section 4).
+    #[error("a biflow template needs a directional key")]
+    NoDirectionalKey,
+    /// A time element finer than the clock that the times come from (RFC 5153 section 4.5).
+    #[error("element {0} is finer than the metering clock")]
+    TimeResolution(u16),
+    /// Templates are not withdrawn in NetFlow v9, nor over UDP (RFC 7011 section 8.4).
+    #[error("templates can be withdrawn only in IPFIX over a stream")]
+    Withdrawal,
+    /// A template id that the session already uses.
+    #[error("template identifier {0} is in use")]
+    TemplateInUse(u16),
+    /// A template that the session, or the packet, does not have, or one of another protocol.
+    #[error("template {0} is not one of this session")]
+    UnknownTemplate(u16),
     /// A finished datagram waits in the session: poll it first.
     #[error("a finished datagram waits to be sent")]
     TransmitPending,

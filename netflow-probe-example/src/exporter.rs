@@ -21,13 +21,13 @@ pub struct ExporterConfig {
     pub targets: Vec<Target>,
     /// The version.
     pub version: ExportVersion,
-    /// v9: the source ID; v5: the engine in its low 16 bits.
+    /// v9: the source ID; IPFIX: the observation domain; v5: the engine in its low 16 bits.
     pub source_id: u32,
     /// The link's largest packet.
     pub mtu: u16,
-    /// v9: templates again behind this many datagrams with flows.
+    /// v9, IPFIX: templates again behind this many datagrams with flows.
     pub template_refresh_packets: u32,
-    /// v9: templates again so often, by the clock of the packets.
+    /// v9, IPFIX: templates again so often, by the clock of the packets.
     pub template_refresh: Duration,
     /// Datagrams a second at most, over all collectors; 0 for no limit.
     pub rate_limit: u32,

@@ -57,7 +57,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.pcap")]
     write: Option<PathBuf>,
 
-    /// NetFlow version
+    /// NetFlow version; 10 is IPFIX
     #[arg(long, value_enum, default_value = "9")]
     export_version: Version,
 
@@ -73,15 +73,15 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
     inactive_timeout: Duration,
 
-    /// Send the templates again behind this many datagrams with flows (version 9)
+    /// Send the templates again behind this many datagrams with flows (versions 9 and 10)
     #[arg(long, value_name = "N", default_value = "20")]
     template_refresh_packets: NonZeroU32,
 
-    /// Send the templates again after this time, 1s to 1d (version 9)
+    /// Send the templates again after this time, 1s to 1d (versions 9 and 10)
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_refresh)]
     template_refresh: Duration,
 
-    /// Source ID (version 9), or engine type and number as 256 * type + number (version 5, at most 65535)
+    /// Source ID (version 9), observation domain (version 10), or engine type and number as 256 * type + number (version 5, at most 65535)
     #[arg(long, value_name = "N", default_value_t = 0)]
     source_id: u32,
 
@@ -114,7 +114,7 @@ enum Version {
     /// NetFlow v9
     #[value(name = "9")]
     V9,
-    /// IPFIX: not supported yet
+    /// IPFIX
     #[value(name = "10")]
     V10,
 }
@@ -223,10 +223,7 @@ impl Arguments {
         let version = match self.export_version {
             Version::V5 => ExportVersion::V5,
             Version::V9 => ExportVersion::V9,
-            Version::V10 => {
-                let text = "--export-version 10: IPFIX cannot be exported yet; accepted are 5 and 9";
-                return Err(Failure::Usage(text.into()));
-            }
+            Version::V10 => ExportVersion::Ipfix,
         };
         if matches!(version, ExportVersion::V5) && self.source_id > 0xffff {
             let text = format!("--source-id {}: version 5 has 16 bits for it, 0 to 65535", self.source_id);

@@ -181,7 +181,7 @@ fn nfcapd_stores_what_we_export() {
         return;
     }
     for capture in &captures {
-        for version in ["9", "5"] {
+        for version in ["9", "5", "10"] {
             let (flows, failures) = through_nfcapd(capture, version);
             assert_eq!(flows, truth(capture, version == "5"), "{} v{version}", capture.display());
             assert_eq!(failures, "Sequence failures: 0");
@@ -200,7 +200,7 @@ fn tshark_finds_nothing_wrong_with_what_we_export() {
     let written = folder.path().join("export.pcap");
     let written = written.to_str().unwrap();
     for capture in &captures {
-        for version in ["9", "5"] {
+        for version in ["9", "5", "10"] {
             let read = capture.to_str().unwrap();
             run(EXPORTER, &["--read", read, "--write", written, "--export-version", version, "--quiet"]);
             let fields = [
@@ -349,7 +349,7 @@ fn our_exporter_into_our_collector() {
     let _turn = turn();
     let Some(captures) = captures(CAPTURES) else { return };
     for capture in &captures {
-        for version in ["9", "5"] {
+        for version in ["9", "5", "10"] {
             let listening = Listening::start();
             let read = capture.to_str().unwrap();
             run(EXPORTER, &["--read", read, "--collector", &listening.address, "--export-version", version]);

@@ -1,93 +1,24 @@
 //! An exporter's session with one collector: sequence numbers, templates, packing.
 
-use alloc::boxed::Box;
-use core::time::Duration;
+use alloc::{boxed::Box, vec::Vec};
 
 use bytes::BufMut;
 
 use super::{
-    layout::RecordLayout,
-    packet::{PacketBuilder, PacketHeader, SAMPLING_FIELDS, SAMPLING_SCOPES},
-    scheduler::TemplateScheduler,
+    announce::Announcement,
+    config::{ExportTransport, ExportVersion, SessionConfig, SessionStats},
+    options::OptionsData,
+    packet::PacketHeader,
+    source::FieldSource,
+    template::ExportTemplate,
+    templated::Templated,
 };
 use crate::{
     error::EncodeError,
     flow::FlowRecord,
-    sampling::SamplingInfo,
     time::{ExportClock, SysUptime, Timestamp},
-    v5, v9,
+    v5,
 };
-
-/// Which version a session speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ExportVersion {
-    /// NetFlow v5: IPv4 only.
-    V5,
-    /// NetFlow v9.
-    V9,
-}
-
-/// How an [`ExportSession`] is to behave.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SessionConfig {
-    /// The version.
-    pub version: ExportVersion,
-    /// When the exporter booted: uptimes count from here. No flow should start earlier.
-    pub boot: Timestamp,
-    /// v9: the source ID. v5: engine type and number in the low 16 bits.
-    pub source_id: u32,
-    /// Octets of a datagram at most: the MTU less the IP and UDP headers. Default 1472.
-    pub max_datagram: usize,
-    /// v9: templates again behind this many packets with data. Default 20.
-    pub template_refresh_packets: Option<u32>,
-    /// v9: templates again so often. Default 10 minutes.
-    pub template_refresh: Option<Duration>,
-    /// How the packets were selected, announced to the collector. `None` says nothing.
-    pub sampling: Option<SamplingInfo>,
-    /// How long a flow may wait in a datagram that is not full. Default 1 second.
-    pub max_delay: Duration,
-    /// The number of the first datagram: packets (v9) or flows (v5) sent before it. Default 0.
-    pub first_sequence: u32,
-}
-
-impl SessionConfig {
-    /// The defaults, for an exporter that booted at `boot`.
-    #[must_use]
-    pub const fn new(version: ExportVersion, boot: Timestamp) -> Self {
-        Self {
-            version,
-            boot,
-            source_id: 0,
-            max_datagram: 1_472,
-            template_refresh_packets: Some(20),
-            template_refresh: Some(Duration::from_secs(600)),
-            sampling: None,
-            max_delay: Duration::from_secs(1),
-            first_sequence: 0,
-        }
-    }
-}
-
-/// What an [`ExportSession`] counted.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[non_exhaustive]
-pub struct SessionStats {
-    /// Datagrams written.
-    pub datagrams: u64,
-    /// Octets of those datagrams.
-    pub octets: u64,
-    /// Flows taken.
-    pub flows: u64,
-    /// Data records written: more than flows when v5 split some of them.
-    pub records: u64,
-    /// Times that the templates were written.
-    pub template_rounds: u64,
-    /// Flows that the version cannot carry.
-    pub refused: u64,
-}
 
 /// Turns flows into datagrams for one collector. Sans-IO: the caller owns socket and clock.
 ///
@@ -124,8 +55,10 @@ pub struct ExportSession {
     sequence: u32,
     /// The datagram is complete as of this time and waits to be written.
     sealed: Option<Timestamp>,
-    /// A flow that did not fit, or not yet in all its parts.
+    /// What did not fit, or not yet in all its parts.
     waiting: Option<Waiting>,
+    /// The record of a user's template that waits.
+    record: Vec<u8>,
     /// When the first record of the datagram at hand came.
     since: Option<Timestamp>,
     stats: SessionStats,
@@ -134,123 +67,17 @@ pub struct ExportSession {
 #[derive(Debug)]
 enum Format {
     V5(v5::PacketBuilder, v5::SamplingHeader),
-    V9(Box<V9>),
+    Templated(Box<Templated>),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
-    flow: FlowRecord,
-    part: u64,
-    now: Timestamp,
+enum Waiting {
+    Flow { flow: FlowRecord, part: u64, now: Timestamp },
+    Record { template_id: u16, now: Timestamp },
 }
 
-#[derive(Debug)]
-struct V9 {
-    builder: PacketBuilder,
-    scheduler: TemplateScheduler,
-    layouts: [RecordLayout; 4],
-    /// How far a round of templates has come that did not fit into one datagram.
-    round: Option<Round>,
-}
-
-/// What of a round of templates has been written.
-#[derive(Clone, Copy, Debug, Default)]
-struct Round {
-    options: bool,
-    layouts: usize,
-}
-
-/// Template ids of a session.
-const SAMPLING_TEMPLATE: u16 = 256;
-const FLOW_TEMPLATES: u16 = 260;
-/// Octets of an options record that announces sampling.
-const SAMPLING_RECORD: usize = 9;
-/// MPLS labels of the layouts that have them.
-const MPLS_DEPTH: u16 = 10;
-
-impl V9 {
-    fn new(config: &SessionConfig) -> Result<Self, EncodeError> {
-        let v4 = RecordLayout::ipv4(FLOW_TEMPLATES)?;
-        let v6 = RecordLayout::ipv6(FLOW_TEMPLATES + 1)?;
-        let v4_mpls = v4.with_mpls(FLOW_TEMPLATES + 2, MPLS_DEPTH)?;
-        let v6_mpls = v6.with_mpls(FLOW_TEMPLATES + 3, MPLS_DEPTH)?;
-        Ok(Self {
-            builder: PacketBuilder::new(config.max_datagram),
-            scheduler: TemplateScheduler::new(config.template_refresh_packets, config.template_refresh),
-            layouts: [v4, v6, v4_mpls, v6_mpls],
-            round: None,
-        })
-    }
-
-    /// Whether [`Self::announce`] has something to do: mostly not.
-    #[inline]
-    fn is_due(&self, now: Timestamp) -> bool {
-        self.round.is_some() || self.scheduler.is_due(now)
-    }
-
-    /// Writes what of the templates and options is due; says whether a round was completed by that.
-    #[cold]
-    fn announce(&mut self, config: &SessionConfig, now: Timestamp) -> Result<bool, EncodeError> {
-        let mut round = match self.round {
-            Some(round) => round,
-            None if self.scheduler.is_due(now) => Round::default(),
-            None => return Ok(false),
-        };
-        let result = self.write(&mut round, config);
-        self.round = result.is_err().then_some(round);
-        if result.is_ok() {
-            self.scheduler.templates_sent(now);
-        }
-        result.map(|()| true)
-    }
-
-    fn write(&mut self, round: &mut Round, config: &SessionConfig) -> Result<(), EncodeError> {
-        if let (false, Some(sampling)) = (round.options, config.sampling) {
-            self.builder.push_options_template(SAMPLING_TEMPLATE, &SAMPLING_SCOPES, &SAMPLING_FIELDS)?;
-            let mut record = [0; SAMPLING_RECORD];
-            let mut rest = record.as_mut_slice();
-            rest.put_u32(0); // the scope System has no value
-            rest.put_u32(sampling.interval);
-            rest.put_u8(sampling.algorithm.number());
-            self.builder.push_options_record(SAMPLING_TEMPLATE, &record)?;
-        }
-        round.options = true;
-        for layout in self.layouts.iter().skip(round.layouts) {
-            self.builder.push_template(layout)?;
-            round.layouts += 1;
-        }
-        Ok(())
-    }
-
-    /// A datagram must at least hold each template, the sampling options with their template, and one record of each
-    /// layout.
-    fn check(&self, config: &SessionConfig) -> Result<(), EncodeError> {
-        let fits = |sets: &[usize]| {
-            let octets: usize = sets.iter().map(|octets| (4 + octets).next_multiple_of(4)).sum();
-            let (needed, limit) = (v9::HEADER_LEN + octets, config.max_datagram);
-            if needed > limit { Err(EncodeError::TooLarge { needed, limit }) } else { Ok(()) }
-        };
-        if config.sampling.is_some() {
-            let specifiers = SAMPLING_SCOPES.len() + SAMPLING_FIELDS.len();
-            fits(&[6 + 4 * specifiers, SAMPLING_RECORD])?;
-        }
-        for layout in &self.layouts {
-            fits(&[layout.template_len()])?;
-            fits(&[layout.record_len()])?;
-        }
-        Ok(())
-    }
-}
-
-/// The layout with the flow's addresses and, if it has any, MPLS labels.
-fn layout_of<'a>([v4, v6, v4_mpls, v6_mpls]: &'a [RecordLayout; 4], flow: &FlowRecord) -> &'a RecordLayout {
-    match (flow.is_ipv6(), flow.mpls_labels.is_empty()) {
-        (false, true) => v4,
-        (true, true) => v6,
-        (false, false) => v4_mpls,
-        (true, false) => v6_mpls,
-    }
-}
+/// TCP flags that one octet has a place for.
+const LOW_TCP_FLAGS: u16 = 0xff;
 
 impl ExportSession {
     /// A session that has sent nothing.
@@ -275,11 +102,7 @@ impl ExportSession {
                 };
                 Format::V5(v5::PacketBuilder::new(room, config.boot), sampling)
             }
-            ExportVersion::V9 => {
-                let v9 = V9::new(&config)?;
-                v9.check(&config)?;
-                Format::V9(Box::new(v9))
-            }
+            ExportVersion::V9 | ExportVersion::Ipfix => Format::Templated(Box::new(Templated::new(&config)?)),
         };
         Ok(Self {
             sequence: config.first_sequence,
@@ -287,6 +110,7 @@ impl ExportSession {
             format,
             sealed: None,
             waiting: None,
+            record: Vec::new(),
             since: None,
             stats: SessionStats::default(),
         })
@@ -306,10 +130,103 @@ impl ExportSession {
     /// Any other error means that the version cannot carry the flow: it is counted and left out.
     #[inline]
     pub fn handle_flow(&mut self, flow: &FlowRecord, now: Timestamp) -> Result<(), EncodeError> {
-        if self.sealed.is_some() || self.waiting.is_some() {
-            return Err(EncodeError::TransmitPending);
+        self.check_polled()?;
+        let result = self.push(flow, 0, now);
+        self.settle(result, now)
+    }
+
+    /// Takes a record of a template that [`Self::add_template`] was told of.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::TransmitPending`] while a datagram waits for [`Self::poll_transmit`]: the record was not taken.
+    /// [`EncodeError::UnknownTemplate`]. Any other error means that the template cannot carry the record, as
+    /// [`ExportTemplate::encode`] says, or no datagram has room for it: it is counted and left out.
+    pub fn handle_record(
+        &mut self,
+        template_id: u16,
+        record: &(impl FieldSource + ?Sized),
+        now: Timestamp,
+    ) -> Result<(), EncodeError> {
+        self.check_polled()?;
+        let Format::Templated(templated) = &self.format else {
+            return Err(EncodeError::UnknownTemplate(template_id));
+        };
+        self.record.clear();
+        let encoded = templated.template(template_id)?.encode(record, &mut self.record);
+        let result = encoded.and_then(|()| self.push_record(template_id, now));
+        self.settle(result, now)
+    }
+
+    /// Adds a template of the user's: v9 and IPFIX. It is announced before its first record, and with every round of
+    /// templates. The session itself uses the ids 256 to 263.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::TransmitPending`] while a datagram waits; [`EncodeError::TemplateInUse`];
+    /// [`EncodeError::UnknownTemplate`] for a template of another protocol than the session's;
+    /// [`EncodeError::TooLarge`] when no datagram has room for it.
+    pub fn add_template(&mut self, template: ExportTemplate, now: Timestamp) -> Result<(), EncodeError> {
+        if template.is_options() {
+            return self.set_options(OptionsData::new(template)?, now);
         }
-        match self.push(flow, 0, now) {
+        self.add(Announcement::Template(template), now)
+    }
+
+    /// Adds options, or replaces those of the same template: announced now, and with every round of templates.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add_template`]; [`EncodeError::TemplateInUse`] also for other options of the same id: a template keeps
+    /// its meaning (RFC 3954 section 7).
+    pub fn set_options(&mut self, options: OptionsData, now: Timestamp) -> Result<(), EncodeError> {
+        self.add(Announcement::Options(options), now)
+    }
+
+    /// IPFIX over streams: withdraws a template or options that the user added; its id is free again (RFC 7011 section
+    /// 8.1).
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::TransmitPending`] while a datagram waits; [`EncodeError::Withdrawal`] over UDP and in v5 and v9;
+    /// [`EncodeError::UnknownTemplate`].
+    pub fn withdraw_template(&mut self, template_id: u16, now: Timestamp) -> Result<(), EncodeError> {
+        self.check_polled()?;
+        let stream = self.config.transport == ExportTransport::Stream;
+        match &mut self.format {
+            Format::Templated(templated) if stream && self.config.version == ExportVersion::Ipfix => {
+                templated.withdraw(template_id)?;
+            }
+            _ => return Err(EncodeError::Withdrawal),
+        }
+        self.announce(now);
+        Ok(())
+    }
+
+    fn add(&mut self, announcement: Announcement, now: Timestamp) -> Result<(), EncodeError> {
+        self.check_polled()?;
+        let Format::Templated(templated) = &mut self.format else {
+            return Err(EncodeError::UnknownTemplate(announcement.template_id(&[])));
+        };
+        templated.add(announcement)?;
+        self.announce(now);
+        Ok(())
+    }
+
+    /// Whether the datagrams that are complete were fetched.
+    #[inline]
+    const fn check_polled(&self) -> Result<(), EncodeError> {
+        if self.sealed.is_some() || self.waiting.is_some() {
+            Err(EncodeError::TransmitPending)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What becomes of a flow or record that was pushed.
+    #[inline]
+    fn settle(&mut self, result: Result<(), EncodeError>, now: Timestamp) -> Result<(), EncodeError> {
+        match result {
             Ok(()) => {}
             Err(EncodeError::PacketFull) => {
                 // Continues in `poll_transmit`, behind the datagram that is full.
@@ -317,6 +234,7 @@ impl ExportSession {
             }
             Err(error) => {
                 self.stats.refused += 1;
+                self.stats.refused_ipv6 += u64::from(error == EncodeError::NotIpv4);
                 return Err(error);
             }
         }
@@ -327,44 +245,85 @@ impl ExportSession {
     /// Pushes a flow from one of its parts on; what does not fit is left waiting.
     #[inline]
     fn push(&mut self, flow: &FlowRecord, first: u64, now: Timestamp) -> Result<(), EncodeError> {
-        let result = match &mut self.format {
-            Format::V9(v9) => {
-                let announced = if v9.is_due(now) { v9.announce(&self.config, now) } else { Ok(false) };
-                if let Ok(true) = announced {
-                    self.stats.template_rounds += 1;
-                }
-                if !v9.builder.is_empty() {
-                    self.since.get_or_insert(now);
-                }
-                announced.and_then(|_| {
-                    let layout = layout_of(&v9.layouts, flow);
-                    v9.builder.push_flow(layout, flow, self.config.boot)
-                })
-            }
-            Format::V5(builder, _) => {
-                let parts = v5::PacketBuilder::records_for(flow);
-                for part in first..parts {
-                    if let Err(error) = builder.push_flow(flow, part) {
-                        if error == EncodeError::PacketFull {
-                            self.waiting = Some(Waiting { flow: *flow, part, now });
-                        }
-                        return Err(error);
-                    }
-                    self.stats.records += 1;
-                    self.since.get_or_insert(now);
-                }
-                return Ok(());
-            }
+        let Format::Templated(templated) = &mut self.format else {
+            return self.push_to_v5(flow, first, now);
         };
+        let announced = templated.announce(&self.config, &self.stats, now);
+        if let Ok(true) = announced {
+            self.stats.template_rounds += 1;
+        }
+        if !templated.builder.is_empty() {
+            self.since.get_or_insert(now);
+        }
+        let result = announced.and_then(|_| templated.push_flow(flow, self.config.boot));
+        match result {
+            Ok(()) => {
+                self.stats.records += 1;
+                self.stats.narrowed_tcp_flags += u64::from(flow.tcp_flags > LOW_TCP_FLAGS);
+                self.since.get_or_insert(now);
+            }
+            Err(EncodeError::PacketFull) => self.waiting = Some(Waiting::Flow { flow: *flow, part: 0, now }),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn push_to_v5(&mut self, flow: &FlowRecord, first: u64, now: Timestamp) -> Result<(), EncodeError> {
+        let Format::V5(builder, _) = &mut self.format else { return Ok(()) };
+        let parts = v5::PacketBuilder::records_for(flow);
+        for part in first..parts {
+            if let Err(error) = builder.push_flow(flow, part) {
+                if error == EncodeError::PacketFull {
+                    self.waiting = Some(Waiting::Flow { flow: *flow, part, now });
+                }
+                return Err(error);
+            }
+            self.stats.records += 1;
+            self.since.get_or_insert(now);
+        }
+        let stats = &mut self.stats;
+        let exceeds = |a: u32, b: u32| u64::from(a.max(b) > u16::MAX.into());
+        stats.split += u64::from(parts > 1);
+        stats.narrowed_as += exceeds(flow.source_as, flow.destination_as);
+        stats.narrowed_interfaces += exceeds(flow.ingress_interface, flow.egress_interface);
+        stats.narrowed_tcp_flags += u64::from(flow.tcp_flags > LOW_TCP_FLAGS);
+        Ok(())
+    }
+
+    /// Pushes the record at hand; when it does not fit it is left waiting.
+    fn push_record(&mut self, template_id: u16, now: Timestamp) -> Result<(), EncodeError> {
+        let Format::Templated(templated) = &mut self.format else {
+            return Err(EncodeError::UnknownTemplate(template_id));
+        };
+        let announced = templated.announce(&self.config, &self.stats, now);
+        if let Ok(true) = announced {
+            self.stats.template_rounds += 1;
+        }
+        if !templated.builder.is_empty() {
+            self.since.get_or_insert(now);
+        }
+        let result = announced.and_then(|_| templated.push_encoded(template_id, &self.record));
         match result {
             Ok(()) => {
                 self.stats.records += 1;
                 self.since.get_or_insert(now);
             }
-            Err(EncodeError::PacketFull) => self.waiting = Some(Waiting { flow: *flow, part: 0, now }),
+            Err(EncodeError::PacketFull) => self.waiting = Some(Waiting::Record { template_id, now }),
             Err(_) => {}
         }
         result
+    }
+
+    /// Writes announcements that are due, without waiting for a flow.
+    fn announce(&mut self, now: Timestamp) {
+        let Format::Templated(templated) = &mut self.format else { return };
+        match templated.announce(&self.config, &self.stats, now) {
+            Ok(whole) => self.stats.template_rounds += u64::from(whole),
+            Err(_) => self.sealed = Some(now),
+        }
+        if !templated.builder.is_empty() {
+            self.since.get_or_insert(now);
+        }
     }
 
     /// Completes a datagram that has waited for [`SessionConfig::max_delay`], and sends templates that are due by
@@ -373,16 +332,10 @@ impl ExportSession {
         if self.sealed.is_some() {
             return;
         }
-        if let Format::V9(v9) = &mut self.format {
-            let due = v9.round.is_some() || v9.scheduler.next().is_some_and(|next| next <= now);
-            if due {
-                match v9.announce(&self.config, now) {
-                    Ok(true) => self.stats.template_rounds += 1,
-                    Ok(false) => {}
-                    Err(_) => self.sealed = Some(now),
-                }
-                self.since.get_or_insert(now);
-            }
+        if let Format::Templated(templated) = &self.format
+            && templated.is_due(now)
+        {
+            self.announce(now);
         }
         if self.since.is_some_and(|since| now.saturating_since(since) >= self.config.max_delay) {
             self.sealed = Some(now);
@@ -400,7 +353,7 @@ impl ExportSession {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let templates = match &self.format {
-            Format::V9(v9) => v9.scheduler.next(),
+            Format::Templated(templated) => templated.scheduler.next(),
             Format::V5(..) => None,
         };
         let delay = self.since.map(|since| since.saturating_add(self.config.max_delay));
@@ -428,29 +381,48 @@ impl ExportSession {
                 self.sequence = self.sequence.wrapping_add(builder.count().into());
                 builder.finish(&header, buffer)
             }
-            Format::V9(v9) => {
+            Format::Templated(templated) => {
+                let Templated { builder, scheduler, .. } = &mut **templated;
                 let clock = whole_second_clock_of(self.config.boot, now);
-                if v9.builder.data_records() > 0 {
-                    v9.scheduler.data_sent();
+                let (data, options) = (builder.data_records(), builder.options_records());
+                if data > 0 {
+                    scheduler.data_sent();
                 }
+                self.stats.options_records += u64::from(options);
                 let header = PacketHeader::new(clock, self.sequence, self.config.source_id);
-                self.sequence = self.sequence.wrapping_add(1);
-                v9.builder.finish(&header, buffer)
+                // v9 numbers packets, IPFIX data records, those of options included (RFC 7011 section 3.1).
+                let step = match self.config.version {
+                    ExportVersion::Ipfix => u32::from(data) + u32::from(options),
+                    ExportVersion::V5 | ExportVersion::V9 => 1,
+                };
+                self.sequence = self.sequence.wrapping_add(step);
+                builder.finish(&header, buffer)
             }
         };
         debug_assert!(before >= written, "a buffer that is too small panics in `bytes`");
         self.stats.datagrams += 1;
         self.stats.octets += written as u64;
-        self.resume();
+        self.resume(now);
         written
     }
 
-    /// Goes on with the flow that did not fit.
-    fn resume(&mut self) {
-        let Some(waiting) = self.waiting.take() else { return };
-        match self.push(&waiting.flow, waiting.part, waiting.now) {
+    /// Goes on with what did not fit.
+    fn resume(&mut self, now: Timestamp) {
+        let (result, now) = match self.waiting.take() {
+            Some(Waiting::Flow { flow, part, now }) => (self.push(&flow, part, now), now),
+            Some(Waiting::Record { template_id, now }) => (self.push_record(template_id, now), now),
+            None => {
+                if let Format::Templated(templated) = &self.format
+                    && templated.is_pending()
+                {
+                    self.announce(now);
+                }
+                return;
+            }
+        };
+        match result {
             Ok(()) => {}
-            Err(EncodeError::PacketFull) => self.sealed = Some(waiting.now),
+            Err(EncodeError::PacketFull) => self.sealed = Some(now),
             Err(_) => {
                 self.stats.refused += 1;
                 self.stats.flows -= 1;
@@ -465,7 +437,7 @@ const fn clock_of(boot: Timestamp, now: Timestamp) -> ExportClock {
     ExportClock::new(unix, ExportClock::new(boot, SysUptime::from_millis(0)).to_uptime(unix))
 }
 
-/// Both clocks at the next whole second: the v9 header has no finer one, and with an uptime of the same moment
+/// Both clocks at the next whole second: headers of v9 and IPFIX have no finer one, and with an uptime of the same moment
 /// flow times survive to the millisecond, and none lies behind the header.
 const fn whole_second_clock_of(boot: Timestamp, now: Timestamp) -> ExportClock {
     clock_of(boot, Timestamp::from_secs(now.as_nanos().div_ceil(1_000_000_000)))

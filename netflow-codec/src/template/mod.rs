@@ -40,6 +40,12 @@ impl FieldSpecifier {
         Self { element, length }
     }
 
+    /// A field whose length each record says (RFC 7011 section 7).
+    #[must_use]
+    pub const fn variable_length(element: ElementId) -> Self {
+        Self::new(element, VARIABLE_LENGTH)
+    }
+
     /// Whether each record says how long the field is.
     #[must_use]
     pub const fn is_variable_length(&self) -> bool {

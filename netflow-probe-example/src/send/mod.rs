@@ -143,8 +143,13 @@ impl Destination {
         self.session.flush(now);
         self.transmit(now, pacer)?;
         let stats = self.session.stats();
-        // v5 numbers flows as they are on the wire, v9 datagrams (RFC 3954 section 5.1).
-        let sent = if self.version == ExportVersion::V5 { stats.records } else { stats.datagrams };
+        // v5 numbers flows as they are on the wire, v9 datagrams (RFC 3954 section 5.1), IPFIX data records, those of
+        // options included (RFC 7011 section 3.1).
+        let sent = match self.version {
+            ExportVersion::Ipfix => stats.records + stats.options_records,
+            ExportVersion::V5 => stats.records,
+            _ => stats.datagrams,
+        };
         #[expect(clippy::cast_possible_truncation, reason = "sequence numbers are modulo 2^32")]
         let sequence = self.first_sequence.wrapping_add(sent as u32);
         self.first_sequence = sequence;
@@ -236,8 +241,14 @@ fn sum(a: &SessionStats, b: &SessionStats) -> SessionStats {
     sum.octets += b.octets;
     sum.flows += b.flows;
     sum.records += b.records;
+    sum.options_records += b.options_records;
     sum.template_rounds += b.template_rounds;
     sum.refused += b.refused;
+    sum.refused_ipv6 += b.refused_ipv6;
+    sum.split += b.split;
+    sum.narrowed_as += b.narrowed_as;
+    sum.narrowed_interfaces += b.narrowed_interfaces;
+    sum.narrowed_tcp_flags += b.narrowed_tcp_flags;
     sum
 }
 
