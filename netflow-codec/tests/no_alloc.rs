@@ -98,7 +98,7 @@ fn the_allocator_counts() {
 #[test]
 fn encoding_does_not_allocate() {
     let flows: Vec<_> = (0..5_000).map(flow).collect();
-    for version in [ExportVersion::V5, ExportVersion::V9] {
+    for version in [ExportVersion::V5, ExportVersion::V9, ExportVersion::Ipfix] {
         let mut datagram = Vec::with_capacity(1_472);
         let mut datagrams = 0;
         let mut session = session(version);
@@ -112,7 +112,7 @@ fn encoding_does_not_allocate() {
 fn decoding_does_not_allocate_templates_announced_again_included() {
     // T27
     let flows: Vec<_> = (0..5_000).map(flow).collect();
-    for version in [ExportVersion::V5, ExportVersion::V9] {
+    for version in [ExportVersion::V5, ExportVersion::V9, ExportVersion::Ipfix] {
         let mut datagrams = Vec::new();
         run(&mut session(version), &flows, &mut Vec::new(), |octets| datagrams.push(octets.to_vec()));
         let mut decoder = Decoder::new();

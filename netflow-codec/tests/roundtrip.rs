@@ -212,7 +212,7 @@ fn every_size_of_datagram_is_refused_or_does_the_job() {
     flow.mpls_labels.set(0, [0, 1, 1]);
     for max_datagram in 0..400 {
         for sampling in [None, SamplingInfo::new(100, SamplingAlgorithm::RANDOM, SamplingSource::Domain)] {
-            for version in [ExportVersion::V5, ExportVersion::V9] {
+            for version in [ExportVersion::V5, ExportVersion::V9, ExportVersion::Ipfix] {
                 let mut config = SessionConfig::new(version, Timestamp::from_millis(BOOT));
                 (config.max_datagram, config.sampling) = (max_datagram, sampling);
                 let Ok(mut session) = ExportSession::new(config) else { continue };
@@ -244,7 +244,7 @@ fn uptimes_wrap_and_are_read_back() {
     // E34: the exporter has been up for 60 days.
     let now = Timestamp::from_millis(BOOT + 60 * 24 * 3_600 * 1_000);
     let ago = |days: u64| Timestamp::from_millis(now.as_millis() - days * 24 * 3_600 * 1_000);
-    for version in [ExportVersion::V5, ExportVersion::V9] {
+    for version in [ExportVersion::V5, ExportVersion::V9, ExportVersion::Ipfix] {
         // Across the wrap at 49.7 days, and before it.
         for (start, end) in [(ago(12), ago(8)), (ago(30), ago(29)), (ago(1), now)] {
             let mut flow = FlowRecord::default();
@@ -274,7 +274,7 @@ fn a_flow_waits_no_longer_than_the_delay() {
 fn sampling_is_announced_and_read_back() {
     // X6, X23, S22, C23
     let sampling = SamplingInfo::new(1_000, SamplingAlgorithm::RANDOM, SamplingSource::Domain).unwrap();
-    for version in [ExportVersion::V5, ExportVersion::V9] {
+    for version in [ExportVersion::V5, ExportVersion::V9, ExportVersion::Ipfix] {
         let mut config = SessionConfig::new(version, Timestamp::from_millis(BOOT));
         config.sampling = Some(sampling);
         let mut session = ExportSession::new(config.clone()).unwrap();

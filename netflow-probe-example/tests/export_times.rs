@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::path::Path;
 
 use common::frames;
-use netflow_codec::{Batch, Decoder, ExportVersion, FlowRecord, Timestamp, v5, v9};
+use netflow_codec::{Batch, Decoder, ExportClock, ExportVersion, FlowRecord, Timestamp, ipfix, v5, v9};
 use netflow_flowcache::{Timeouts, Timestamp as PacketTime};
 use netflow_probe_example::{
     dissect::udp_datagram,
@@ -61,26 +61,32 @@ fn collect(file: &Path, version: ExportVersion) -> Vec<(u64, FlowRecord)> {
     let mut decoder = Decoder::new();
     let mut flows: Vec<(u64, FlowRecord)> = Vec::new();
     let mut capture = CaptureFile::open(file).unwrap();
-    let mut datagrams = 0;
+    let (mut datagrams, mut options) = (0, 0);
     while let Some(frame) = capture.next_frame().unwrap() {
         let millis = frame.timestamp.as_nanos() / 1_000_000;
         let datagram = udp_datagram(frame.link_type, frame.data).unwrap();
         let (sequence, expected, clock) = if version == ExportVersion::V5 {
             let packet = v5::Packet::parse(datagram.payload).unwrap();
             (packet.header().sequence(), flows.len(), packet.header().clock())
+        } else if version == ExportVersion::Ipfix {
+            let message = ipfix::Message::parse(datagram.payload).unwrap();
+            let clock = ExportClock::without_uptime(message.header().export_time());
+            (message.header().sequence(), flows.len() + options, clock)
         } else {
             let packet = v9::Packet::parse(datagram.payload).unwrap();
             (packet.header().sequence(), datagrams, packet.header().clock())
         };
         // Also for readers that take uptimes as signed, or as never coming round.
         assert!(u64::from(clock.uptime().as_millis()) <= 24 * DAY + 1_000, "{clock:?}");
+        assert!((millis..=millis + 1_000).contains(&clock.unix().as_millis()), "{clock:?}");
         assert_eq!(u64::from(sequence), expected as u64);
         datagrams += 1;
         for batch in decoder.decode(&0, datagram.payload, Timestamp::ZERO).unwrap() {
             match batch {
                 Batch::Fixed(records) => flows.extend(records.flows().map(|flow| (millis, flow))),
                 Batch::Data(records) => flows.extend(records.flows().map(|flow| (millis, flow))),
-                Batch::Template(..) | Batch::Options(_) => {}
+                Batch::Options(records) => options += records.count(),
+                Batch::Template(..) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -88,7 +94,7 @@ fn collect(file: &Path, version: ExportVersion) -> Vec<(u64, FlowRecord)> {
     flows
 }
 
-const VERSIONS: [ExportVersion; 2] = [ExportVersion::V5, ExportVersion::V9];
+const VERSIONS: [ExportVersion; 3] = [ExportVersion::V5, ExportVersion::V9, ExportVersion::Ipfix];
 
 /// Source port, packets, first and last packet in milliseconds.
 fn summaries(flows: &[(u64, FlowRecord)]) -> Vec<(u16, u64, u64, u64)> {

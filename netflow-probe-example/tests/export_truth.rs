@@ -125,14 +125,14 @@ fn exported_records_add_up_to_the_captures_truth() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let truth = fs::read(path.with_extension("flows.json")).unwrap();
         let truth: Value = serde_json::from_slice(&truth).unwrap();
-        for version in [ExportVersion::V9, ExportVersion::V5] {
+        for version in [ExportVersion::V9, ExportVersion::Ipfix, ExportVersion::V5] {
             // A table of 64 flows forces evictions: the sums stay the same.
             for max_flows in [65_536, 64] {
                 let (_, account) = export(&path, &out, version, max_flows);
                 let flows = collect(&out);
                 let metered: u64 = flows.iter().map(|flow| flow.packets).sum();
                 assert!(metered <= account.meter.frames.packets, "{name}: packets were invented");
-                if version == ExportVersion::V9 {
+                if version != ExportVersion::V5 {
                     assert_eq!(metered, account.meter.frames.packets, "{name}");
                     assert_eq!(flows.len() as u64, account.meter.flows(), "{name}");
                 }
@@ -149,5 +149,5 @@ fn exported_records_add_up_to_the_captures_truth() {
             }
         }
     }
-    assert!(compared >= 4 * 300 && survived > 0, "{compared} compared, {survived} survived");
+    assert!(compared >= 6 * 300 && survived > 0, "{compared} compared, {survived} survived");
 }
