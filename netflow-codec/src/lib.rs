@@ -33,10 +33,10 @@ pub use cache::{CacheLimits, CacheStats, Learned, RecoveredRecords, TemplateCach
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
 pub use element::{DataType, ElementId, ElementInfo, Semantics, Units, ValueRange};
 pub use encode::{
-    AbsentFields, ApplicationName, ElementDescription, ExportSession, ExportTemplate, ExportTransport,
-    ExportVersion, FieldSource, FlowTimes, InterfaceName, Interval, NotSent, OptionsData, PacketBuilder,
-    PacketHeader, RecordLayout, Sampler, Selection, SessionConfig, SessionStats, TemplateBuilder,
-    TemplateScheduler, Withdrawal,
+    AbsentFields, ApplicationName, BasicListBuilder, ElementDescription, ExportSession, ExportTemplate,
+    ExportTransport, ExportVersion, FieldSource, FlowTimes, InterfaceName, Interval, NotSent, OptionsData,
+    PacketBuilder, PacketHeader, RecordLayout, Sampler, Selection, SessionConfig, SessionStats,
+    SubTemplateListBuilder, SubTemplateMultiListBuilder, TemplateBuilder, TemplateScheduler, Withdrawal,
 };
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use fixed::{FixedRecord, FixedRecords};

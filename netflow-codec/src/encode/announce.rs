@@ -182,13 +182,10 @@ impl Round {
             }
             Announcement::Template(template) => builder.push_template_record(template),
             Announcement::Options(options) => {
-                let mut written = match self.records {
-                    Some(written) => written,
-                    None => {
-                        builder.push_template_record(options.template())?;
-                        0
-                    }
-                };
+                if self.records.is_none() {
+                    builder.push_template_record(options.template())?;
+                }
+                let mut written = self.records.unwrap_or(0);
                 self.records = Some(written);
                 while let Some(record) = options.record(written) {
                     builder.push_encoded(options.template(), record)?;

@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::rules;
+use super::{list, rules};
 use crate::{
     element::{DataType, ElementId},
     error::EncodeError,
+    structured::{BasicList, SubTemplateList, SubTemplateMultiList},
     template::{FieldSpecifier, Protocol, ScopeType, VARIABLE_LENGTH},
     time::{ExportClock, SysUptime, Timestamp},
     value::FieldValue,
@@ -31,6 +32,8 @@ pub(super) struct Field {
     /// How many fields of the same element are before it.
     pub(super) occurrence: usize,
     coding: Coding,
+    /// Whether the registry has a narrower range than the type.
+    ranged: bool,
 }
 
 /// How a field's values are coded.
@@ -76,7 +79,7 @@ impl Field {
             _ if variable => coding.is_of_any_length(),
             // 65535 is no length of v9 (RFC 5655 appendix B.1.3).
             _ if length == VARIABLE_LENGTH => false,
-            Coding::Typed(data_type) => admits(data_type, length),
+            Coding::Typed(data_type) => length > 0 && data_type.admits_length(length),
             Coding::Uptime => length == 4,
             Coding::LowFlags => length == 1,
             Coding::Padding | Coding::Untyped => length > 0,
@@ -85,7 +88,7 @@ impl Field {
         if !admitted {
             return Err(EncodeError::FieldLength { element: number, length });
         }
-        Ok(Self { specifier, scope: None, occurrence: 0, coding })
+        Ok(Self { specifier, scope: None, occurrence: 0, coding, ranged: rules::has_range(element) })
     }
 
     /// A scope of v9: a number of so many octets.
@@ -95,7 +98,7 @@ impl Field {
             return Err(EncodeError::FieldLength { element: scope.number(), length });
         }
         let coding = Coding::Typed(DataType::Unsigned64);
-        Ok(Self { specifier, scope: Some(scope), occurrence: 0, coding })
+        Ok(Self { specifier, scope: Some(scope), occurrence: 0, coding, ranged: false })
     }
 
     pub(super) fn is_padding(&self) -> bool {
@@ -127,7 +130,7 @@ impl Field {
         boot: Option<Timestamp>,
         octets: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        if self.scope.is_none() && !rules::is_in_range(self.specifier.element, &value) {
+        if self.ranged && !rules::is_in_range(self.specifier.element, &value) {
             return Err(EncodeError::ValueRange { element: self.specifier.element.number() });
         }
         match self.coding {
@@ -163,6 +166,7 @@ impl Field {
                 T::Unsigned8 | T::Unsigned16 | T::Unsigned32 | T::Unsigned64 | T::Unsigned256,
                 V::Unsigned(value),
             ) => self.put_integer(value, octets),
+            (T::Unsigned256, V::Unsigned256(value)) => self.put_right_aligned(value.octets(), octets),
             (T::Unsigned256, V::Octets(value)) => self.put_right_aligned(value, octets),
             (T::Signed8 | T::Signed16 | T::Signed32 | T::Signed64, V::Signed(value)) => {
                 self.put_signed(value, octets)
@@ -193,7 +197,26 @@ impl Field {
             (T::DateTimeNanoseconds, V::DateTime(time)) => {
                 self.put_integer(to_ntp(time.as_secs(), time.subsec_nanos(), 1_000_000_000), octets)
             }
-            (T::BasicList | T::SubTemplateList | T::SubTemplateMultiList, V::Octets(value)) => {
+            (T::BasicList, V::BasicList(list)) => {
+                let (header, length) =
+                    list::basic_header(list.semantic(), list.element(), list.value_length());
+                self.put_parts(header.get(..length).unwrap_or(&[]), list.content(), octets)
+            }
+            (T::SubTemplateList, V::SubTemplateList(list)) => {
+                let [high, low] = list.template_id().to_be_bytes();
+                self.put_parts(&[list.semantic().0, high, low], list.content(), octets)
+            }
+            (T::SubTemplateMultiList, V::SubTemplateMultiList(list)) => {
+                self.put_parts(&[list.semantic().0], list.content(), octets)
+            }
+            // A list within too many others, or written by hand.
+            (T::BasicList, V::Octets(value)) if BasicList::parse(value).is_ok() => {
+                self.put_octets(value, octets)
+            }
+            (T::SubTemplateList, V::Octets(value)) if SubTemplateList::parse(value).is_ok() => {
+                self.put_octets(value, octets)
+            }
+            (T::SubTemplateMultiList, V::Octets(value)) if SubTemplateMultiList::parse(value).is_ok() => {
                 self.put_octets(value, octets)
             }
             (T::OctetArray, value) => self.put_untyped(value, octets),
@@ -207,6 +230,7 @@ impl Field {
             FieldValue::Octets(value) => self.put_octets(value, octets),
             FieldValue::String(text) => self.put_text(text.as_bytes(), octets),
             FieldValue::Unsigned(value) => self.put_integer(value, octets),
+            FieldValue::Unsigned256(value) => self.put_right_aligned(value.octets(), octets),
             FieldValue::Signed(value) => self.put_signed(value, octets),
             FieldValue::Float(value) => self.put_float(value, octets),
             FieldValue::Boolean(value) => self.put_integer(if value { 1 } else { 2 }, octets),
@@ -214,7 +238,10 @@ impl Field {
             FieldValue::Ipv4Address(value) => self.put_octets(&value.octets(), octets),
             FieldValue::Ipv6Address(value) => self.put_octets(&value.octets(), octets),
             // How times are coded is what only a type tells.
-            FieldValue::DateTime(_) => {
+            FieldValue::DateTime(_)
+            | FieldValue::BasicList(_)
+            | FieldValue::SubTemplateList(_)
+            | FieldValue::SubTemplateMultiList(_) => {
                 Err(EncodeError::ValueType { element: self.specifier.element.number() })
             }
         }
@@ -271,7 +298,8 @@ impl Field {
         if self.specifier.is_variable_length() {
             return self.put_octets(text, octets);
         }
-        let spare = usize::from(self.specifier.length).checked_sub(text.len()).ok_or(self.too_large())?;
+        let spare =
+            usize::from(self.specifier.length).checked_sub(text.len()).ok_or_else(|| self.too_large())?;
         octets.extend_from_slice(text);
         octets.resize(octets.len() + spare, 0);
         Ok(())
@@ -302,7 +330,8 @@ impl Field {
         let Some((head, selector)) = value.split_at_checked(head) else {
             return Err(EncodeError::ValueType { element: APPLICATION_ID });
         };
-        let spare = usize::from(self.specifier.length).checked_sub(value.len()).ok_or(self.too_large())?;
+        let spare =
+            usize::from(self.specifier.length).checked_sub(value.len()).ok_or_else(|| self.too_large())?;
         octets.extend_from_slice(head);
         octets.resize(octets.len() + spare, 0);
         octets.extend_from_slice(selector);
@@ -311,17 +340,13 @@ impl Field {
 
     /// Octets as they are, with their length before them where records say it.
     fn put_octets(&self, value: &[u8], octets: &mut Vec<u8>) -> Result<(), EncodeError> {
-        if !self.specifier.is_variable_length() {
-            let length = usize::from(self.specifier.length);
-            if value.len() != length {
-                return Err(if value.len() > length {
-                    self.too_large()
-                } else {
-                    EncodeError::ValueType { element: self.specifier.element.number() }
-                });
-            }
-        } else {
-            let length = u16::try_from(value.len()).map_err(|_| self.too_large())?;
+        self.put_parts(&[], value, octets)
+    }
+
+    fn put_parts(&self, head: &[u8], value: &[u8], octets: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let value_len = head.len() + value.len();
+        if self.specifier.is_variable_length() {
+            let length = u16::try_from(value_len).map_err(|_| self.too_large())?;
             match u8::try_from(length) {
                 // RFC 6313 section 5.1 wants the long form for lists.
                 Ok(short) if short < 255 && !self.coding.is_list() => octets.push(short),
@@ -330,7 +355,12 @@ impl Field {
                     octets.extend_from_slice(&length.to_be_bytes());
                 }
             }
+        } else if value_len > usize::from(self.specifier.length) {
+            return Err(self.too_large());
+        } else if value_len < usize::from(self.specifier.length) {
+            return Err(EncodeError::ValueType { element: self.specifier.element.number() });
         }
+        octets.extend_from_slice(head);
         octets.extend_from_slice(value);
         Ok(())
     }
@@ -361,7 +391,7 @@ fn coding_of(element: ElementId, length: u16, data_type: Option<DataType>) -> Co
     if let Some(data_type) = data_type {
         return Coding::Typed(data_type);
     }
-    let forward = rules::forward_of(element).unwrap_or(element);
+    let forward = element.forward().unwrap_or(element);
     match forward.number() {
         _ if forward.enterprise() != 0 => {}
         PADDING_OCTETS => return Coding::Padding,
@@ -374,30 +404,6 @@ fn coding_of(element: ElementId, length: u16, data_type: Option<DataType>) -> Co
     match forward.info() {
         Some(info) => Coding::Typed(info.data_type),
         None => Coding::Untyped,
-    }
-}
-
-/// Whether values of the type can have this length: their own, or a reduced one where that is allowed (RFC 7011
-/// section 6.2).
-const fn admits(data_type: DataType, length: u16) -> bool {
-    match data_type {
-        DataType::Unsigned8 | DataType::Signed8 | DataType::Boolean => length == 1,
-        DataType::Unsigned16 | DataType::Signed16 => matches!(length, 1..=2),
-        DataType::Unsigned32 | DataType::Signed32 => matches!(length, 1..=4),
-        DataType::Unsigned64 | DataType::Signed64 => matches!(length, 1..=8),
-        DataType::Unsigned256 => matches!(length, 1..=32),
-        DataType::Float32 | DataType::DateTimeSeconds | DataType::Ipv4Address => length == 4,
-        DataType::Float64 => matches!(length, 4 | 8),
-        DataType::MacAddress => length == 6,
-        DataType::Ipv6Address => length == 16,
-        DataType::DateTimeMilliseconds | DataType::DateTimeMicroseconds | DataType::DateTimeNanoseconds => {
-            length == 8
-        }
-        DataType::OctetArray
-        | DataType::String
-        | DataType::BasicList
-        | DataType::SubTemplateList
-        | DataType::SubTemplateMultiList => length > 0,
     }
 }
 

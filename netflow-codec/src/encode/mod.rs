@@ -4,6 +4,7 @@ mod announce;
 mod config;
 mod field;
 mod layout;
+mod list;
 mod options;
 mod packet;
 mod program;
@@ -19,6 +20,7 @@ mod words;
 
 pub use config::{ExportTransport, ExportVersion, SessionConfig, SessionStats};
 pub use layout::RecordLayout;
+pub use list::{BasicListBuilder, SubTemplateListBuilder, SubTemplateMultiListBuilder};
 pub use options::{
     ApplicationName, ElementDescription, InterfaceName, Interval, NotSent, OptionsData, Sampler, Selection,
 };

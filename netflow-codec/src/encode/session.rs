@@ -71,6 +71,7 @@ enum Format {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a session, which does not allocate for it")]
 enum Waiting {
     Flow { flow: FlowRecord, part: u64, now: Timestamp },
     Record { template_id: u16, now: Timestamp },

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
     element::ElementId,
-    flow::FlowRecord,
+    flow::{FlowRecord, MplsLabel},
     member::{Member, Target},
     record::DataRecord,
     template::ScopeType,
@@ -164,7 +164,7 @@ impl FieldSource for FlowRecord {
             Member::BgpNextHop4 => ipv4(self.bgp_next_hop).unwrap_or(NO_IPV4),
             Member::BgpNextHop6 => ipv6(self.bgp_next_hop).unwrap_or(NO_IPV6),
             Member::MplsLabel(position) => {
-                let [a, b, c] = self.mpls_labels.get(position.into()).map_or([0; 3], |label| label.octets());
+                let [a, b, c] = self.mpls_labels.get(position.into()).map_or([0; 3], MplsLabel::octets);
                 number(u32::from_be_bytes([0, a, b, c]))
             }
         })

@@ -5,11 +5,14 @@ use core::time::Duration;
 
 use super::{field::Field, rules, source::FieldSource};
 use crate::{
-    element::DataType,
+    element::{DataType, ElementId},
     error::EncodeError,
     template::{FieldSpecifier, Protocol, ScopeType},
     time::Timestamp,
 };
+
+/// The enterprise number of reverse elements (RFC 5103 section 6.1).
+const REVERSE_ENTERPRISE: u32 = 29_305;
 
 /// Collects the fields of an [`ExportTemplate`].
 ///
@@ -201,14 +204,11 @@ impl TemplateBuilder {
             return Ok(());
         }
         let elements = || fields.iter().map(|field| field.specifier.element);
-        let mut reverse = false;
-        for forward in elements().filter_map(rules::forward_of) {
-            if !rules::is_reversible(forward) {
-                return Err(EncodeError::NotReversible(forward.number()));
-            }
-            reverse = true;
+        if let Some(element) = elements().find(|element| is_reverse_of_none(*element)) {
+            return Err(EncodeError::NotReversible(element.number()));
         }
-        if reverse && self.scopes.is_empty() && !elements().any(rules::is_directional) {
+        let reverse = elements().any(ElementId::is_reverse);
+        if reverse && self.scopes.is_empty() && !elements().any(ElementId::is_directional_key) {
             return Err(EncodeError::NoDirectionalKey);
         }
         Ok(())
@@ -242,6 +242,12 @@ impl TemplateBuilder {
         number(record.len())?;
         Ok(record)
     }
+}
+
+/// Whether the element is of the enterprise that stands for reverse elements, and its number of one that has no
+/// reverse.
+fn is_reverse_of_none(element: ElementId) -> bool {
+    element.enterprise() == REVERSE_ENTERPRISE && element.forward().is_none()
 }
 
 fn put_specifier(FieldSpecifier { element, length }: FieldSpecifier, record: &mut Vec<u8>) {
@@ -295,6 +301,7 @@ impl ExportTemplate {
     }
 
     /// The fields, scopes first; a scope type of v9 is an element of its number.
+    #[must_use]
     pub fn fields(&self) -> impl ExactSizeIterator<Item = FieldSpecifier> + '_ {
         self.fields.iter().map(|field| field.specifier)
     }

@@ -186,10 +186,12 @@ impl Templated {
         stats: &SessionStats,
         now: Timestamp,
     ) -> Result<bool, EncodeError> {
-        if due && self.announcements.begin() && config.statistics {
-            if let Some(options) = self.announcements.options_mut(STATISTICS_TEMPLATE) {
-                options.replace_statistics(config.source_id, stats.datagrams, stats.records, stats.octets)?;
-            }
+        if due
+            && self.announcements.begin()
+            && config.statistics
+            && let Some(options) = self.announcements.options_mut(STATISTICS_TEMPLATE)
+        {
+            options.replace_statistics(config.source_id, stats.datagrams, stats.records, stats.octets)?;
         }
         let whole = self.announcements.write(&self.layouts, &mut self.builder)?;
         if whole {

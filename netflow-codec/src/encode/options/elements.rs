@@ -3,7 +3,7 @@
 
 use super::{OptionsData, ipfix_only, unsigned};
 use crate::{
-    element::{DataType, ElementId},
+    element::{DataType, ElementId, Semantics, Units},
     encode::template::ExportTemplate,
     error::EncodeError,
     template::{FieldSpecifier, Protocol},
@@ -18,10 +18,10 @@ pub struct ElementDescription<'a> {
     pub element: ElementId,
     /// informationElementDataType (339).
     pub data_type: DataType,
-    /// informationElementSemantics (344): 0 default, 1 quantity, 2 totalCounter, 3 deltaCounter, 4 identifier, 5 flags.
-    pub semantics: u8,
-    /// informationElementUnits (345), 0 for none.
-    pub units: u16,
+    /// informationElementSemantics (344).
+    pub semantics: Semantics,
+    /// informationElementUnits (345).
+    pub units: Units,
     /// informationElementRangeBegin and End (342, 343): 0 and 0 for the type's own range.
     pub range: (u64, u64),
     /// informationElementName (341).
@@ -74,9 +74,9 @@ impl OptionsData {
             options.push(&[
                 unsigned(346, described.element.enterprise().into()),
                 unsigned(303, number.into()),
-                unsigned(339, type_number(described.data_type).into()),
-                unsigned(344, described.semantics.into()),
-                unsigned(345, described.units.into()),
+                unsigned(339, described.data_type.number().into()),
+                unsigned(344, described.semantics.0.into()),
+                unsigned(345, described.units.0.into()),
                 unsigned(342, described.range.0),
                 unsigned(343, described.range.1),
                 (ElementId::iana(341), FieldValue::String(described.name)),
@@ -89,57 +89,8 @@ impl OptionsData {
 
 impl ElementDescription<'_> {
     fn is_sound(&self) -> bool {
-        use DataType as T;
-        let is_number = matches!(
-            self.data_type,
-            T::Unsigned8
-                | T::Unsigned16
-                | T::Unsigned32
-                | T::Unsigned64
-                | T::Signed8
-                | T::Signed16
-                | T::Signed32
-                | T::Signed64
-        );
-        let is_float = matches!(self.data_type, T::Float32 | T::Float64);
-        let semantics = match self.semantics {
-            0 => true,
-            1 => is_number || is_float,
-            2..=4 => is_number || is_float && self.semantics != 4,
-            5 => is_number,
-            _ => false,
-        };
+        let semantics = self.semantics.fits(self.data_type);
         semantics && !self.name.contains('\0') && !self.name.is_empty() && self.range.0 <= self.range.1
-    }
-}
-
-/// informationElementDataType (RFC 5610 section 3.1, and the registry behind it).
-const fn type_number(data_type: DataType) -> u8 {
-    match data_type {
-        DataType::OctetArray => 0,
-        DataType::Unsigned8 => 1,
-        DataType::Unsigned16 => 2,
-        DataType::Unsigned32 => 3,
-        DataType::Unsigned64 => 4,
-        DataType::Signed8 => 5,
-        DataType::Signed16 => 6,
-        DataType::Signed32 => 7,
-        DataType::Signed64 => 8,
-        DataType::Float32 => 9,
-        DataType::Float64 => 10,
-        DataType::Boolean => 11,
-        DataType::MacAddress => 12,
-        DataType::String => 13,
-        DataType::DateTimeSeconds => 14,
-        DataType::DateTimeMilliseconds => 15,
-        DataType::DateTimeMicroseconds => 16,
-        DataType::DateTimeNanoseconds => 17,
-        DataType::Ipv4Address => 18,
-        DataType::Ipv6Address => 19,
-        DataType::BasicList => 20,
-        DataType::SubTemplateList => 21,
-        DataType::SubTemplateMultiList => 22,
-        DataType::Unsigned256 => 23,
     }
 }
 
