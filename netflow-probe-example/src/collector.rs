@@ -161,6 +161,24 @@ impl<S: FlowSink> Collector<S> {
         faults.add(None, what);
     }
 
+    /// Has the sink do what is due by now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        self.sink.tick(now)
+    }
+
+    /// Ends the sink's output for good.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.sink.finish()
+    }
+
     /// Hands on what the sink has buffered.
     ///
     /// # Errors

@@ -40,6 +40,38 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
 #[error("a whole number and a unit expected, one of ms, s, m, h, d, as in 500ms or 5m")]
 pub struct ParseDurationError;
 
+/// Parses a number of octets: a whole number, with `K`, `M`, `G` or `T` for 2^10, 2^20, 2^30 or 2^40.
+///
+/// ```
+/// use netflow_probe_example::config::parse_octets;
+///
+/// assert_eq!(parse_octets("100G"), Ok(100 << 30));
+/// assert_eq!(parse_octets("512"), Ok(512));
+/// assert!(parse_octets("1.5G").is_err());
+/// ```
+///
+/// # Errors
+///
+/// When the number is missing or unknown, or more than 2^64 octets.
+pub fn parse_octets(text: &str) -> Result<u64, ParseOctetsError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        "T" => 1 << 40,
+        _ => return Err(ParseOctetsError),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or(ParseOctetsError)
+}
+
+/// A text that is no number of octets; says which texts are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a whole number of octets expected, with K, M, G or T behind it if need be, as in 100G")]
+pub struct ParseOctetsError;
+
 /// Whether two paths, links followed, lead to the same regular file: writing one would destroy the other.
 ///
 /// A path that leads nowhere, and anything that is not a regular file, is never the same: `/dev/null` can be read

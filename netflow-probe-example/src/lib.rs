@@ -21,3 +21,4 @@ pub mod pcap;
 pub mod query;
 pub mod receive;
 pub mod send;
+pub mod store;

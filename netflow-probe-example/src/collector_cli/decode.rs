@@ -11,7 +11,10 @@ use std::{
 use clap::Args;
 use netflow_codec::{Timestamp, Transport};
 
-use super::{Failure, OutputArgs, session::tell};
+use super::{
+    Failure, OutputArgs,
+    session::{stored, tell},
+};
 use crate::{
     collector::Collector,
     output::FlowSink,
@@ -42,9 +45,10 @@ pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let mut collector = args.output.collector()?;
     let mut ignored = 0;
     let read = read_files(&args.files, &args.ports, &mut collector, &mut ignored);
-    let written = read.and_then(|code| collector.flush().map(|()| code));
+    let written = read.and_then(|code| collector.finish().map(|()| code));
     // The account is complete even when nobody reads the flows.
-    args.output.conclude(collector.summary().with_udp_datagrams_ignored(ignored))?;
+    let store = stored(&collector);
+    args.output.conclude(collector.summary().with_udp_datagrams_ignored(ignored), store)?;
     written.map_err(Failure::Output)
 }
 

@@ -13,8 +13,15 @@ use signal_hook::{
     flag,
 };
 
-use super::{Failure, OutputArgs, session::tell};
-use crate::{collector::Collector, config::parse_duration, output::FlowSink, receive::Receiver};
+use super::{
+    Failure, OutputArgs,
+    session::{Sinks, stored, tell},
+};
+use crate::{
+    collector::Collector,
+    config::parse_duration,
+    receive::{Receiver, now},
+};
 
 /// Arguments of `listen`.
 #[derive(Args, Clone, Debug)]
@@ -67,10 +74,10 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     let drops = receiver.kernel_drops();
     let written = match &ended {
         Err(Failure::Output(_)) => Ok(()),
-        _ => collector.flush().map_err(Failure::Output),
+        _ => collector.finish().map_err(Failure::Output),
     };
     // The account is complete even when nobody reads the flows.
-    args.output.conclude(collector.summary().with_kernel_drops(drops))?;
+    args.output.conclude(collector.summary().with_kernel_drops(drops), stored(&collector))?;
     ended.and(written)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -87,7 +94,7 @@ fn watch_signals() -> io::Result<Arc<AtomicBool>> {
 
 fn receive(
     receiver: &mut Receiver,
-    collector: &mut Collector<Box<dyn FlowSink>>,
+    collector: &mut Collector<Sinks>,
     stop: &AtomicBool,
     args: &ListenArgs,
 ) -> Result<(), Failure> {
@@ -107,6 +114,7 @@ fn receive(
                 .handle_datagram(datagram.source, datagram.payload, datagram.received)
                 .map_err(Failure::Output)?;
         }
+        collector.tick(now()).map_err(Failure::Output)?;
         if came {
             last_datagram = Instant::now();
         } else {

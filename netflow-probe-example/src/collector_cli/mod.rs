@@ -16,7 +16,7 @@ pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
 pub use listen::ListenArgs;
 pub use query::{Aggregation, QueryArgs};
-pub use session::OutputArgs;
+pub use session::{OutputArgs, StoreArgs};
 
 /// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v7).
 #[derive(Clone, Debug, Parser)]

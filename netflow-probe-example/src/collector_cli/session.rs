@@ -1,6 +1,6 @@
 //! What all subcommands share: where output goes, and how the account is told.
 
-use core::fmt;
+use core::{fmt, time::Duration};
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -14,8 +14,9 @@ use super::Failure;
 use crate::{
     account::Summary,
     collector::Collector,
-    config::same_file,
+    config::{parse_duration, parse_octets, same_file},
     output::{FlowSink, Format, RecordsSink},
+    store::{Retention, Store, StoreConfig, StoreStats},
 };
 
 /// Where output goes, and in which form.
@@ -29,9 +30,12 @@ pub struct OutputArgs {
     /// times are RFC 3339 text, octets without a known meaning hexadecimal text.
     #[arg(long, conflicts_with = "format")]
     pub records: bool,
-    /// Print to this file instead of standard output.
+    /// Print to this file instead of standard output, which is `-`.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub store: StoreArgs,
     /// Write an account of what came, was lost or was malformed to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
@@ -43,6 +47,45 @@ pub struct OutputArgs {
     pub strict: bool,
 }
 
+/// Where and how flows are stored.
+#[derive(Args, Clone, Debug, Default)]
+pub struct StoreArgs {
+    /// Store flows in this directory, as Parquet files in a folder for each hour. Flows are then printed only with
+    /// --output.
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Begin a new file for each interval of this length [default: 5m].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "store")]
+    pub store_interval: Option<Duration>,
+    /// Complete the open file at least so often: no more than that can be lost [default: the interval].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "store")]
+    pub sync_interval: Option<Duration>,
+    /// Delete files that were written so long ago, as in 90d.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "store")]
+    pub store_age: Option<Duration>,
+    /// Delete the oldest files while all of them have more octets, as in 500G.
+    #[arg(long, value_name = "OCTETS", value_parser = parse_octets, requires = "store")]
+    pub store_limit: Option<u64>,
+    /// Level of compression (zstd), 1 to 22 [default: 3].
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22), requires = "store")]
+    pub store_compression: Option<i32>,
+}
+
+impl StoreArgs {
+    fn open(&self) -> Result<Option<Store>, Failure> {
+        let Some(folder) = &self.store else { return Ok(None) };
+        let mut config = StoreConfig::new(folder);
+        config.interval = self.store_interval.unwrap_or(config.interval).max(Duration::from_secs(1));
+        config.sync_interval = self.sync_interval.unwrap_or(config.interval);
+        config.retention = Retention { age: self.store_age, octets: self.store_limit };
+        config.compression = self.store_compression.unwrap_or(config.compression);
+        Store::open(config).map(Some).map_err(|error| file_failure(folder, error))
+    }
+}
+
+/// Where flows go: to what prints them, to the store, or to both.
+pub(super) type Sinks = (Option<Box<dyn FlowSink>>, Option<Store>);
+
 /// Says something on standard error. That nobody may be listening there is no reason to stop.
 pub(super) fn tell(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{message}");
@@ -52,7 +95,9 @@ impl OutputArgs {
     /// Makes sure that no file is written over that is read, nor one by two. To be called before anything is created.
     pub(super) fn check(&self, inputs: &[PathBuf]) -> Result<(), Failure> {
         let outputs = [("--output", &self.output), ("--summary", &self.summary)];
-        let outputs = outputs.map(|(name, path)| path.as_deref().map(|path| (name, path)));
+        let outputs = outputs.map(|(name, path)| {
+            path.as_deref().filter(|path| path.as_os_str() != "-").map(|path| (name, path))
+        });
         let named = |(name, path): (&str, &Path)| format!("{name} {}", path.display());
         for written in outputs.into_iter().flatten() {
             for input in inputs {
@@ -76,12 +121,17 @@ impl OutputArgs {
     }
 
     /// A collector that prints what these arguments ask for.
-    pub(super) fn collector(&self) -> Result<Collector<Box<dyn FlowSink>>, Failure> {
-        let sink = match &self.output {
-            Some(path) => self.sink(File::create(path).map_err(|error| file_failure(path, error))?),
+    pub(super) fn collector(&self) -> Result<Collector<Sinks>, Failure> {
+        let store = self.store.open()?;
+        let printer = match &self.output {
+            None if store.is_some() => None,
+            Some(path) if path.as_os_str() != "-" => {
+                Some(self.sink(File::create(path).map_err(|error| file_failure(path, error))?))
+            }
             // Sinks have buffers of their own.
-            None => self.sink(io::stdout()),
+            _ => Some(self.sink(io::stdout())),
         };
+        let sink = (printer, store);
         let strictness = if self.strict { Strictness::Rfc } else { Strictness::Lenient };
         let mut collector = Collector::with_limits(sink, CacheLimits::default(), strictness);
         if !self.quiet {
@@ -95,14 +145,25 @@ impl OutputArgs {
     }
 
     /// Tells the account, after the last datagram.
-    pub(super) fn conclude(&self, summary: Summary<'_>) -> Result<(), Failure> {
+    pub(super) fn conclude(&self, summary: Summary<'_>, store: Option<StoreStats>) -> Result<(), Failure> {
         if !self.quiet {
             tell(summary.to_string().trim_end());
+            if let Some(stats) = &store {
+                tell(stats);
+            }
         }
         let Some(path) = &self.summary else { return Ok(()) };
-        let text = format!("{:#}\n", summary.to_json());
-        fs::write(path, text).map_err(|error| file_failure(path, error))
+        let mut json = summary.to_json();
+        if let (Some(json), Some(stats)) = (json.as_object_mut(), &store) {
+            json.insert("store".to_owned(), stats.to_json());
+        }
+        fs::write(path, format!("{json:#}\n")).map_err(|error| file_failure(path, error))
     }
+}
+
+/// What the collector's store has done, when it has one.
+pub(super) fn stored(collector: &Collector<Sinks>) -> Option<StoreStats> {
+    collector.sink().1.as_ref().map(Store::stats)
 }
 
 fn file_failure(path: &Path, error: io::Error) -> Failure {

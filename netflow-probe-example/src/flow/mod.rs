@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 
 use netflow_codec::{DataRecord, FieldView, FixedRecord, FlowFields, FlowRecord, SamplingInfo, Timestamp};
 
-pub use column::{COLUMNS, Cell, Column};
+pub use column::{COLUMNS, Cell, Column, Kind};
 pub(crate) use layout::{Layout, Layouts};
 pub use protocol::{protocol_keyword, protocol_number};
 

@@ -9,6 +9,8 @@ mod text;
 
 use std::io;
 
+use netflow_codec::Timestamp;
+
 pub use self::{
     csv::CsvSink,
     json::JsonSink,
@@ -47,6 +49,25 @@ pub trait FlowSink {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Does what is due by now; called now and then, flows or none.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be written.
+    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        let _ = now;
+        Ok(())
+    }
+
+    /// Ends the output for good: what was handed on is where it belongs when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be written.
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
 }
 
 impl<S: FlowSink + ?Sized> FlowSink for &mut S {
@@ -61,6 +82,14 @@ impl<S: FlowSink + ?Sized> FlowSink for &mut S {
     fn flush(&mut self) -> io::Result<()> {
         (**self).flush()
     }
+
+    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        (**self).tick(now)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
 }
 
 impl<S: FlowSink + ?Sized> FlowSink for Box<S> {
@@ -74,6 +103,14 @@ impl<S: FlowSink + ?Sized> FlowSink for Box<S> {
 
     fn flush(&mut self) -> io::Result<()> {
         (**self).flush()
+    }
+
+    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        (**self).tick(now)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
     }
 }
 
@@ -92,6 +129,50 @@ impl<A: FlowSink, B: FlowSink> FlowSink for (A, B) {
         self.0.flush()?;
         self.1.flush()
     }
+
+    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        self.0.tick(now)?;
+        self.1.tick(now)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.finish()?;
+        self.1.finish()
+    }
+}
+
+/// A sink, or none: flows go nowhere.
+impl<S: FlowSink> FlowSink for Option<S> {
+    fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |sink| sink.flow(flow))
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |sink| sink.record(record))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), S::flush)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |sink| sink.tick(now))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), S::finish)
+    }
+}
+
+/// What of a flow has no column, as a JSON object; `None` when everything has one.
+pub(crate) fn json_fields(flow: &Flow<'_>) -> Option<Vec<u8>> {
+    let extras = flow.extras();
+    if extras.is_empty() {
+        return None;
+    }
+    let mut json = Vec::new();
+    text::push_json_fields(&mut json, &extras);
+    Some(json)
 }
 
 /// How flows are printed.

@@ -1,0 +1,138 @@
+//! One file of the store, from its creation under a temporary name until it is durable under its own.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parquet::{
+    column::writer::ColumnWriter,
+    data_type::{ByteArrayType, Int32Type, Int64Type},
+    errors::ParquetError,
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::types::Type,
+};
+
+use super::batch::{Batch, Data, Values};
+
+/// What a file that is not complete ends with. Query engines leave names that begin with a dot alone.
+pub(super) const TEMPORARY: &str = ".tmp";
+/// What a complete file ends with.
+pub(super) const EXTENSION: &str = "parquet";
+
+/// A file being written.
+pub(super) struct Part {
+    writer: SerializedFileWriter<BufWriter<File>>,
+    temporary: PathBuf,
+    pub(super) rows: u64,
+}
+
+/// A file that is complete and durable.
+#[derive(Clone, Debug)]
+pub(super) struct Complete {
+    pub(super) path: PathBuf,
+    pub(super) octets: u64,
+}
+
+impl Part {
+    /// Creates the file, and the folders it is in.
+    pub(super) fn create(
+        folder: &Path,
+        name: &str,
+        schema: &Arc<Type>,
+        properties: &Arc<WriterProperties>,
+    ) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let temporary = folder.join(format!(".{name}.{EXTENSION}{TEMPORARY}"));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        let writer =
+            SerializedFileWriter::new(BufWriter::new(file), Arc::clone(schema), Arc::clone(properties))
+                .map_err(into_io)?;
+        Ok(Self { writer, temporary, rows: 0 })
+    }
+
+    /// Octets written so far.
+    pub(super) fn octets(&self) -> u64 {
+        self.writer.bytes_written() as u64
+    }
+
+    /// Writes a row group.
+    pub(super) fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        self.write_columns(&batch.columns).map_err(into_io)?;
+        self.rows += batch.rows as u64;
+        Ok(())
+    }
+
+    fn write_columns(&mut self, columns: &[Values]) -> Result<(), ParquetError> {
+        let mut group = self.writer.next_row_group()?;
+        for values in columns {
+            let Some(mut column) = group.next_column()? else { break };
+            let definition = Some(values.definition.as_slice());
+            let repetition = (!values.repetition.is_empty()).then_some(values.repetition.as_slice());
+            match (column.untyped(), &values.data) {
+                (ColumnWriter::Int32ColumnWriter(_), Data::Int32(data)) => {
+                    column.typed::<Int32Type>().write_batch(data, definition, repetition)?;
+                }
+                (ColumnWriter::Int64ColumnWriter(_), Data::Int64(data)) => {
+                    column.typed::<Int64Type>().write_batch(data, definition, repetition)?;
+                }
+                (ColumnWriter::ByteArrayColumnWriter(_), Data::Text(data)) => {
+                    column.typed::<ByteArrayType>().write_batch(data, definition, repetition)?;
+                }
+                _ => {
+                    return Err(ParquetError::General("a column of another type than its values".to_owned()));
+                }
+            }
+            column.close()?;
+        }
+        group.close()?;
+        Ok(())
+    }
+
+    /// Completes the file: its octets are on the disk before it gets its name, its name before this returns.
+    pub(super) fn complete(self) -> io::Result<Complete> {
+        let Self { writer, temporary, .. } = self;
+        let file =
+            writer.into_inner().map_err(into_io)?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        let octets = file.metadata()?.len();
+        let path = free_name(&temporary)?;
+        fs::rename(&temporary, &path)?;
+        sync_folder(&path)?;
+        Ok(Complete { path, octets })
+    }
+}
+
+/// The file's own name, or when that is taken the same with a number.
+fn free_name(temporary: &Path) -> io::Result<PathBuf> {
+    let name = temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.trim_start_matches('.').trim_end_matches(TEMPORARY).trim_end_matches(".parquet");
+    for number in 0..1_000_000 {
+        let path = temporary.with_file_name(format!("{stem}-{number}.{EXTENSION}"));
+        if !path.try_exists()? {
+            return Ok(path);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("no free name for {}", temporary.display())))
+}
+
+/// Makes the entry of a file in its folder durable, and the folder's in its own.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // The file's folder is two partitions below the store.
+    for folder in path.ancestors().skip(1).take(3) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+pub(super) fn into_io(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    }
+}
