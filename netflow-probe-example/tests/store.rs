@@ -32,7 +32,7 @@ const BOOT: Timestamp = Timestamp::from_secs(1_772_366_400); // 2026-03-01T12:00
 fn flow(number: u64) -> FlowRecord {
     let mut flow = FlowRecord::default();
     let [.., high, low] = number.to_be_bytes();
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         flow.source = [0x2001, 0xdb8, 0, 0, 0, 0, high.into(), low.into()].into();
         flow.destination = [0x2001, 0xdb8, 1, 0, 0, 0, 0, 1].into();
         flow.next_hop = [0x2001, 0xdb8, 2, 0, 0, 0, 0, 1].into();
@@ -42,7 +42,7 @@ fn flow(number: u64) -> FlowRecord {
         flow.destination = [192, 0, 2, 1].into();
         flow.next_hop = [203, 0, 113, 1].into();
     }
-    flow.protocol = if number % 5 == 0 { 253 } else { 6 };
+    flow.protocol = if number.is_multiple_of(5) { 253 } else { 6 };
     flow.source_port = u16::try_from(number % 60_000).unwrap();
     flow.destination_port = 443;
     flow.tcp_flags = 0x1b;
@@ -51,7 +51,7 @@ fn flow(number: u64) -> FlowRecord {
     flow.source_as = u32::MAX;
     flow.start = Timestamp::from_millis(BOOT.as_millis() + number);
     flow.end = Timestamp::from_millis(BOOT.as_millis() + number + 250);
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         flow.mpls_labels.set(0, [0, 1, 0]);
         flow.mpls_labels.set(1, [0, 2, 1]);
     }
