@@ -17,6 +17,7 @@ mod lru;
 mod member;
 mod pending;
 mod record;
+mod restart;
 mod sampling;
 mod sequence;
 mod set;
@@ -43,8 +44,9 @@ pub use fixed::{FixedRecord, FixedRecords};
 pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
 pub use pending::Origin;
 pub use record::{DataRecord, DataRecords, Flows, Records};
+pub use restart::{Restart, RestartDetector, RestartEvidence, RestartKind};
 pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};
-pub use sequence::{SequenceCounts, SequenceEvent, SequenceTracker};
+pub use sequence::{SequenceCounts, SequenceEvent, SequenceTracker, SequenceUnit};
 pub use structured::{
     BasicList, BasicListValues, ListSemantic, MAX_LIST_DEPTH, SubTemplateList, SubTemplateMultiList,
     SubTemplateMultiListEntries,

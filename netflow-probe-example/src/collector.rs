@@ -8,11 +8,11 @@ use std::io;
 
 use netflow_codec::{
     Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder, FlowRecord,
-    Origin, SamplingInfo, SequenceEvent, Strictness, Timestamp, Transport,
+    Learned, Origin, SamplingInfo, SequenceEvent, SequenceUnit, Strictness, Timestamp, Transport,
 };
 
 use crate::{
-    account::{Account, Counts, Fault, Stream, Summary, What, sequence_unit},
+    account::{Account, Counts, Fault, Header, Stream, Summary, What},
     flow::{Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
 };
@@ -123,7 +123,7 @@ impl<S: FlowSink> Collector<S> {
             port: exporter.port(),
         };
         faults.stream = Some((header.version, header.observation_domain));
-        let sequence = header.sequence;
+        let (sequence, clock) = (header.sequence, header.clock);
         let mut work = Work {
             decoded,
             envelope,
@@ -133,12 +133,13 @@ impl<S: FlowSink> Collector<S> {
             counts: Counts { datagrams: 1, octets: payload.len() as u64, ..Counts::default() },
             sampling: None,
             is_incomplete: false,
+            redefines_templates: false,
             undecoded: 0,
         };
         let result = work.run();
         let units = work.units();
-        let Work { counts, sampling, mut faults, .. } = work;
-        faults.sequence(stream, sequence, units);
+        let Work { counts, sampling, mut faults, redefines_templates, .. } = work;
+        faults.header(stream, &Header { sequence, units, clock, received, redefines_templates });
         self.account.carried(stream, counts, sampling);
         result
     }
@@ -242,15 +243,19 @@ struct Faults<'c> {
 }
 
 impl Faults<'_> {
-    /// Takes the sequence number; reports what it says of other datagrams.
-    fn sequence(&mut self, stream: Stream, sequence: Option<u32>, units: Option<u32>) {
-        match self.account.header(stream, sequence, units) {
+    /// Takes the header; reports what it says of other datagrams.
+    fn header(&mut self, stream: Stream, header: &Header) {
+        let (event, restart) = self.account.header(stream, header);
+        match event {
             Some(SequenceEvent::Gap { lost }) => {
-                let unit = sequence_unit(stream.version).unwrap_or("units");
+                let unit = SequenceUnit::of(stream.version).map_or("units", SequenceUnit::name);
                 self.add(None, What::Gap { lost, unit });
             }
-            Some(SequenceEvent::Reset) => self.add(None, What::Restart),
+            Some(SequenceEvent::Reset) if restart.is_none() => self.add(None, What::SequenceReset),
             _ => {}
+        }
+        if let Some(restart) = restart {
+            self.add(None, What::Restart(restart));
         }
     }
 
@@ -274,6 +279,8 @@ struct Work<'c, 'a, S> {
     sampling: Option<SamplingInfo>,
     /// Whether records of the datagram may not have been decoded, nobody knows how many.
     is_incomplete: bool,
+    /// Whether a template took the place of another one.
+    redefines_templates: bool,
     /// v1, v5, v7: records that strict decoding refused, because the header announces more of them.
     undecoded: u64,
 }
@@ -323,10 +330,14 @@ impl<S: FlowSink> Work<'_, '_, S> {
                 }
                 Batch::Data(records) => self.data(&records, place, self.envelope)?,
                 Batch::Options(records) => self.options(&records, place)?,
-                Batch::Template(template, _) if template.is_options() => {
-                    self.counts.options_template_records += 1;
+                Batch::Template(template, learned) => {
+                    self.redefines_templates |= learned == Learned::Replaced;
+                    if template.is_options() {
+                        self.counts.options_template_records += 1;
+                    } else {
+                        self.counts.template_records += 1;
+                    }
                 }
-                Batch::Template(..) => self.counts.template_records += 1,
                 Batch::Withdrawal { .. } => self.counts.withdrawals += 1,
                 Batch::Recovered(recovered) => {
                     let origin = recovered.origin();

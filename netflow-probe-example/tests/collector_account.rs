@@ -131,3 +131,43 @@ fn ipfix_messages_of_which_not_everything_could_be_decoded_are_no_loss_and_no_di
     assert_eq!(sequence(&summary), json!({"gaps": 1, "lost_records": 3}));
     assert!(summary["malformed"].as_u64().unwrap() > 0);
 }
+
+/// A v9 datagram by uptime, seconds since 1,700,000,000 and sequence number.
+fn v9_at(uptime: u32, unix: u32, sequence: u32) -> (u16, Vec<u8>) {
+    let mut datagram = v9(1, sequence, &[]);
+    datagram[4..8].copy_from_slice(&(uptime * 1_000).to_be_bytes());
+    datagram[8..12].copy_from_slice(&(1_700_000_000 + unix).to_be_bytes());
+    (9, datagram)
+}
+
+#[test]
+fn an_exporter_restart_is_told_with_its_evidence_and_is_no_loss() {
+    // C9: sysUpTime falls, the sequence is back at 0, close behind where it was.
+    let datagrams =
+        [(5_000, 0, 7), (5_001, 1, 8), (3, 60, 0), (4, 61, 1), (5, 62, 2)].map(|(a, b, c)| v9_at(a, b, c));
+    let (summary, text) = account(Strictness::Lenient, &datagrams);
+    assert_eq!(sequence(&summary), json!({"resets": 1}), "no loss, no duplicates");
+    let domain = &summary["exporters"][0]["domains"][0];
+    assert_eq!(
+        domain["restarts"],
+        json!({
+            "count": 1,
+            "last": {
+                "kind": "restarted",
+                "evidence": ["uptime fell", "boot moved", "sequence began anew", "followed"],
+                "since": 1_700_000_000,
+                "boot_before": 1_699_995_000,
+                "boot": 1_700_000_057,
+            },
+        })
+    );
+    assert_eq!(domain["sequence"]["received"], 5);
+    assert!(text.contains("restarts     1 of exporters; 0 clocks set"), "{text}");
+
+    // One odd datagram is no restart, and a wrap is none: 2^32 milliseconds are 4,294,967 seconds and a bit.
+    let datagrams =
+        [(4_294_967, 0, 7), (3, 60, 0), (1, 2, 8), (2, 3, 9), (3, 4, 10)].map(|(a, b, c)| v9_at(a, b, c));
+    let (summary, text) = account(Strictness::Lenient, &datagrams);
+    assert_eq!(summary["exporters"][0]["domains"][0]["restarts"], Value::Null);
+    assert!(!text.contains("restarts"), "{text}");
+}

@@ -2,7 +2,7 @@
 
 use core::{fmt, net::IpAddr};
 
-use netflow_codec::{DecodeError, DecodeErrorKind};
+use netflow_codec::{DecodeError, DecodeErrorKind, Restart, RestartKind};
 
 /// Something that is wrong with a datagram, or missing before it: who sent it, where in it, what.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +60,10 @@ pub enum What {
         /// Of what: flows, packets or records.
         unit: &'static str,
     },
-    /// The sequence numbers began anew: the exporter was restarted.
-    Restart,
+    /// The sequence numbers began anew.
+    SequenceReset,
+    /// The exporter was restarted, or its clock set.
+    Restart(Restart),
     /// Octets of a file of messages are none, or damaged ones.
     Skipped {
         /// Where they begin, in octets from the beginning of the file.
@@ -104,7 +106,9 @@ impl What {
             Self::CacheFull { .. } => F::CacheFull,
             Self::ReservedSet { .. } => F::ReservedSet,
             Self::Gap { .. } => F::Gap,
-            Self::Restart => F::Restart,
+            Self::SequenceReset => F::SequenceReset,
+            Self::Restart(Restart { kind: RestartKind::ClockSet, .. }) => F::ClockSet,
+            Self::Restart(_) => F::Restart,
             Self::Skipped { .. } => F::Skipped,
             Self::CutShort { .. } => F::CutShort,
         }
@@ -177,7 +181,11 @@ fault_kinds! {
     /// Sequence numbers are missing.
     Gap = "sequence_gap",
     /// The sequence numbers began anew.
+    SequenceReset = "sequence_reset",
+    /// The exporter was restarted.
     Restart = "restart",
+    /// The exporter's clock was set.
+    ClockSet = "clock_set",
     /// The capture does not have the whole datagram.
     CutShort = "cut_short",
 }
@@ -195,7 +203,9 @@ impl FaultKind {
                 | Self::CacheFull
                 | Self::ReservedSet
                 | Self::Gap
+                | Self::SequenceReset
                 | Self::Restart
+                | Self::ClockSet
                 | Self::CutShort
         )
     }
@@ -245,7 +255,11 @@ impl fmt::Display for What {
             Self::Gap { lost, unit } => {
                 write!(f, "the sequence number says that {lost} {unit} before this datagram are missing")
             }
-            Self::Restart => f.write_str("the sequence numbers began anew: the exporter was restarted"),
+            Self::SequenceReset => f.write_str("the sequence numbers began anew"),
+            Self::Restart(Restart { kind: RestartKind::ClockSet, evidence, .. }) => {
+                write!(f, "the exporter's clock was set: {evidence}")
+            }
+            Self::Restart(Restart { evidence, .. }) => write!(f, "the exporter was restarted: {evidence}"),
             Self::Skipped { offset, octets } => {
                 write!(
                     f,

@@ -10,14 +10,15 @@ mod report;
 use core::{net::IpAddr, ops::AddAssign};
 use std::collections::BTreeMap;
 
-use netflow_codec::{SamplingInfo, SequenceCounts, SequenceEvent, SequenceTracker, Timestamp};
-
-pub use fault::{Fault, FaultKind, What};
-pub use report::Summary;
-pub(crate) use report::sequence_unit;
+use netflow_codec::{
+    ExportClock, Restart, RestartDetector, RestartEvidence, RestartKind, SamplingInfo, SequenceCounts,
+    SequenceEvent, SequenceTracker, SequenceUnit, Timestamp,
+};
 
 use bounded::BoundedMap;
 use fault::FAULT_KINDS;
+pub use fault::{Fault, FaultKind, What};
+pub use report::Summary;
 
 /// What datagrams carried.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -85,8 +86,26 @@ pub struct StreamAccount {
     pub counts: Counts,
     /// Its sequence numbers.
     pub sequence: SequenceTracker,
+    /// What its headers say of restarts.
+    pub restarts: RestartDetector,
+    /// How often its exporter was restarted, or its clock set.
+    pub restarted: u64,
+    /// The last time that it was.
+    pub last_restart: Option<Restart>,
     /// What its exporter said last of sampling.
     pub sampling: Option<SamplingInfo>,
+}
+
+/// What a datagram's header says, and what followed it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) sequence: Option<u32>,
+    /// By how much the sequence number of its stream advances, if that is known.
+    pub(crate) units: Option<u32>,
+    pub(crate) clock: ExportClock,
+    pub(crate) received: Timestamp,
+    /// Whether a template took the place of another one.
+    pub(crate) redefines_templates: bool,
 }
 
 /// What is known of one exporter besides its streams.
@@ -232,23 +251,31 @@ impl Account {
         }
     }
 
-    /// A datagram with a sound header came; `units` is by how much its stream's sequence number advances, if that is
-    /// known.
+    /// A datagram with a sound header came. Says what its sequence number means, and whether it shows a restart.
     pub(crate) fn header(
         &mut self,
         stream: Stream,
-        sequence: Option<u32>,
-        units: Option<u32>,
-    ) -> Option<SequenceEvent> {
+        header: &Header,
+    ) -> (Option<SequenceEvent>, Option<Restart>) {
         *self.by_version.entry(stream.version).or_default() += 1;
         let (account, forgotten) = self.streams.entry(stream);
         for (stream, account) in forgotten {
             add_sequence(&mut self.forgotten, stream.version, account.sequence.counts());
         }
-        sequence.map(|sequence| match units {
+        let Header { sequence, units, clock, received, .. } = *header;
+        let restart = account.restarts.observe(sequence, &clock, received);
+        if header.redefines_templates {
+            account.restarts.note(RestartEvidence::TEMPLATE_REDEFINED);
+        }
+        account.restarted += u64::from(restart.is_some());
+        account.last_restart = restart.or(account.last_restart);
+        let is_anew = restart.is_some_and(|restart| restart.kind == RestartKind::Restarted);
+        let event = sequence.map(|sequence| match units {
+            Some(units) if is_anew => account.sequence.restart(sequence, units),
             Some(units) => account.sequence.observe(sequence, units),
             None => account.sequence.observe_open(sequence),
-        })
+        });
+        (event, restart)
     }
 
     /// What a datagram carried; the last word about it.
@@ -274,12 +301,12 @@ impl Account {
     }
 }
 
-/// v5 and v7 count flows, v9 packets, IPFIX records; v1 counts nothing.
+/// Versions without sequence numbers have counted nothing.
 fn add_sequence(sums: &mut [SequenceCounts; 3], version: u16, counts: &SequenceCounts) {
     let [flows, packets, records] = sums;
-    let sum = match version {
-        9 => packets,
-        10 => records,
+    let sum = match SequenceUnit::of(version) {
+        Some(SequenceUnit::Packets) => packets,
+        Some(SequenceUnit::Records) => records,
         _ => flows,
     };
     sum.received += counts.received;
@@ -287,6 +314,7 @@ fn add_sequence(sums: &mut [SequenceCounts; 3], version: u16, counts: &SequenceC
     sum.gaps += counts.gaps;
     sum.late += counts.late;
     sum.duplicates += counts.duplicates;
+    sum.strays += counts.strays;
     sum.resets += counts.resets;
 }
 
@@ -345,8 +373,16 @@ mod tests {
         for number in 0..10_000 {
             account.arrived(address(number), 20, Timestamp::from_secs(1));
             let stream = Stream { exporter: address(number), version: 9, observation_domain: 0, port: 9 };
-            account.header(stream, Some(5), Some(1));
-            account.header(stream, Some(7), Some(1));
+            for sequence in [5, 7] {
+                let header = Header {
+                    sequence: Some(sequence),
+                    units: Some(1),
+                    clock: ExportClock::default(),
+                    received: Timestamp::from_secs(1),
+                    redefines_templates: false,
+                };
+                account.header(stream, &header);
+            }
             reports += usize::from(account.fault(address(number), FaultKind::Truncated).is_some());
         }
         assert_eq!(reports, 100);

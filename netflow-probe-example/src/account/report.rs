@@ -3,7 +3,7 @@
 use core::{fmt, net::IpAddr};
 use std::collections::BTreeMap;
 
-use netflow_codec::{SequenceCounts, TemplateCache};
+use netflow_codec::{SequenceCounts, SequenceUnit, TemplateCache, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{Account, Counts, FaultKind, Stream, StreamAccount};
@@ -170,14 +170,22 @@ fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
     json.insert("version".to_owned(), stream.version.into());
     json.insert("observation_domain".to_owned(), stream.observation_domain.into());
     json.insert("port".to_owned(), stream.port.into());
-    if let Some(unit) = sequence_unit(stream.version) {
-        let SequenceCounts { received, lost, gaps, late, duplicates, resets, .. } =
-            *account.sequence.counts();
+    if let Some(unit) = SequenceUnit::of(stream.version) {
+        let counts = *account.sequence.counts();
+        let SequenceCounts { received, lost, gaps, late, duplicates, strays, resets, .. } = counts;
         let sequence = json!({
-            "unit": unit, "received": received, "lost": lost, "gaps": gaps, "late": late,
-            "duplicates": duplicates, "resets": resets,
+            "unit": unit.name(), "expected": counts.expected(), "received": received, "lost": lost, "gaps": gaps,
+            "late": late, "duplicates": duplicates, "strays": strays, "resets": resets,
         });
         json.insert("sequence".to_owned(), sequence);
+    }
+    if let Some(restart) = account.last_restart {
+        let evidence: Vec<_> = restart.evidence.names().collect();
+        let last = json!({
+            "kind": restart.kind.name(), "evidence": evidence, "since": restart.since.as_secs(),
+            "boot_before": restart.boot_before.map(Timestamp::as_secs), "boot": restart.boot.map(Timestamp::as_secs),
+        });
+        json.insert("restarts".to_owned(), json!({ "count": account.restarted, "last": last }));
     }
     if let Some(sampling) = account.sampling {
         let sampling = json!({
@@ -186,16 +194,6 @@ fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
         json.insert("sampling".to_owned(), sampling);
     }
     json.into()
-}
-
-/// What sequence numbers count.
-pub(crate) const fn sequence_unit(version: u16) -> Option<&'static str> {
-    match version {
-        5 | 7 => Some("flows"),
-        9 => Some("packets"),
-        10 => Some("records"),
-        _ => None,
-    }
 }
 
 impl fmt::Display for Summary<'_> {
@@ -265,9 +263,14 @@ impl Summary<'_> {
         }
         let sum = |count: fn(&SequenceCounts) -> u64| all.iter().map(count).sum::<u64>();
         let (late, duplicates) = (sum(|counts| counts.late), sum(|counts| counts.duplicates));
-        let resets = sum(|counts| counts.resets);
-        if late + duplicates + resets > 0 {
-            writeln!(f, "order        {late} late, {duplicates} duplicate, {resets} restarts")?;
+        let (strays, resets) = (sum(|counts| counts.strays), sum(|counts| counts.resets));
+        if late + duplicates + strays + resets > 0 {
+            write!(f, "order        {late} late, {duplicates} duplicate, {strays} astray, ")?;
+            writeln!(f, "{resets} times numbered anew")?;
+        }
+        let [restarts, clocks] = [FaultKind::Restart, FaultKind::ClockSet].map(|kind| account.faults(kind));
+        if restarts + clocks > 0 {
+            writeln!(f, "restarts     {restarts} of exporters; {clocks} clocks set")?;
         }
         Ok(())
     }
@@ -290,8 +293,8 @@ impl Summary<'_> {
                 write!(f, " port {}", stream.port)?;
             }
             write!(f, ": {datagrams} datagrams, {data_records} flows")?;
-            if let Some(unit) = sequence_unit(stream.version) {
-                write!(f, ", {} {unit} lost", account.sequence.counts().lost)?;
+            if let Some(unit) = SequenceUnit::of(stream.version) {
+                write!(f, ", {} {} lost", account.sequence.counts().lost, unit.name())?;
             }
             match account.sampling {
                 Some(info) => {
