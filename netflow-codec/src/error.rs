@@ -120,6 +120,17 @@ pub enum DecodeErrorKind {
     /// appendix B.1.3).
     #[error("template {0} has a variable-length field, which NetFlow v9 does not have")]
     VariableLengthInV9(u16),
+    /// A field whose length values of its element cannot have: only integers and float64 may be reduced (RFC 7011
+    /// section 6.2).
+    #[error("template {template_id} has element {element} in {length} octets")]
+    FieldLength {
+        /// The template's identifier.
+        template_id: u16,
+        /// The element's number.
+        element: u16,
+        /// Octets of the field.
+        length: u16,
+    },
     /// The length in an IPFIX message header is below that header's 16 octets, or beyond the datagram.
     #[error("the message has length {length}, {available} octets are there")]
     MessageLength {

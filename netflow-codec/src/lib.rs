@@ -22,6 +22,7 @@ mod sampling;
 mod sequence;
 mod set;
 mod structured;
+mod taught;
 mod template;
 mod time;
 pub mod v5;
@@ -32,7 +33,9 @@ mod wire;
 pub use biflow::{Biflow, BiflowDirection};
 pub use cache::{CacheLimits, CacheStats, Learned, RecoveredRecords, TemplateCache, TemplateScope};
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
-pub use element::{DataType, ElementId, ElementInfo, Semantics, Units, ValueRange};
+pub use element::{
+    DataType, DefineError, ElementId, ElementInfo, ElementRegistry, Elements, Semantics, Units, ValueRange,
+};
 pub use encode::{
     AbsentFields, ApplicationName, BasicListBuilder, ElementDescription, ExportSession, ExportTemplate,
     ExportTransport, ExportVersion, FieldSource, FlowTimes, InterfaceName, Interval, NotSent, OptionsData,
@@ -51,6 +54,7 @@ pub use structured::{
     BasicList, BasicListValues, ListSemantic, MAX_LIST_DEPTH, SubTemplateList, SubTemplateMultiList,
     SubTemplateMultiListEntries,
 };
+pub use taught::{TaughtElements, TaughtStats};
 pub use template::{FieldSpecifier, Protocol, ScopeType, Template};
 pub use time::{ExportClock, SysUptime, Timestamp};
 pub use value::{

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["template"],
     &["value", "structured"],
     &["set", "record", "biflow", "fixed", "v5", "v9", "ipfix"],
-    &["sampling", "sequence", "restart", "pending"],
+    &["sampling", "sequence", "restart", "pending", "taught"],
     &["cache"],
     &["encode", "decoder"],
 ];

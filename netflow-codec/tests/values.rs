@@ -4,8 +4,8 @@
 use core::net::Ipv4Addr;
 
 use netflow_codec::{
-    Batch, DataType, Decoder, ElementId, ExportClock, FieldValue, FieldView, FlowFields, FlowRecord,
-    SysUptime, Timestamp,
+    Batch, CacheLimits, DataType, DecodeErrorKind, Decoder, ElementId, ExportClock, FieldValue, FieldView,
+    FlowFields, FlowRecord, Strictness, SysUptime, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -197,13 +197,26 @@ fn reduced_size_of_types_that_forbid_it_is_not_interpreted() {
     // D51
     let cases = [(8, 3), (27, 15), (56, 5), (150, 3), (152, 4), (154, 7), (156, 4), (276, 2), (8, 16)];
     for (number, length) in cases {
-        let octets = vec![1; length];
+        let octets = vec![1; usize::from(length)];
         assert_eq!(value(number, &octets), FieldValue::Octets(&octets), "{number} {length}");
         assert_eq!(at(number, &octets, Timestamp::ZERO), FieldValue::Octets(&octets), "{number} {length}");
     }
     // Nor does it become a member of the flow.
     let datagram = message(&[&template(2, &[(8, 3), (152, 4), (4, 1)]), &data(&[1, 2, 3, 0, 0, 0, 9, 6])]);
     records(&datagram, |_, flow, _| assert_eq!(flow.fields, FlowFields::PROTOCOL));
+    // Strict: the message is discarded.
+    for (number, length) in cases {
+        let datagram = message(&[&template(2, &[(4, 1), (number, length)]), &data(&[6; 17])]);
+        let mut strict = Decoder::with_limits(CacheLimits::default(), Strictness::Rfc);
+        let error = strict.decode(&1, &datagram, Timestamp::ZERO).unwrap_err();
+        let kind = DecodeErrorKind::FieldLength { template_id: 300, element: number, length };
+        assert_eq!((error.kind, strict.cache().template_count()), (kind, 0));
+    }
+    // What may be reduced is: a counter, float64, and any length of octets and text.
+    let fields = [(1, 3), (311, 4), (82, 40), (95, 9), (10, 1), (6, 1)];
+    let datagram = message(&[&template(2, &fields), &data(&[0; 58])]);
+    let mut strict = Decoder::with_limits(CacheLimits::default(), Strictness::Rfc);
+    assert!(strict.decode(&1, &datagram, Timestamp::ZERO).is_ok());
 }
 
 #[test]

@@ -9,8 +9,8 @@ use super::{
     sets::{Context, Sets},
 };
 use crate::{
-    cache::TemplateCache, error::DecodeError, fixed::FixedRecords, flow::FlowRecord, sampling::SamplingInfo,
-    template::Template, time::Timestamp,
+    cache::TemplateCache, element::Elements, error::DecodeError, fixed::FixedRecords, flow::FlowRecord,
+    sampling::SamplingInfo, template::Template, time::Timestamp,
 };
 
 /// A datagram being decoded: an iterator of its parts.
@@ -81,6 +81,15 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
         }
     }
 
+    /// What is known of the elements in this datagram, see [`Decoder::elements`].
+    #[must_use]
+    pub fn elements(&self) -> Elements<'_> {
+        match &self.content {
+            Content::Sets(sets) => self.decoder.elements(&sets.scope.exporter),
+            _ => self.decoder.defined_elements(),
+        }
+    }
+
     /// One packet in how many was metered for this flow, as far as the exporter has said by now.
     #[must_use]
     pub fn sampling(&self, flow: &FlowRecord) -> Option<SamplingInfo> {
@@ -125,7 +134,16 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
                     sequence: self.header.sequence,
                     now: self.now,
                 };
-                sets.step(&mut self.decoder.cache, &context)
+                let batch = sets.step(&mut self.decoder.cache, &context);
+                let exporter = &sets.scope.exporter;
+                match &batch {
+                    Some(Batch::Options(records)) => self.decoder.taught.learn(exporter, records),
+                    Some(Batch::Recovered(recovered)) if recovered.records().template().is_options() => {
+                        self.decoder.taught.learn(exporter, &recovered.records());
+                    }
+                    _ => {}
+                }
+                batch
             }
         }
     }

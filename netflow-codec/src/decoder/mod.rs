@@ -6,13 +6,17 @@ mod header;
 mod sets;
 mod strict;
 
+use alloc::sync::Arc;
+
 pub use self::{batch::Batch, decoded::Decoded, header::DatagramHeader};
 use self::{decoded::Content, sets::Sets};
 use crate::{
     cache::{CacheLimits, TemplateCache, TemplateScope},
+    element::{ElementRegistry, Elements},
     error::{DecodeError, DecodeErrorKind},
     fixed::FixedRecords,
     ipfix,
+    taught::TaughtElements,
     template::Protocol,
     time::Timestamp,
     v9,
@@ -78,6 +82,9 @@ pub struct Decoder<E> {
     strictness: Strictness,
     transport: Transport,
     datagrams: u64,
+    /// The user's definitions of elements.
+    defined: Option<Arc<ElementRegistry>>,
+    taught: TaughtElements<E>,
 }
 
 impl<E: Clone + Ord> Default for Decoder<E> {
@@ -96,13 +103,45 @@ impl<E: Clone + Ord> Decoder<E> {
     /// A decoder with these limits.
     #[must_use]
     pub const fn with_limits(limits: CacheLimits, strictness: Strictness) -> Self {
-        Self { cache: TemplateCache::new(limits), strictness, transport: Transport::Udp, datagrams: 0 }
+        Self {
+            cache: TemplateCache::new(limits),
+            strictness,
+            transport: Transport::Udp,
+            datagrams: 0,
+            defined: None,
+            taught: TaughtElements::new(),
+        }
     }
 
     /// This decoder for messages that come over something else than UDP.
     #[must_use]
     pub fn over(self, transport: Transport) -> Self {
         Self { transport, ..self }
+    }
+
+    /// This decoder with definitions of elements that the built-in tables do not have, see [`Decoded::elements`].
+    #[must_use]
+    pub fn with_elements(self, registry: impl Into<Arc<ElementRegistry>>) -> Self {
+        Self { defined: Some(registry.into()), ..self }
+    }
+
+    /// What is known of the elements of an exporter: the definitions of [`Self::with_elements`], the built-in tables,
+    /// and what the exporter's own type records say (RFC 5610).
+    #[must_use]
+    pub fn elements(&self, exporter: &E) -> Elements<'_> {
+        let elements = self.defined_elements();
+        self.taught.of(exporter).map_or(elements, |registry| elements.with_taught(registry))
+    }
+
+    fn defined_elements(&self) -> Elements<'_> {
+        let built_in = Elements::default();
+        self.defined.as_ref().map_or(built_in, |registry| built_in.with_defined(registry))
+    }
+
+    /// What exporters said of their own elements (RFC 5610).
+    #[must_use]
+    pub const fn taught(&self) -> &TaughtElements<E> {
+        &self.taught
     }
 
     /// The templates.

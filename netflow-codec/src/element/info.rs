@@ -6,7 +6,8 @@ use super::DataType;
 
 /// An entry of a registry: what an element is called and how its values are to be read (RFC 7012 section 2.1).
 ///
-/// The name is a `&'static str` in the built-in tables.
+/// The name is a `&'static str` in the built-in tables; an [`ElementRegistry`](crate::ElementRegistry) has names of its
+/// own.
 ///
 /// ```
 /// use netflow_codec::{DataType, ElementId, ElementInfo, Semantics, Units, ValueRange};

@@ -5,7 +5,7 @@ use core::fmt;
 use super::{DataType, ElementId, ElementInfo, enterprise, iana, names, netflow_v9, reverse, values};
 
 /// The enterprise number of reverse elements (RFC 5103 section 6.1).
-const REVERSE: u32 = 29_305;
+pub(super) const REVERSE: u32 = 29_305;
 /// The enterprise number of CERT, whose elements have their reverse ones at the number plus [`CERT_REVERSE`].
 const CERT: u32 = 6_871;
 const CERT_REVERSE: u16 = 0x4000;
@@ -151,6 +151,11 @@ impl ElementId {
             _ => return None,
         };
         (forward.reverse() == Some(self)).then_some(forward)
+    }
+
+    /// Whether this is one of IANA's elements, defined or not, or the reverse one of such an element.
+    pub(super) const fn is_standard(self) -> bool {
+        matches!((self.enterprise, self.number), (0, ..NETFLOW_V9_CISCO) | (REVERSE, _))
     }
 
     /// Whether the element tells one end of a flow from the other, so that it makes a direction as a flow key (RFC 5103

@@ -10,11 +10,13 @@ mod info;
 mod lookup;
 mod names;
 mod netflow_v9;
+mod registry;
 mod reverse;
 mod values;
 
 pub use data_type::DataType;
 pub use info::{ElementInfo, Semantics, Units, ValueRange};
+pub use registry::{DefineError, ElementRegistry, Elements};
 
 /// The number of an Information Element, or of a v9 field type.
 ///

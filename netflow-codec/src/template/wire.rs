@@ -70,7 +70,7 @@ impl<'a> WireTemplate<'a> {
     }
 
     /// What is wrong with the template: its records have no octets, or, when strict, it has variable-length fields
-    /// in v9.
+    /// in v9, or in IPFIX lengths that IANA's elements do not have.
     pub(crate) fn check(&self, strict: bool) -> Result<(), DecodeError> {
         let wrong = |kind| Err(DecodeError::new(self.offset, kind));
         if self.is_empty() {
@@ -79,6 +79,21 @@ impl<'a> WireTemplate<'a> {
         let v9 = self.protocol == Protocol::NetFlow9;
         if strict && v9 && self.fields().any(|field| field.length == VARIABLE_LENGTH) {
             return wrong(DecodeErrorKind::VariableLengthInV9(self.id));
+        }
+        // What enterprises say of their elements is less certain.
+        let is_wrong = |field: &FieldSpecifier| {
+            let info = field.element.info().filter(|_| field.element.enterprise() == 0);
+            info.is_some_and(|info| !info.data_type.admits_length(field.length))
+        };
+        if strict
+            && !v9
+            && let Some(field) = self.fields().find(|field| !field.is_variable_length() && is_wrong(field))
+        {
+            return wrong(DecodeErrorKind::FieldLength {
+                template_id: self.id,
+                element: field.element.number(),
+                length: field.length,
+            });
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use core::{
 };
 
 use crate::{
-    element::{DataType, ElementId},
+    element::{DataType, ElementId, ElementInfo, Elements},
     flow::MplsLabel,
     member::TimeCoding,
     structured::{BasicList, MAX_LIST_DEPTH, SubTemplateList, SubTemplateMultiList},
@@ -152,6 +152,30 @@ impl<'a> FieldView<'a> {
             .filter(|coding| coding.admits_length(self.octets.len()))
             .and_then(|coding| coding.decode(unsigned(self.octets)?, clock));
         time.map_or_else(|| self.value_as(data_type), FieldValue::DateTime)
+    }
+
+    /// What is known of the element; `None` for unknown ones and for scope types of v9.
+    #[must_use]
+    pub fn info_with<'r>(&self, elements: &Elements<'r>) -> Option<ElementInfo<&'r str>> {
+        if self.scope.is_some() { None } else { elements.info(self.element) }
+    }
+
+    /// The name as [`Self::name`] gives it, of elements that `elements` knows.
+    #[must_use]
+    pub fn name_with<'r>(&self, elements: &Elements<'r>) -> Option<&'r str> {
+        match self.scope {
+            Some(scope) => scope.name(),
+            None => elements.info(self.element).map(|info| info.name),
+        }
+    }
+
+    /// The value as [`Self::value_at`] gives it, of elements that `elements` knows.
+    #[must_use]
+    pub fn value_with(&self, elements: &Elements<'_>, clock: &ExportClock) -> FieldValue<'a> {
+        match self.info_with(elements) {
+            Some(info) => self.value_as_at(info.data_type, clock),
+            None => self.value_at(clock),
+        }
     }
 
     fn data_type(&self) -> DataType {
