@@ -69,6 +69,23 @@ pub enum DecodeErrorKind {
         /// Whole records in the datagram.
         available: u16,
     },
+    /// The header of a fixed-layout version announces more records than a sender may put into one datagram; told by
+    /// strict decoding only.
+    #[error("{announced} records announced, {limit} are the most")]
+    TooManyRecords {
+        /// Records the header announces.
+        announced: u16,
+        /// The most that there may be.
+        limit: u16,
+    },
+    /// A v8 datagram with a scheme of aggregation that is not known, or when strict, a version of it other than 2.
+    #[error("aggregation scheme {scheme} of version {version} is not supported")]
+    UnsupportedAggregation {
+        /// The scheme's number.
+        scheme: u8,
+        /// The version of aggregation.
+        version: u8,
+    },
     /// The length of a FlowSet or Set is below the 4 octets of its own header: nothing behind it can be found.
     #[error("set {id} has length {length}, at least 4 needed")]
     SetTooShort {

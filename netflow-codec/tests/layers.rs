@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["member"],
     &["template"],
     &["value", "structured"],
-    &["set", "record", "biflow", "fixed", "v5", "v9", "ipfix"],
+    &["set", "record", "biflow", "fixed", "v1", "v5", "v6", "v7", "v8", "v9", "ipfix"],
     &["sampling", "sequence", "restart", "pending", "taught"],
     &["cache"],
     &["encode", "decoder"],

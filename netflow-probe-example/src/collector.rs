@@ -281,7 +281,7 @@ struct Work<'c, 'a, S> {
     is_incomplete: bool,
     /// Whether a template took the place of another one.
     redefines_templates: bool,
-    /// v1, v5, v7: records that strict decoding refused, because the header announces more of them.
+    /// Fixed layouts: records that strict decoding refused, because of what the header announces.
     undecoded: u64,
 }
 
@@ -377,7 +377,8 @@ impl<S: FlowSink> Work<'_, '_, S> {
     }
 
     /// By how much the datagram advances the sequence number of its stream; unknown when records of an IPFIX message
-    /// could not be decoded. v5 and v7 count the flows that are there, whatever their header announces.
+    /// could not be decoded. v5 to v8 count the flows that are there, whatever their header
+    /// announces.
     fn units(&self) -> Option<u32> {
         let Counts { data_records, options_records, records_recovered, .. } = self.counts;
         match self.envelope.version {
@@ -389,10 +390,12 @@ impl<S: FlowSink> Work<'_, '_, S> {
 
     fn malformed(&mut self, set: usize, error: DecodeError) {
         self.is_incomplete = true;
-        if let DecodeErrorKind::RecordCount { available, .. } = error.kind
-            && self.counts.data_records == 0
-        {
-            self.undecoded = available.into();
+        match error.kind {
+            DecodeErrorKind::RecordCount { available, .. } if self.counts.data_records == 0 => {
+                self.undecoded = available.into();
+            }
+            DecodeErrorKind::TooManyRecords { announced, .. } => self.undecoded = announced.into(),
+            _ => {}
         }
         let set = matches!(self.envelope.version, 9 | 10).then_some(set);
         self.faults.add(set, What::Malformed(error));

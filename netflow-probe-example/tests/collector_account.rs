@@ -51,6 +51,43 @@ fn ipfix(sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
+/// A v8 datagram of two records aggregated by AS.
+fn v8(sequence: u32) -> Vec<u8> {
+    let mut datagram = vec![0, 8, 0, 2];
+    for word in [60_000, 1_700_000_000, 0, sequence, 0x0102_0102, 0] {
+        datagram.extend(u32::to_be_bytes(word));
+    }
+    for flows in [5, 7] {
+        for word in [flows, 3, 1_500, 50_000, 59_000, 0xfde8_fde9, 0x0001_0002] {
+            datagram.extend(u32::to_be_bytes(word));
+        }
+    }
+    datagram
+}
+
+#[test]
+fn aggregated_flows_are_printed_with_their_number_and_followed_by_their_sequence() {
+    let mut lines = Vec::new();
+    let mut collector = Collector::new(JsonSink::new(&mut lines));
+    for sequence in [100, 102, 110] {
+        let exporter = ([192, 0, 2, 7], 9).into();
+        collector.handle_datagram(exporter, &v8(sequence), Timestamp::from_secs(1_700_000_000)).unwrap();
+    }
+    collector.flush().unwrap();
+    let (summary, text) = (collector.summary().to_json(), collector.summary().to_string());
+    drop(collector);
+    assert_eq!(sequence(&summary), json!({"gaps": 1, "lost_flows": 6}));
+    assert!(text.contains("(v8: 3)") && text.contains("v8 domain 258"), "{text}");
+    let lines = String::from_utf8(lines).unwrap();
+    let flow: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(flow["type"], "NETFLOW_V8");
+    assert_eq!(
+        (&flow["src_as"], &flow["dst_as"], &flow["packets"]),
+        (&json!(65_000), &json!(65_001), &json!(3))
+    );
+    assert_eq!((&flow["src_addr"], &flow["fields"]["deltaFlowCount"]), (&Value::Null, &json!(5)));
+}
+
 #[test]
 fn a_count_that_lies_moves_no_sequence_numbers() {
     for strictness in [Strictness::Lenient, Strictness::Rfc] {

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Batch<'a> {
-    /// The records of a v1, v5 or v7 datagram.
+    /// The records of a v1, v5, v6, v7 or v8 datagram.
     Fixed(FixedRecords<'a>),
     /// The flow records of a data set.
     Data(DataRecords<'a>),

@@ -109,14 +109,11 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
             Content::Done => None,
             Content::Fixed(records) => {
                 let records = *records;
-                self.content = match records.missing_records() {
-                    Some(error) if strict => {
-                        self.content = Content::Done;
-                        return Some(Batch::Malformed(error));
-                    }
-                    Some(error) => Content::Missing(error),
-                    None => Content::Done,
-                };
+                if strict && let Some(error) = records.fault() {
+                    self.content = Content::Done;
+                    return Some(Batch::Malformed(error));
+                }
+                self.content = records.missing_records().map_or(Content::Done, Content::Missing);
                 Some(Batch::Fixed(records))
             }
             Content::Missing(error) => {

@@ -6,17 +6,18 @@ use crate::{fixed::FixedRecords, ipfix, sampling::SamplingInfo, time::ExportCloc
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct DatagramHeader {
-    /// The version: 1, 5, 7, 9 or 10.
+    /// The version: 1, 5 to 10.
     pub version: u16,
     /// Records that the header announces; in v9 a hint, in IPFIX 0 because it does not say.
     pub count: u16,
-    /// Sequence number: flows (v5, v7), packets (v9) or data records (IPFIX) sent before; v1 has none.
+    /// Sequence number: flows (v5 to v8), packets (v9) or data records (IPFIX) sent before; v1 has none.
     pub sequence: Option<u32>,
-    /// v9: the source ID. IPFIX: the observation domain. v5: engine type (high octet) and engine number (low octet).
+    /// v9: the source ID. IPFIX: the observation domain. v5, v6 and v8: engine
+    /// type (high octet) and engine number (low octet).
     pub observation_domain: u32,
     /// When it was sent.
     pub clock: ExportClock,
-    /// Mode and interval of sampling in a v5 header.
+    /// Mode and interval of sampling in a v5 or v8 header.
     pub sampling: Option<SamplingInfo>,
 }
 

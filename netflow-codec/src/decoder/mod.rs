@@ -172,7 +172,7 @@ impl<E: Clone + Ord> Decoder<E> {
         self.datagrams += 1;
         let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
         let (header, content) = match version {
-            1 | 5 | 7 => {
+            1 | 5..=8 => {
                 let records = FixedRecords::parse(datagram)?;
                 (DatagramHeader::of_fixed(&records), Content::Fixed(records))
             }

@@ -317,6 +317,14 @@ impl<'a> Record<'a> {
         Self(octets)
     }
 
+    /// The v5 record at the beginning of a longer one.
+    pub(crate) const fn beginning_of(octets: &'a [u8; 52]) -> Self {
+        match octets.first_chunk() {
+            Some(record) => Self(record),
+            None => Self(&[0; RECORD_LEN]),
+        }
+    }
+
     /// The record's octets.
     #[must_use]
     pub const fn octets_on_wire(&self) -> &'a [u8; RECORD_LEN] {
@@ -325,7 +333,7 @@ impl<'a> Record<'a> {
 
     /// The fields under the matching elements, in the order of the layout; padding is left out.
     pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        fixed::fields(fixed::V5_FIELDS, self.0)
+        fixed::fields(fixed::layout::V5_FIELDS, self.0)
     }
 
     /// The record, typed.

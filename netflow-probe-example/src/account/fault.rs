@@ -89,6 +89,8 @@ impl What {
                 E::UnsupportedVersion(_) => F::UnsupportedVersion,
                 E::Truncated { .. } => F::Truncated,
                 E::RecordCount { .. } => F::RecordCount,
+                E::TooManyRecords { .. } => F::TooManyRecords,
+                E::UnsupportedAggregation { .. } => F::UnsupportedAggregation,
                 E::SetTooShort { .. } => F::SetTooShort,
                 E::SetTooLong { .. } => F::SetTooLong,
                 E::TemplateId(_) => F::TemplateId,
@@ -146,6 +148,10 @@ fault_kinds! {
     Truncated = "truncated",
     /// The header announces more records than there are.
     RecordCount = "record_count",
+    /// The header announces more records than a sender may put into a datagram.
+    TooManyRecords = "too_many_records",
+    /// A v8 datagram of an unknown scheme of aggregation.
+    UnsupportedAggregation = "unsupported_aggregation",
     /// The length of a set is below 4.
     SetTooShort = "set_too_short",
     /// A set runs past the end of the datagram.

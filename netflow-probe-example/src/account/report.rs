@@ -258,7 +258,7 @@ impl Summary<'_> {
             let [flows, packets, records] = all.map(|counts| counts.lost);
             writeln!(
                 f,
-                "lost         {flows} flows (v5, v7), {packets} packets (v9), {records} records (IPFIX)"
+                "lost         {flows} flows (v5 to v8), {packets} packets (v9), {records} records (IPFIX)"
             )?;
         }
         let sum = |count: fn(&SequenceCounts) -> u64| all.iter().map(count).sum::<u64>();
@@ -286,7 +286,7 @@ impl Summary<'_> {
         for (has_several, (stream, account)) in lines.take(LINES) {
             let Counts { datagrams, data_records, .. } = account.counts;
             write!(f, "{}, v{}", stream.exporter, stream.version)?;
-            if matches!(stream.version, 5 | 9 | 10) {
+            if matches!(stream.version, 5 | 6 | 8..=10) {
                 write!(f, " domain {}", stream.observation_domain)?;
             }
             if has_several {

@@ -18,7 +18,7 @@ pub use listen::ListenArgs;
 pub use query::{Aggregation, QueryArgs};
 pub use session::{OutputArgs, StoreArgs};
 
-/// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v7).
+/// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v6, v7, v8).
 #[derive(Clone, Debug, Parser)]
 #[command(name = "netflow-collector", version, max_term_width = 100)]
 pub struct Cli {

@@ -223,7 +223,7 @@ impl Flow<'_> {
         if record.has(FlowFields::ICMP_TYPE_CODE) {
             return Some(part(record.icmp_type_code).into());
         }
-        if matches!(self.envelope.version, 1 | 5 | 7) && record.protocol == 1 {
+        if matches!(self.envelope.version, 1 | 5..=8) && record.protocol == 1 {
             return Some(part(record.destination_port).into());
         }
         self.walked_field(elements).and_then(|field| field.as_unsigned())

@@ -24,12 +24,13 @@ pub struct Envelope {
     pub exporter: SocketAddr,
     /// When it arrived.
     pub received: Timestamp,
-    /// Version of the protocol: 1, 5, 7, 9 or 10 (IPFIX).
+    /// Version of the protocol: 1, 5 to 9, or 10 (IPFIX).
     pub version: u16,
     /// Its sequence number; for records that waited for their template, the one of the datagram they came in. `None` in
     /// v1.
     pub sequence: Option<u32>,
-    /// IPFIX: observation domain; v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
+    /// IPFIX: observation domain; v9: source ID; v5, v6, v8: engine type (high octet) and engine number (low
+    /// octet); else 0.
     pub observation_domain: u32,
 }
 
@@ -40,7 +41,9 @@ impl Envelope {
         match self.version {
             1 => "NETFLOW_V1",
             5 => "NETFLOW_V5",
+            6 => "NETFLOW_V6",
             7 => "NETFLOW_V7",
+            8 => "NETFLOW_V8",
             9 => "NETFLOW_V9",
             10 => "IPFIX",
             _ => "FLOWUNKNOWN",
@@ -68,7 +71,11 @@ impl<'a> Flow<'a> {
     /// The fields that no column shows. Repeated elements stand side by side.
     #[must_use]
     pub fn extras(&self) -> Vec<FieldView<'a>> {
-        self.layout.map(|layout| layout.extras(self)).unwrap_or_default()
+        match self.layout {
+            Some(layout) => layout.extras(self),
+            // Columns show all that fixed layouts have, but for the number of flows in v8.
+            None => self.find(&[3]).into_iter().collect(),
+        }
     }
 
     /// The first field of the record with one of these elements.
@@ -135,7 +142,7 @@ pub struct Record<'a> {
 /// The fields of a record, borrowed from the datagram.
 #[derive(Clone, Copy, Debug)]
 pub enum RecordFields<'a> {
-    /// Of v1, v5 or v7.
+    /// Of v1, v5, v6, v7 or v8.
     Fixed(FixedRecord<'a>),
     /// Of a data set.
     Data(DataRecord<'a, 'a>),

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::io::Read;
 
-use netflow_codec::Timestamp;
+use netflow_codec::{Timestamp, v8};
 
 use crate::{
     dissect::udp_datagram,
@@ -133,7 +133,14 @@ pub fn is_plausible(payload: &[u8]) -> bool {
     let (fit, time_offset) = match version {
         1 => (fits(16, 48), 8),
         5 => (fits(24, 48), 8),
-        7 => (fits(24, 52), 8),
+        6 | 7 => (fits(24, 52), 8),
+        8 => {
+            let scheme = payload.get(22).copied().unwrap_or(0);
+            match v8::Aggregation::from_number(scheme).record_len() {
+                Some(record) => (fits(28, record), 8),
+                None => return false,
+            }
+        }
         9 => (sets_fit(payload, 20), 8),
         10 if count == payload.len() => (sets_fit(payload, 16), 4),
         // Cut off, or with octets behind the message.
@@ -200,7 +207,7 @@ mod tests {
             assert!(!is_plausible(other));
         }
         // A DNS answer with every identifier that is a version number.
-        for id in [1, 5, 7, 9, 10] {
+        for id in [1, 5, 6, 7, 8, 9, 10] {
             let mut dns = vec![0, id, 0x81, 0x80, 0, 1, 0, 4, 0, 0, 0, 0];
             dns.extend_from_slice(b"\x03www\x07example\x03com\0\0\x01\0\x01");
             dns.resize(200, 0xc0);

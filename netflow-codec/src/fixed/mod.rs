@@ -1,85 +1,33 @@
-//! The versions with a fixed layout, as tables: v1, v5 and v7.
+//! The versions with a fixed layout, as tables: v1, v5, v6, v7 and v8.
 //!
-//! The decoder reads all of them alike; [`v5`] gives v5 its own view besides. v1 and v7 records carry what v5
-//! records do, v1 without AS numbers and prefix lengths; v7 adds the router that the switch bypassed, which no
-//! element stands for.
+//! The decoder reads all of them alike; modules [`v1`](crate::v1), [`v5`], [`v6`](crate::v6), [`v7`](crate::v7) and
+//! [`v8`](crate::v8) give each its own view besides, which also reaches what no element stands for.
+
+pub(crate) mod layout;
+pub(crate) mod view;
 
 use core::fmt;
 
+use self::layout::{Layout, Shape};
 use crate::{
     element::ElementId,
     error::{DecodeError, DecodeErrorKind, saturating_u32},
     flow::FlowRecord,
     member,
     time::{ExportClock, SysUptime, Timestamp},
-    v5,
+    v5, v6, v8,
     value::FieldView,
     wire::u16_at,
 };
 
-/// Element, offset in the record, octets.
-pub(crate) type Fields = &'static [(u16, usize, usize)];
-
-const V1_FIELDS: Fields = &[
-    (8, 0, 4),
-    (12, 4, 4),
-    (15, 8, 4),
-    (10, 12, 2),
-    (14, 14, 2),
-    (2, 16, 4),
-    (1, 20, 4),
-    (22, 24, 4),
-    (21, 28, 4),
-    (7, 32, 2),
-    (11, 34, 2),
-    (4, 38, 1),
-    (5, 39, 1),
-    (6, 40, 1),
-];
-
-pub(crate) const V5_FIELDS: Fields = &[
-    (8, 0, 4),
-    (12, 4, 4),
-    (15, 8, 4),
-    (10, 12, 2),
-    (14, 14, 2),
-    (2, 16, 4),
-    (1, 20, 4),
-    (22, 24, 4),
-    (21, 28, 4),
-    (7, 32, 2),
-    (11, 34, 2),
-    (6, 37, 1),
-    (4, 38, 1),
-    (5, 39, 1),
-    (16, 40, 2),
-    (17, 42, 2),
-    (9, 44, 1),
-    (13, 45, 1),
-];
-
 /// The fields of a record by its table.
-pub(crate) fn fields(table: Fields, record: &[u8]) -> impl Iterator<Item = FieldView<'_>> + use<'_> {
+pub(crate) fn fields(table: layout::Fields, record: &[u8]) -> impl Iterator<Item = FieldView<'_>> + use<'_> {
     table.iter().filter_map(move |(number, offset, length)| {
         Some(FieldView::new(ElementId::iana(*number), record.get(*offset..offset + length)?))
     })
 }
 
-/// The layout of one version.
-#[derive(Debug)]
-struct Layout {
-    header_len: usize,
-    record_len: usize,
-    fields: Fields,
-    has_sequence: bool,
-}
-
-const V1: Layout = Layout { header_len: 16, record_len: 48, fields: V1_FIELDS, has_sequence: false };
-const V5: Layout =
-    Layout { header_len: v5::HEADER_LEN, record_len: v5::RECORD_LEN, fields: V5_FIELDS, has_sequence: true };
-const V7: Layout = Layout { header_len: 24, record_len: 52, fields: V5_FIELDS, has_sequence: true };
-
-/// The records of a v1, v5 or v7 datagram, borrowed.
+/// The records of a v1, v5, v6, v7 or v8 datagram, borrowed.
 #[derive(Clone, Copy)]
 pub struct FixedRecords<'a> {
     version: u16,
@@ -94,17 +42,20 @@ impl<'a> FixedRecords<'a> {
     ///
     /// # Errors
     ///
-    /// When the datagram is shorter than its header, or of a version without a fixed layout.
+    /// When the datagram is shorter than its header, of a version without a fixed layout, or of v8 with a scheme of
+    /// aggregation that is not known ([`DecodeErrorKind::UnsupportedAggregation`]).
     pub fn parse(datagram: &'a [u8]) -> Result<Self, DecodeError> {
         let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
-        let layout = match version {
-            1 => &V1,
-            5 => &V5,
-            7 => &V7,
-            other => return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
+        let Some(header_len) = layout::header_len(version) else {
+            return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(version)));
         };
-        let Some(body) = datagram.get(layout.header_len..) else {
-            return Err(DecodeError::truncated(0, layout.header_len, datagram.len()));
+        let Some(body) = datagram.get(header_len..) else {
+            return Err(DecodeError::truncated(0, header_len, datagram.len()));
+        };
+        let [scheme, scheme_version] = u16_at(datagram, 22).unwrap_or(0).to_be_bytes();
+        let Some(layout) = layout::of(version, scheme) else {
+            let kind = DecodeErrorKind::UnsupportedAggregation { scheme, version: scheme_version };
+            return Err(DecodeError::new(0, kind));
         };
         let word = |offset| {
             let low = u16_at(datagram, offset + 2).unwrap_or(0);
@@ -120,7 +71,7 @@ impl<'a> FixedRecords<'a> {
         })
     }
 
-    /// 1, 5 or 7.
+    /// 1, 5, 6, 7 or 8.
     #[must_use]
     pub const fn version(&self) -> u16 {
         self.version
@@ -135,20 +86,25 @@ impl<'a> FixedRecords<'a> {
     /// Flows exported before this datagram, modulo 2^32; v1 does not say.
     #[must_use]
     pub fn sequence(&self) -> Option<u32> {
-        let octets = self.datagram.get(16..20).filter(|_| self.layout.has_sequence)?;
+        let octets = self.datagram.get(16..20).filter(|_| self.version != 1)?;
         octets.first_chunk().map(|octets| u32::from_be_bytes(*octets))
     }
 
-    /// The engine: type in the high octet, number in the low one; 0 in v1 and v7.
+    /// The engine: type in the high octet, number in the low one; 0 in v1 and v7, which have none.
     #[must_use]
     pub fn engine(&self) -> u16 {
-        if self.version == 5 { u16_at(self.datagram, 20).unwrap_or(0) } else { 0 }
+        if matches!(self.version, 5 | 6 | 8) { u16_at(self.datagram, 20).unwrap_or(0) } else { 0 }
     }
 
-    /// Mode and interval of sampling, which only v5 carries.
+    /// Mode and interval of sampling, which only v5 and v8 carry.
     #[must_use]
     pub fn sampling(&self) -> Option<v5::SamplingHeader> {
-        (self.version == 5).then(|| v5::SamplingHeader::from_bits(u16_at(self.datagram, 22).unwrap_or(0)))
+        let offset = match self.version {
+            5 => 22,
+            8 => 24,
+            _ => return None,
+        };
+        u16_at(self.datagram, offset).map(v5::SamplingHeader::from_bits)
     }
 
     /// How many records the header announces.
@@ -170,6 +126,25 @@ impl<'a> FixedRecords<'a> {
         let available = u16::try_from(self.count).unwrap_or(u16::MAX);
         (announced > available)
             .then(|| DecodeError::new(0, DecodeErrorKind::RecordCount { announced, available }))
+    }
+
+    /// What keeps the datagram from being by the letter: records that are missing, more records than a sender may put
+    /// into one datagram, or of v8 another version of aggregation than 2.
+    #[must_use]
+    pub fn fault(&self) -> Option<DecodeError> {
+        let limit = self.layout.max_records;
+        let announced = self.announced();
+        let [scheme, version] = u16_at(self.datagram, 22).unwrap_or(0).to_be_bytes();
+        let kind = if let Some(missing) = self.missing_records() {
+            return Some(missing);
+        } else if let Some(limit) = limit.filter(|limit| announced > *limit) {
+            DecodeErrorKind::TooManyRecords { announced, limit }
+        } else if self.version == 8 && version != v8::AGGREGATION_VERSION {
+            DecodeErrorKind::UnsupportedAggregation { scheme, version }
+        } else {
+            return None;
+        };
+        Some(DecodeError::new(0, kind))
     }
 
     /// Octets behind the last record, which are tolerated.
@@ -235,6 +210,12 @@ impl<'a> FixedRecord<'a> {
         self.offset
     }
 
+    /// The clock of the datagram's header.
+    #[must_use]
+    pub const fn clock(&self) -> &ExportClock {
+        &self.clock
+    }
+
     /// The fields under the matching elements, in the order of the layout; padding is left out.
     pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
         fields(self.layout.fields, self.octets)
@@ -250,12 +231,25 @@ impl<'a> FixedRecord<'a> {
 
 #[inline]
 fn typed(layout: &Layout, octets: &[u8], clock: &ExportClock) -> FlowRecord {
-    // v7 begins with the v5 record, but for the octet before the TCP flags.
-    match octets.first_chunk() {
-        Some(record) if layout.has_sequence => v5::Record::new(record).to_flow(clock),
+    match (&layout.shape, octets.first_chunk()) {
+        // v6 and v7 begin with the v5 record, but for the octet before the TCP flags.
+        (Shape::V5, Some(record)) => v5::Record::new(record).to_flow(clock),
+        (Shape::V6, _) => match octets.first_chunk() {
+            Some(record) => v6::Record::new(record).to_flow(clock),
+            None => FlowRecord::EMPTY,
+        },
         _ => {
             let fields = fields(layout.fields, octets);
-            member::walk(fields.map(|field| (field.element(), field.octets())), clock)
+            member::walk(fields.map(|field| (address(field.element()), field.octets())), clock)
         }
+    }
+}
+
+/// The element of the member that a field feeds: a prefix is the address of its network.
+fn address(element: ElementId) -> ElementId {
+    match element.number() {
+        44 => ElementId::iana(8),
+        45 => ElementId::iana(12),
+        _ => element,
     }
 }
