@@ -3,7 +3,7 @@
 use crate::{
     ObservedPacket, Timestamp,
     key::spread,
-    sample::{Sampler, SamplerError, Sampling},
+    sample::{IndependentSampler, Sampler, SamplerError, Sampling},
 };
 
 /// Selects `interval` packets in a row, leaves out `space`, and so on (RFC 5475 section 5.1).
@@ -27,11 +27,24 @@ impl SystematicCount {
     /// [`SamplerError::SelectsNothing`] if `n` is 0.
     pub const fn one_in(n: u32, seed: u64) -> Result<Self, SamplerError> {
         let Some(space) = n.checked_sub(1) else { return Err(SamplerError::SelectsNothing) };
-        Self::new(1, space, spread(seed) % n as u64)
+        Self::seeded(1, space, seed)
     }
 
-    /// `interval` packets selected, `space` left out; the first packet is at position `phase` of these. A `space`
-    /// of 0 selects all packets.
+    /// `interval` packets selected, `space` left out, beginning at a position that `seed` decides. A `space` of 0
+    /// selects all packets.
+    ///
+    /// # Errors
+    /// [`SamplerError::SelectsNothing`] if `interval` is 0.
+    pub const fn seeded(interval: u32, space: u32, seed: u64) -> Result<Self, SamplerError> {
+        if interval == 0 {
+            return Err(SamplerError::SelectsNothing);
+        }
+        Self::new(interval, space, spread(seed) % (interval as u64 + space as u64))
+    }
+
+    /// `interval` packets selected, `space` left out; the first packet is at position `phase` of these: with a phase
+    /// of 0, the first packets are selected, as fixed sampling of some routers does. A `space` of 0 selects all
+    /// packets.
     ///
     /// # Errors
     /// [`SamplerError::SelectsNothing`] if `interval` is 0, [`SamplerError::PhaseOutOfRange`] if `phase` is not
@@ -47,15 +60,22 @@ impl SystematicCount {
     }
 }
 
-impl Sampler for SystematicCount {
+impl IndependentSampler for SystematicCount {
     #[inline]
-    fn select(&mut self, _: &ObservedPacket, _: Timestamp) -> bool {
+    fn decide(&mut self, _: Timestamp) -> bool {
         let selected = self.position < u64::from(self.interval);
         self.position += 1;
         if self.position == u64::from(self.interval) + u64::from(self.space) {
             self.position = 0;
         }
         selected
+    }
+}
+
+impl Sampler for SystematicCount {
+    #[inline]
+    fn select(&mut self, _: &ObservedPacket, now: Timestamp) -> bool {
+        self.decide(now)
     }
 
     fn describe(&self) -> Sampling {

@@ -1,9 +1,10 @@
-//! Random one-in-N sampling, and where its random numbers come from.
+//! Random n-out-of-N sampling.
 
 use crate::{
     ObservedPacket, Timestamp,
-    key::spread,
-    sample::{Sampler, SamplerError, Sampling},
+    sample::{
+        IndependentSampler, RandomSource, Sampler, SamplerError, SamplerSeed, Sampling, StrongGenerator,
+    },
 };
 
 /// Selects one packet at random out of each `N` in a row: n-out-of-N sampling with n = 1 (RFC 5475 section
@@ -12,13 +13,13 @@ use crate::{
 /// Exactly one packet of each window of `N` is selected, each position being equally likely; so 1 to `2N - 1`
 /// packets lie from one selected packet to the next.
 #[derive(Clone, Debug)]
-pub struct RandomOneInN {
+pub struct RandomOneInN<R = StrongGenerator> {
     population: u32,
     /// Packets seen of the present window.
     seen: u32,
     /// Position of the packet to be selected in the present window.
     chosen: u32,
-    generator: Generator,
+    source: R,
 }
 
 impl RandomOneInN {
@@ -29,26 +30,42 @@ impl RandomOneInN {
     ///
     /// # Errors
     /// [`SamplerError::SelectsNothing`] if `n` is 0.
-    pub fn new(n: u32, seed: u64) -> Result<Self, SamplerError> {
-        if n == 0 {
-            return Err(SamplerError::SelectsNothing);
-        }
-        let mut generator = Generator::new(seed);
-        let chosen = generator.below(n);
-        Ok(Self { population: n, seen: 0, chosen, generator })
+    pub fn new(n: u32, seed: impl Into<SamplerSeed>) -> Result<Self, SamplerError> {
+        Self::with_source(n, StrongGenerator::new(seed.into()))
     }
 }
 
-impl Sampler for RandomOneInN {
+impl<R: RandomSource> RandomOneInN<R> {
+    /// The same with another source of chance.
+    ///
+    /// # Errors
+    /// [`SamplerError::SelectsNothing`] if `n` is 0.
+    pub fn with_source(n: u32, mut source: R) -> Result<Self, SamplerError> {
+        if n == 0 {
+            return Err(SamplerError::SelectsNothing);
+        }
+        let chosen = source.below(n);
+        Ok(Self { population: n, seen: 0, chosen, source })
+    }
+}
+
+impl<R: RandomSource> IndependentSampler for RandomOneInN<R> {
     #[inline]
-    fn select(&mut self, _: &ObservedPacket, _: Timestamp) -> bool {
+    fn decide(&mut self, _: Timestamp) -> bool {
         let selected = self.seen == self.chosen;
         self.seen += 1;
         if self.seen == self.population {
             self.seen = 0;
-            self.chosen = self.generator.below(self.population);
+            self.chosen = self.source.below(self.population);
         }
         selected
+    }
+}
+
+impl<R: RandomSource> Sampler for RandomOneInN<R> {
+    #[inline]
+    fn select(&mut self, _: &ObservedPacket, now: Timestamp) -> bool {
+        self.decide(now)
     }
 
     fn describe(&self) -> Sampling {
@@ -56,77 +73,70 @@ impl Sampler for RandomOneInN {
     }
 }
 
-/// xoshiro256**: 256 bits of state, period 2^256 - 1, good in all bits, but not unpredictable for who sees its output.
+/// Selects `n` packets at random out of each `N` in a row (RFC 5475 section 5.2.1).
+///
+/// Every set of `n` positions is equally likely. Each packet is decided as it comes: nothing is drawn beforehand, so
+/// no packet costs more than another, however large `N` is. With n = 1, [`RandomOneInN`] is faster.
 #[derive(Clone, Debug)]
-struct Generator {
-    state: [u64; 4],
+pub struct RandomOutOf<R = StrongGenerator> {
+    size: u32,
+    population: u32,
+    /// Packets still to come of the present population.
+    coming: u32,
+    /// How many of those are to be selected.
+    wanted: u32,
+    source: R,
 }
 
-impl Generator {
-    /// Four outputs of `SplitMix64`, so that seeds alike give unlike states and no state is zero.
-    const fn new(seed: u64) -> Self {
-        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-        Self {
-            state: [
-                spread(seed.wrapping_add(STEP)),
-                spread(seed.wrapping_add(STEP.wrapping_mul(2))),
-                spread(seed.wrapping_add(STEP.wrapping_mul(3))),
-                spread(seed.wrapping_add(STEP.wrapping_mul(4))),
-            ],
-        }
-    }
-
-    const fn next(&mut self) -> u64 {
-        let [a, b, c, d] = self.state;
-        let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
-        let (c, d) = (c ^ a, d ^ b);
-        self.state = [a ^ d, b ^ c, c ^ (b << 17), d.rotate_left(45)];
-        result
-    }
-
-    /// A number below `bound`, each equally likely; 0 for a bound of 0.
+impl RandomOutOf {
+    /// `size` packets of each `population`; as many as that selects all packets.
     ///
-    /// The upper half of a product with a random factor: the few factors that would make some numbers likelier are
-    /// drawn again.
-    fn below(&mut self, bound: u32) -> u32 {
-        loop {
-            let factor = self.next() >> 32;
-            let product = factor * u64::from(bound);
-            #[expect(clippy::cast_possible_truncation, reason = "one half, then the other")]
-            let (number, rest) = ((product >> 32) as u32, product as u32);
-            if rest >= bound || rest >= bound.wrapping_neg().checked_rem(bound).unwrap_or(0) {
-                return number;
-            }
-        }
+    /// # Errors
+    /// [`SamplerError::SelectsNothing`] if `size` is 0, [`SamplerError::SampleAbovePopulation`] if it is above
+    /// `population`.
+    pub fn new(size: u32, population: u32, seed: impl Into<SamplerSeed>) -> Result<Self, SamplerError> {
+        Self::with_source(size, population, StrongGenerator::new(seed.into()))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl<R: RandomSource> RandomOutOf<R> {
+    /// The same with another source of chance.
+    ///
+    /// # Errors
+    /// As [`RandomOutOf::new`].
+    pub fn with_source(size: u32, population: u32, source: R) -> Result<Self, SamplerError> {
+        if size == 0 {
+            return Err(SamplerError::SelectsNothing);
+        }
+        if size > population {
+            return Err(SamplerError::SampleAbovePopulation);
+        }
+        Ok(Self { size, population, coming: population, wanted: size, source })
+    }
+}
 
-    #[test]
-    fn generator_gives_the_known_sequence() {
-        // From the definition, for the state 1, 2, 3, 4.
-        let mut generator = Generator { state: [1, 2, 3, 4] };
-        assert_eq!(
-            [0; 4].map(|_: u64| generator.next()),
-            [11_520, 0, 1_509_978_240, 1_215_971_899_390_074_240]
-        );
+impl<R: RandomSource> IndependentSampler for RandomOutOf<R> {
+    #[inline]
+    fn decide(&mut self, _: Timestamp) -> bool {
+        // Of the packets still to come, each one is equally likely to be one of those wanted.
+        let selected = self.wanted > 0 && self.source.below(self.coming) < self.wanted;
+        self.wanted -= u32::from(selected);
+        self.coming -= 1;
+        if self.coming == 0 {
+            self.coming = self.population;
+            self.wanted = self.size;
+        }
+        selected
+    }
+}
+
+impl<R: RandomSource> Sampler for RandomOutOf<R> {
+    #[inline]
+    fn select(&mut self, _: &ObservedPacket, now: Timestamp) -> bool {
+        self.decide(now)
     }
 
-    #[test]
-    fn bounded_numbers_are_below_their_bound_and_even() {
-        let mut generator = Generator::new(3);
-        assert_eq!(generator.below(0), 0);
-        assert_eq!(generator.below(1), 0);
-        for bound in [2, 3, 7, 1 << 31, u32::MAX] {
-            assert!((0..1000).all(|_| generator.below(bound) < bound));
-        }
-        // With three quarters of the range as the bound, numbers taken by remainder would be a third too often
-        // in the lower third.
-        let bound = 3 << 30;
-        let low = (0..30_000).filter(|_| generator.below(bound) < 1 << 30).count();
-        assert!((9_600..10_400).contains(&low), "{low}");
+    fn describe(&self) -> Sampling {
+        Sampling::RandomOutOf { size: self.size, population: self.population }
     }
 }

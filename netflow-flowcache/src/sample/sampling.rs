@@ -1,7 +1,28 @@
-//! How sampling is announced.
+//! What a sampler is: algorithm and parameters.
 
-/// A sampling algorithm with its parameters: what an exporter has to tell.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+use alloc::{boxed::Box, vec::Vec};
+
+use crate::sample::{
+    AnySampler, HashFilter, HashParameters, Junos, JunosParameters, PacketsPerSecond, Probabilistic,
+    Probability, Property, PropertyMatch, RandomOneInN, RandomOutOf, SamplerError, SamplerSeed,
+    SelectionSequence, SystematicCount, SystematicTime, Unsampled,
+};
+
+/// A sampling algorithm with its parameters.
+///
+/// It describes a sampler, makes one, and knows the numbers that announce it.
+///
+/// ```
+/// use netflow_flowcache::sample::{Sampler, Sampling};
+///
+/// let sampling = Sampling::RandomOutOf { size: 1, population: 1000 };
+/// let sampler = sampling.sampler(42)?;
+/// assert_eq!(sampler.describe(), sampling);
+/// assert_eq!((sampling.selector_algorithm(), sampling.v9_algorithm()), (Some(3), Some(2)));
+/// assert_eq!(sampling.fraction(), Some(0.001));
+/// # Ok::<(), netflow_flowcache::sample::SamplerError>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Sampling {
     /// Every packet is metered.
@@ -13,6 +34,13 @@ pub enum Sampling {
         /// Packets left out between: samplingPacketSpace (element 306).
         space: u32,
     },
+    /// Systematic time-based sampling, selectorAlgorithm 2 (RFC 5475 section 5.1).
+    SystematicTime {
+        /// Microseconds in which packets are selected: samplingTimeInterval (element 307).
+        interval: u32,
+        /// Microseconds between: samplingTimeSpace (element 308).
+        space: u32,
+    },
     /// Random n-out-of-N sampling, selectorAlgorithm 3 (RFC 5475 section 5.2.1).
     RandomOutOf {
         /// Packets selected of each population: samplingSize (element 309).
@@ -20,95 +48,101 @@ pub enum Sampling {
         /// Packets in a population: samplingPopulation (element 310).
         population: u32,
     },
+    /// Uniform probabilistic sampling, selectorAlgorithm 4: samplingProbability (element 311; RFC 5475 section
+    /// 5.2.2.1).
+    Probabilistic(Probability),
+    /// Non-uniform probabilistic sampling by some function of the packet (RFC 5475 section 5.2.2.2): no
+    /// selectorAlgorithm.
+    NonUniform,
+    /// Property match filtering, selectorAlgorithm 5 (RFC 5475 section 6.1).
+    PropertyMatch(Box<[Property]>),
+    /// Hash-based filtering, selectorAlgorithm 6 to 8 (RFC 5475 section 6.2).
+    Hash(HashParameters),
+    /// Sampling as JunOS does it.
+    Junos(JunosParameters),
+    /// A limit of packets a second: no selectorAlgorithm.
+    PacketsPerSecond {
+        /// Packets a second at most.
+        limit: u32,
+    },
+    /// Several in a row, each of them choosing from what those before it selected (RFC 5475 section 4).
+    Composite(Box<[Self]>),
 }
 
 impl Sampling {
-    /// The largest interval that a version 5 header has bits for.
-    pub const V5_MAX_INTERVAL: u32 = 0x3FFF;
+    /// How deep descriptions may be nested for samplers to be made of them.
+    pub const MAX_DEPTH: u8 = 8;
 
-    /// selectorAlgorithm (element 304); `None` when all packets are metered.
-    #[must_use]
-    pub const fn selector_algorithm(&self) -> Option<u16> {
-        match self {
-            Self::Unsampled => None,
-            Self::SystematicCount { .. } => Some(1),
-            Self::RandomOutOf { .. } => Some(3),
-        }
+    /// A sampler of this description with state of its own.
+    ///
+    /// `seed` decides what chance does, and where systematic sampling begins.
+    ///
+    /// # Errors
+    /// What the sampler's constructor says; [`SamplerError::Incomplete`] for [`Sampling::NonUniform`],
+    /// [`SamplerError::NoSelector`] and [`SamplerError::TooDeep`] for a composite of none or of too many levels.
+    pub fn sampler(&self, seed: impl Into<SamplerSeed>) -> Result<AnySampler, SamplerError> {
+        self.sampler_within(seed.into(), Self::MAX_DEPTH)
     }
 
-    /// samplingAlgorithm (element 35) of version 9: 1 deterministic, 2 random; `None` when all packets are
-    /// metered.
-    ///
-    /// These numbers are not those of [`Sampling::selector_algorithm`] (RFC 7270 section 4.2).
-    #[must_use]
-    pub const fn v9_algorithm(&self) -> Option<u8> {
-        match self {
-            Self::Unsampled => None,
-            Self::SystematicCount { .. } => Some(1),
-            Self::RandomOutOf { .. } => Some(2),
-        }
-    }
-
-    /// One packet in how many is metered: samplingInterval (element 34), 1 when all are.
-    ///
-    /// `None` where it is not one packet in a whole number, such as two in each five.
-    #[must_use]
-    pub const fn one_in(&self) -> Option<u32> {
-        match *self {
-            Self::Unsampled | Self::SystematicCount { space: 0, .. } => Some(1),
-            Self::SystematicCount { interval: 1, space } => space.checked_add(1),
-            Self::RandomOutOf { size, population } if size != 0 && population % size == 0 => {
-                Some(population / size)
+    fn sampler_within(&self, seed: SamplerSeed, depth: u8) -> Result<AnySampler, SamplerError> {
+        Ok(match self {
+            Self::Unsampled => Unsampled::new().into(),
+            Self::SystematicCount { interval, space } => {
+                SystematicCount::seeded(*interval, *space, seed.word())?.into()
             }
-            Self::SystematicCount { .. } | Self::RandomOutOf { .. } => None,
-        }
+            Self::SystematicTime { interval, space } => SystematicTime::new(*interval, *space)?.into(),
+            Self::RandomOutOf { size: 1, population } => RandomOneInN::new(*population, seed)?.into(),
+            Self::RandomOutOf { size, population } => RandomOutOf::new(*size, *population, seed)?.into(),
+            Self::Probabilistic(probability) => Probabilistic::new(*probability, seed).into(),
+            Self::NonUniform => return Err(SamplerError::Incomplete),
+            Self::PropertyMatch(properties) => PropertyMatch::new(properties)?.into(),
+            Self::Hash(parameters) => HashFilter::new(parameters.clone())?.into(),
+            Self::Junos(parameters) => Junos::new(*parameters, seed)?.into(),
+            Self::PacketsPerSecond { limit } => PacketsPerSecond::new(*limit).into(),
+            Self::Composite(parts) => {
+                let depth = depth.checked_sub(1).ok_or(SamplerError::TooDeep)?;
+                let samplers: Result<Vec<AnySampler>, SamplerError> = (0..)
+                    .zip(parts)
+                    .map(|(number, part)| part.sampler_within(seed.child(number), depth))
+                    .collect();
+                SelectionSequence::new(0, samplers?)?.into()
+            }
+        })
     }
 
-    /// The sampling field of a version 5 header: mode in the upper 2 bits (1 deterministic, 2 random), interval in
-    /// the lower 14. Zero when all packets are metered.
+    /// The fraction of the packets that is selected as configured, in the long run (RFC 5475 section 3.8).
     ///
-    /// `None` when the header cannot say it: the interval is above [`Sampling::V5_MAX_INTERVAL`] or is not one
-    /// packet in a whole number. Cutting it off would make readers scale by a wrong factor.
+    /// `None` where the packets decide that: for property match filtering, limits and functions. The fraction that was
+    /// attained is that of [`crate::sample::SelectorStatistics`]: scale by that one.
     #[must_use]
-    pub const fn v5_header_field(&self) -> Option<u16> {
-        let (Some(mode), Some(interval)) = (self.v9_algorithm(), self.one_in()) else {
-            return if matches!(self, Self::Unsampled) { Some(0) } else { None };
+    pub fn fraction(&self) -> Option<f64> {
+        let of = |selected: u32, left_out: u32| {
+            let selected = f64::from(selected);
+            (selected > 0.0).then(|| selected / (selected + f64::from(left_out)))
         };
-        if interval > Self::V5_MAX_INTERVAL {
-            return None;
+        match self {
+            Self::Unsampled => Some(1.0),
+            Self::SystematicCount { interval, space } | Self::SystematicTime { interval, space } => {
+                of(*interval, *space)
+            }
+            Self::RandomOutOf { size, population } => of(*size, population.checked_sub(*size)?),
+            Self::Probabilistic(probability) => Some(probability.value()),
+            Self::Hash(parameters) => Some(parameters.fraction()),
+            Self::Junos(parameters) => parameters.fraction(),
+            Self::PropertyMatch(_) | Self::NonUniform | Self::PacketsPerSecond { .. } => None,
+            Self::Composite(parts) => {
+                parts.iter().try_fold(1.0, |fraction, part| Some(fraction * part.fraction()?))
+            }
         }
-        #[expect(clippy::cast_possible_truncation, reason = "14 bits, as just checked")]
-        return Some((mode as u16) << 14 | interval as u16);
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // S22: what a version 5 header cannot say is refused. S23: 2 random <-> 3 random n-out-of-N.
-    #[test]
-    fn headers_say_what_they_can_and_no_more() {
-        let systematic = |interval, space| Sampling::SystematicCount { interval, space };
-        let random = |size, population| Sampling::RandomOutOf { size, population };
-        for (sampling, selector, v9, one_in, v5) in [
-            (Sampling::Unsampled, None, None, Some(1), Some(0)),
-            (systematic(1, 99), Some(1), Some(1), Some(100), Some(0x4064)),
-            (systematic(1, 0), Some(1), Some(1), Some(1), Some(0x4001)),
-            (systematic(7, 0), Some(1), Some(1), Some(1), Some(0x4001)),
-            (systematic(2, 8), Some(1), Some(1), None, None),
-            (systematic(1, 16_382), Some(1), Some(1), Some(16_383), Some(0x7FFF)),
-            (systematic(1, 16_383), Some(1), Some(1), Some(16_384), None),
-            (systematic(1, u32::MAX), Some(1), Some(1), None, None),
-            (random(1, 100), Some(3), Some(2), Some(100), Some(0x8064)),
-            (random(1, 16_384), Some(3), Some(2), Some(16_384), None),
-            (random(2, 100), Some(3), Some(2), Some(50), Some(0x8032)),
-            (random(3, 100), Some(3), Some(2), None, None),
-        ] {
-            assert_eq!(sampling.selector_algorithm(), selector, "{sampling:?}");
-            assert_eq!(sampling.v9_algorithm(), v9, "{sampling:?}");
-            assert_eq!(sampling.one_in(), one_in, "{sampling:?}");
-            assert_eq!(sampling.v5_header_field(), v5, "{sampling:?}");
+    /// Whether the content of a packet alone decides: a filter, not sampling in the strict sense (RFC 5475 section 3).
+    #[must_use]
+    pub fn is_filter(&self) -> bool {
+        match self {
+            Self::PropertyMatch(_) | Self::Hash(_) => true,
+            Self::Composite(parts) => parts.iter().all(Self::is_filter),
+            _ => false,
         }
     }
 }
