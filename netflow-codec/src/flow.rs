@@ -336,6 +336,20 @@ impl MplsLabels {
         }
     }
 
+    /// Sets the first `depth` labels, each to the last three octets of a word; there are no others.
+    #[inline]
+    pub(crate) fn fill(&mut self, depth: u8, word: impl Fn(u8) -> u64) {
+        let mut len = 0;
+        for (entry, position) in self.entries.iter_mut().zip(0..depth) {
+            // Not read back from the entry: that would wait for the octets just stored.
+            let label = word(position) & 0x00ff_ffff;
+            let [.., a, b, c] = label.to_be_bytes();
+            *entry = [a, b, c];
+            len = if label == 0 { len } else { position + 1 };
+        }
+        self.len = len;
+    }
+
     /// The label at `position`, 0 being the outermost.
     #[must_use]
     pub fn get(&self, position: usize) -> Option<MplsLabel> {

@@ -1,6 +1,7 @@
 //! The records of a Data FlowSet, borrowed from the datagram.
 
 use alloc::sync::Arc;
+use core::ops::Range;
 
 use crate::{
     element::ElementId,
@@ -8,7 +9,7 @@ use crate::{
     flow::FlowRecord,
     member,
     structured::SubTemplateList,
-    template::{LEAD, Protocol, RecordPlan, ScopeType, Template, WINDOW},
+    template::{LEAD, LastWindow, Protocol, RecordPlan, ScopeType, Straight, Template, WINDOW},
     time::{ExportClock, Timestamp},
     value::FieldView,
     wire::variable_length,
@@ -169,26 +170,11 @@ impl<'a> Records<'_, 'a> {
             return None;
         }
         let rest = self.datagram.get(start..self.end)?;
-        let length =
-            if self.template.is_variable_length() { record_length(self.template, rest)? } else { minimum };
+        let length = self.template.record_length(rest)?;
         let record = rest.get(..length)?;
         self.position = start + length;
         Some((start, record))
     }
-}
-
-/// Octets of a record with variable-length fields, `None` when it runs past the end.
-fn record_length(template: &Template, octets: &[u8]) -> Option<usize> {
-    let mut length = 0;
-    for field in template.fields() {
-        let (header, value) = if field.is_variable_length() {
-            variable_length(octets.get(length..)?)?
-        } else {
-            (0, usize::from(field.length))
-        };
-        length += header + value;
-    }
-    (length <= octets.len()).then_some(length)
 }
 
 impl<'r, 'a> Iterator for Records<'r, 'a> {
@@ -322,34 +308,59 @@ impl Flows<'_, '_> {
     #[inline]
     fn fold_in_place<B>(self, init: B, mut fold: impl FnMut(B, &FlowRecord) -> B) -> B {
         let Records { template, datagram, position, end, .. } = self.records;
-        let RecordPlan::Straight(plan) = template.plan() else {
-            return self.records.fold(init, |folded, record| fold(folded, &record.to_flow(self.clock)));
-        };
-        let mut folded = init;
-        let length = template.minimum_length();
-        if length == 0 {
-            return folded;
+        match template.plan() {
+            RecordPlan::Straight(plan) if template.minimum_length() > 0 => fold_straight(
+                plan,
+                template.minimum_length(),
+                datagram,
+                position..end,
+                *self.clock,
+                init,
+                fold,
+            ),
+            _ => self.records.fold(init, |folded, record| fold(folded, &record.to_flow(self.clock))),
         }
-        // A header precedes every record.
-        let (mut place, mut left) = (position.saturating_sub(LEAD), end - position);
-        let mut flow = FlowRecord::EMPTY;
-        while left >= length
-            && let Some(lead) = datagram.get(place..)
-        {
-            if plan.has_rare() {
-                // A rare member that does not fit is left out: it must not keep the value of the last record.
-                flow = FlowRecord::EMPTY;
-            }
-            match lead.first_chunk::<WINDOW>() {
-                Some(window) => plan.decode(window, lead, self.clock, &mut flow),
-                None => plan.decode(lead, lead, self.clock, &mut flow),
-            }
-            folded = fold(folded, &flow);
-            place += length;
-            left -= length;
-        }
-        folded
     }
+}
+
+/// Not inlined, so that the loops have all registers to themselves.
+#[inline(never)]
+fn fold_straight<B>(
+    plan: &Straight,
+    minimum: usize,
+    datagram: &[u8],
+    set: Range<usize>,
+    clock: ExportClock,
+    init: B,
+    mut fold: impl FnMut(B, &FlowRecord) -> B,
+) -> B {
+    let mut folded = init;
+    // A header precedes every record.
+    let (mut place, mut left) = (set.start.saturating_sub(LEAD), set.end - set.start);
+    let mut flow = FlowRecord::EMPTY;
+    while left >= minimum
+        && let Some(lead) = datagram.get(place..)
+        && let Some(window) = lead.first_chunk::<WINDOW>()
+    {
+        let Some(length) = plan.decode_whole(window, lead, left, &clock, &mut flow) else { return folded };
+        folded = fold(folded, &flow);
+        place += length;
+        left -= length;
+    }
+    // The last records, nearer to the end of the datagram than a window.
+    while left >= minimum
+        && let Some(lead) = datagram.get(place..)
+    {
+        let length = match LastWindow::new(datagram, place) {
+            Some(window) => plan.decode_whole(&window, lead, left, &clock, &mut flow),
+            None => plan.decode_whole(lead, lead, left, &clock, &mut flow),
+        };
+        let Some(length) = length else { break };
+        folded = fold(folded, &flow);
+        place += length;
+        left -= length;
+    }
+    folded
 }
 
 impl Iterator for Flows<'_, '_> {
@@ -366,9 +377,9 @@ impl Iterator for Flows<'_, '_> {
         let lead = datagram.get(offset.checked_sub(LEAD)?..)?;
         let mut flow = FlowRecord::EMPTY;
         match lead.first_chunk::<WINDOW>() {
-            Some(window) => plan.decode(window, lead, self.clock, &mut flow),
-            None => plan.decode(lead, lead, self.clock, &mut flow),
-        }
+            Some(window) => plan.decode_whole(window, lead, record.len(), self.clock, &mut flow)?,
+            None => plan.decode_whole(lead, lead, record.len(), self.clock, &mut flow)?,
+        };
         Some(flow)
     }
 

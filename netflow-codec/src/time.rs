@@ -231,12 +231,41 @@ impl ExportClock {
         }
     }
 
+    /// The same for many uptimes; `None` where nothing dates them, and for clocks so near to the ends of time that
+    /// times saturate.
+    pub(crate) const fn epoch(&self) -> Option<Epoch> {
+        const TOLERANCE: u64 = ExportClock::FUTURE_TOLERANCE_MILLIS as u64 * NANOS_PER_MILLI;
+        const LONGEST: u64 = u32::MAX as u64 * NANOS_PER_MILLI;
+        let uptime = self.uptime.0.wrapping_add(Self::FUTURE_TOLERANCE_MILLIS);
+        match self.unix.0.checked_add(TOLERANCE) {
+            Some(unix) if unix >= LONGEST && !self.lacks_uptime => Some(Epoch { unix, uptime }),
+            _ => None,
+        }
+    }
+
     /// The uptime at a wall-clock time, modulo 2^32; both sides are cut to whole milliseconds first.
     #[must_use]
     pub const fn to_uptime(&self, timestamp: Timestamp) -> SysUptime {
         #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what the wire carries")]
         let age = self.unix.as_millis().wrapping_sub(timestamp.as_millis()) as u32;
         SysUptime(self.uptime.0.wrapping_sub(age))
+    }
+}
+
+/// The latest point in time that an uptime can mean by a clock: all others are counted back from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epoch {
+    unix: u64,
+    uptime: u32,
+}
+
+impl Epoch {
+    /// What [`ExportClock::to_timestamp`] says, without a branch.
+    #[inline]
+    pub(crate) const fn to_timestamp(self, uptime: SysUptime) -> Timestamp {
+        let back = self.uptime.wrapping_sub(uptime.0) as u64 * NANOS_PER_MILLI;
+        // There is no overflow: `unix` is at least the longest way back.
+        Timestamp(self.unix.wrapping_sub(back))
     }
 }
 
@@ -277,5 +306,25 @@ mod tests {
         assert_eq!(Timestamp::from_ntp(u64::MAX).as_secs(), 2_085_978_495);
         let last = Timestamp::from_nanos(u64::MAX);
         assert!(Timestamp::nearest_ntp(0, last) > Timestamp::from_secs(1 << 34));
+    }
+
+    #[test]
+    fn an_epoch_dates_uptimes_as_its_clock_does() {
+        let uptimes =
+            [0, 1, 99_999, 100_000, 100_001, 1 << 31, u32::MAX - 100_000, u32::MAX - 99_999, u32::MAX];
+        let longest = u64::from(u32::MAX) * NANOS_PER_MILLI;
+        let tolerance = 100_000 * NANOS_PER_MILLI;
+        let units = [longest - tolerance, longest, 1_700_000_000 * NANOS_PER_SEC + 7, u64::MAX - tolerance];
+        for (unix, now) in units.into_iter().flat_map(|unix| uptimes.map(|now| (unix, now))) {
+            let clock = ExportClock::new(Timestamp(unix), SysUptime(now));
+            let epoch = clock.epoch().unwrap();
+            for then in uptimes.map(SysUptime) {
+                assert_eq!(epoch.to_timestamp(then), clock.to_timestamp(then), "{unix} {now} {then:?}");
+            }
+        }
+        for unix in [0, longest - tolerance - 1, u64::MAX - tolerance + 1, u64::MAX] {
+            assert!(ExportClock::new(Timestamp(unix), SysUptime(0)).epoch().is_none());
+        }
+        assert!(ExportClock::without_uptime(Timestamp::from_secs(1_700_000_000)).epoch().is_none());
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn unsigned(octets: &[u8]) -> Option<u64> {
 
 /// The length of a variable-length value: octets of the length itself, octets of the value (RFC 7011
 /// section 7).
+#[inline]
 pub(crate) fn variable_length(octets: &[u8]) -> Option<(usize, usize)> {
     match *octets.first()? {
         255 => Some((3, usize::from(u16_at(octets, 1)?))),

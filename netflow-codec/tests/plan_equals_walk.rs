@@ -29,9 +29,26 @@ fn field() -> impl Strategy<Value = (u16, u16)> {
     prop::sample::select(NUMBERS).prop_flat_map(|number| (Just(number), length(number)))
 }
 
-fn datagram(fields: &[(u16, u16)], records: &[u8]) -> Vec<u8> {
-    let mut octets = vec![0, 9, 0, 2, 0, 0, 0x27, 0x10, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 1, 0, 0, 0, 1];
-    octets.extend(0u16.to_be_bytes());
+#[derive(Clone, Copy, Debug)]
+enum Version {
+    NetFlow9,
+    Ipfix,
+}
+
+fn datagram(version: Version, fields: &[(u16, u16)], records: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(16 + 8 + 4 * fields.len() + 4 + records.len()).unwrap();
+    let (mut octets, set) = match version {
+        Version::NetFlow9 => {
+            (vec![0, 9, 0, 2, 0, 0, 0x27, 0x10, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 1, 0, 0, 0, 1], 0u16)
+        }
+        Version::Ipfix => {
+            let mut header = vec![0, 10];
+            header.extend(length.to_be_bytes());
+            header.extend([0x65, 0x53, 0xf1, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+            (header, 2)
+        }
+    };
+    octets.extend(set.to_be_bytes());
     octets.extend(u16::try_from(8 + 4 * fields.len()).unwrap().to_be_bytes());
     octets.extend(300u16.to_be_bytes());
     octets.extend(u16::try_from(fields.len()).unwrap().to_be_bytes());
@@ -50,8 +67,17 @@ fn octets() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..1_400)
 }
 
+/// Compares all ways to decode; how many records there were.
 fn check(fields: &[(u16, u16)], records: &[u8]) -> usize {
-    let datagram = datagram(fields, records);
+    // An enterprise element of IPFIX has another specifier.
+    let is_enterprise = fields.iter().any(|(number, _)| number >> 15 == 1);
+    let versions = [Version::NetFlow9, Version::Ipfix];
+    let versions = if is_enterprise { &versions[..1] } else { &versions };
+    versions.iter().map(|version| check_version(*version, fields, records)).sum()
+}
+
+fn check_version(version: Version, fields: &[(u16, u16)], records: &[u8]) -> usize {
+    let datagram = datagram(version, fields, records);
     let mut decoder = Decoder::new();
     let mut compared = 0;
     for batch in decoder.decode(&0, &datagram, Timestamp::ZERO).unwrap() {
@@ -83,7 +109,66 @@ proptest! {
     fn plan_equals_walk(fields in prop::collection::vec(field(), 1..30), records in octets()) {
         check(&fields, &records);
     }
+
+    #[test]
+    fn plan_equals_walk_in_the_order_of_routers(
+        fields in prop::sample::subsequence(USUAL, 1..=USUAL.len()),
+        start in 0usize..64,
+        records in octets(),
+    ) {
+        // Where the template begins, and with that what is within reach of the plan, differs.
+        let mut fields = fields;
+        fields.insert(0, (33, u16::try_from(start * 4).unwrap()));
+        check(&fields, &records);
+    }
 }
+
+/// Fields one behind the other, some of variable length: each of them may be missing.
+const USUAL: &[(u16, u16)] = &[
+    (8, 4),
+    (12, 4),
+    (15, 4),
+    (27, 16),
+    (28, 16),
+    (10, 4),
+    (14, 4),
+    (2, 8),
+    (1, 8),
+    (95, 0xffff),
+    (152, 8),
+    (153, 8),
+    (22, 4),
+    (21, 4),
+    (7, 2),
+    (11, 2),
+    (6, 1),
+    (4, 1),
+    (82, 0xffff),
+    (5, 1),
+    (16, 4),
+    (17, 4),
+    (31, 3),
+    (58, 2),
+    (32, 2),
+    (136, 1),
+    (70, 3),
+    (71, 3),
+    (72, 3),
+    (96, 0xffff),
+    (73, 3),
+    (74, 3),
+    (62, 16),
+    (63, 16),
+    (18, 4),
+    (56, 6),
+    (80, 6),
+    (9, 1),
+    (13, 1),
+    (61, 1),
+    (89, 4),
+    (371, 0xffff),
+    (48, 2),
+];
 
 #[test]
 fn plan_equals_walk_for_what_routers_send() {
@@ -118,9 +203,34 @@ fn plan_equals_walk_for_what_routers_send() {
         (71, 3),
     ];
     let both = [(8, 4), (27, 16), (12, 4), (28, 16), (15, 4), (62, 16), (9, 1), (29, 1), (1, 8)];
+    let names =
+        [(8, 4), (12, 4), (82, 0xffff), (7, 2), (11, 2), (96, 0xffff), (95, 0xffff), (1, 8), (153, 8)];
+    let labels = [(27, 16), (28, 16), (70, 3), (71, 3), (72, 3), (82, 0xffff), (74, 3), (73, 3), (89, 4)];
     let records: Vec<u8> =
         (0..1_000u32).map(|at| if at % 97 < 40 { 0 } else { at.to_be_bytes()[3] }).collect();
     for fields in [&v4[..], &v6[..], &both[..]] {
-        assert!(check(fields, &records) >= 5);
+        assert!(check(fields, &records) >= 10);
+    }
+    // Here an octet can be a length.
+    let records: Vec<u8> = (0..1_000u16).map(|at| (at % 7 * (at % 3)).to_be_bytes()[1]).collect();
+    for fields in [&names[..], &labels[..]] {
+        assert!(check(fields, &records) >= 10);
+    }
+}
+
+#[test]
+fn names_may_be_longer_than_the_window_and_the_last_record_cut_off() {
+    let record = |number: u8| {
+        // A name of 300 octets, which needs three octets for its length, and one of two.
+        let name =
+            [&[255, 1, 44][..], &[number; 300], &[0, 53, 17, 2, number, 9, 1, 187, 0, number]].concat();
+        [&[192, 0, 2, number][..], &name].concat()
+    };
+    let fields = [(8, 4), (82, 0xffff), (7, 2), (4, 1), (96, 0xffff), (11, 2), (2, 2)];
+    let records = (1..=4).flat_map(record).collect::<Vec<_>>();
+    assert_eq!(check(&fields, &records), 2 * 4);
+    for cut in 1..=317 {
+        let left = &records[..records.len() - cut];
+        assert_eq!(check(&fields, left), 2 * 3, "{cut}");
     }
 }

@@ -124,7 +124,7 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
             Content::Sets(sets) => {
                 let context = Context {
                     datagram: self.datagram,
-                    clock: self.header.clock,
+                    clock: &self.header.clock,
                     strict,
                     transport: self.decoder.transport,
                     ordinal: self.ordinal,

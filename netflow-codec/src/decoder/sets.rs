@@ -37,9 +37,9 @@ pub(super) struct Sets<'a, E> {
 }
 
 /// What a step of the iteration needs to know of the datagram.
-pub(super) struct Context<'a> {
+pub(super) struct Context<'a, 'h> {
     pub(super) datagram: &'a [u8],
-    pub(super) clock: ExportClock,
+    pub(super) clock: &'h ExportClock,
     pub(super) strict: bool,
     pub(super) transport: Transport,
     pub(super) ordinal: u64,
@@ -68,7 +68,11 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         *self.slot.get_or_insert_with(|| cache.open(self.scope.clone()))
     }
 
-    pub(super) fn step(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
+    pub(super) fn step(
+        &mut self,
+        cache: &mut TemplateCache<E>,
+        context: &Context<'a, '_>,
+    ) -> Option<Batch<'a>> {
         loop {
             if let Some(fault) = self.template_fault.take() {
                 return Some(Batch::Malformed(fault));
@@ -113,7 +117,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
     }
 
     /// The next template of the template set at hand.
-    fn learn(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
+    fn learn(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a, '_>) -> Option<Batch<'a>> {
         let record = self.templates.as_mut()?.next();
         let Some(record) = record else {
             self.templates = None;
@@ -166,7 +170,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         &mut self,
         set: Set<'a>,
         cache: &mut TemplateCache<E>,
-        context: &Context<'a>,
+        context: &Context<'a, '_>,
     ) -> Option<Batch<'a>> {
         if let Some(options) = template_set(self.scope.protocol, set.id) {
             let (protocol, offset) = (self.scope.protocol, set.body_offset());
@@ -184,7 +188,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         template_id: u16,
         set: &Set<'a>,
         cache: &mut TemplateCache<E>,
-        context: &Context<'a>,
+        context: &Context<'a, '_>,
     ) -> Batch<'a> {
         let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, context.now));
         let Some(template) = known else {
@@ -202,6 +206,11 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         };
         let start = set.body_offset();
         let clock = self.clock(cache, context);
+        if template.is_always_sound() {
+            // Nearly every set: made where it is handed out.
+            let end = start + set.body.len();
+            return Batch::Data(DataRecords::new(template, context.datagram, start, end, clock));
+        }
         let records = DataRecords::new(template, context.datagram, start, start + set.body.len(), clock);
         if self.fault.is_none() {
             self.fault = records.fault();
@@ -222,10 +231,10 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
     }
 
     /// The header's clock; in IPFIX the uptime follows from what options said of the time of boot.
-    fn clock(&self, cache: &TemplateCache<E>, context: &Context<'a>) -> ExportClock {
+    fn clock(&self, cache: &TemplateCache<E>, context: &Context<'a, '_>) -> ExportClock {
         match self.slot.and_then(|slot| cache.boot(slot)) {
             Some(boot) if !context.clock.has_uptime() => ExportClock::since_boot(context.clock.unix(), boot),
-            _ => context.clock,
+            _ => *context.clock,
         }
     }
 }

@@ -3,11 +3,11 @@
 mod plan;
 mod wire;
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 
-use crate::element::ElementId;
+use crate::{element::ElementId, wire::variable_length};
 
-pub(crate) use plan::{LEAD, RecordPlan, WINDOW};
+pub(crate) use plan::{LEAD, LastWindow, RecordPlan, Straight, WINDOW};
 pub(crate) use wire::{TemplateRecord, TemplateRecords, WireTemplate};
 
 /// Which of the template protocols: their template ids are independent.
@@ -103,8 +103,11 @@ pub struct Template {
     /// The template record as it was on the wire, to recognise a refresh.
     raw: Box<[u8]>,
     minimum_length: usize,
-    variable_length: bool,
     directions: Directions,
+    /// Octets in front of each variable-length field, from the one before.
+    gaps: Box<[usize]>,
+    /// Octets behind the last variable-length field.
+    last_gap: usize,
     plan: RecordPlan,
 }
 
@@ -138,6 +141,14 @@ impl Template {
             .iter()
             .map(|field| if field.is_variable_length() { 1 } else { usize::from(field.length) })
             .sum();
+        let (mut gaps, mut last_gap) = (Vec::new(), 0);
+        for field in &fields {
+            if field.is_variable_length() {
+                gaps.push(core::mem::take(&mut last_gap));
+            } else {
+                last_gap += usize::from(field.length);
+            }
+        }
         Self {
             protocol: wire.protocol,
             id: wire.id,
@@ -145,7 +156,8 @@ impl Template {
             options: wire.options,
             plan: RecordPlan::compile(fields.get(wire.scope_count..).unwrap_or(&[]), &fields),
             directions: Directions::of(fields.get(wire.scope_count..).unwrap_or(&[])),
-            variable_length: fields.iter().any(FieldSpecifier::is_variable_length),
+            gaps: gaps.into(),
+            last_gap,
             fields,
             raw: wire.raw.into(),
             minimum_length,
@@ -191,7 +203,20 @@ impl Template {
     /// Whether records differ in length.
     #[must_use]
     pub const fn is_variable_length(&self) -> bool {
-        self.variable_length
+        !self.gaps.is_empty()
+    }
+
+    /// Octets of the record at the start of `octets`; `None` when it runs past their end.
+    #[inline]
+    pub(crate) fn record_length(&self, octets: &[u8]) -> Option<usize> {
+        let mut length = 0;
+        for gap in &self.gaps {
+            length += gap;
+            let (header, value) = variable_length(octets.get(length..)?)?;
+            length += header + value;
+        }
+        length += self.last_gap;
+        (length <= octets.len()).then_some(length)
     }
 
     /// Whether records describe both directions of a conversation: there are reverse elements (RFC 5103), or counters
@@ -208,6 +233,14 @@ impl Template {
         self.directions == Directions::Undirected
     }
 
+    /// Whether a set of flow records of this template has nothing wrong with it, whatever its octets.
+    pub(crate) fn is_always_sound(&self) -> bool {
+        self.gaps.is_empty()
+            && self.minimum_length > 0
+            && !self.options
+            && self.directions != Directions::Undirected
+    }
+
     pub(crate) const fn plan(&self) -> &RecordPlan {
         &self.plan
     }
@@ -218,6 +251,10 @@ impl Template {
 
     /// Octets of memory the template takes, roughly.
     pub(crate) fn memory_octets(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.fields) + self.raw.len() + self.plan.memory_octets()
+        size_of::<Self>()
+            + size_of_val(&*self.fields)
+            + size_of_val(&*self.gaps)
+            + self.raw.len()
+            + self.plan.memory_octets()
     }
 }

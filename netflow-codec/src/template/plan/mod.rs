@@ -1,0 +1,442 @@
+//! The compiled plan: from the octets of a record to a [`FlowRecord`] without a branch per field.
+//!
+//! A field of up to 8 octets that ends at octet `e` of its record is the big-endian integer of the 8 octets
+//! before `e`, masked to its width. At least 16 octets of headers come before any record, so a window that
+//! starts 8 octets before the record always holds them, and with `e` in a `u8` and a window of 263 octets no
+//! index can be out of range: the compiler drops the checks. A member that the template lacks has the mask 0.
+//!
+//! Only what nearly every template has is read in a straight line; the other members are a list, walked per record.
+//! In front of the first variable-length field all places are known, behind it they count from where that field
+//! ends: those fields are lists of their own.
+
+mod compile;
+mod window;
+
+use alloc::boxed::Box;
+
+pub(crate) use window::{LEAD, LastWindow, WINDOW};
+use window::{Lead, Slot, read_v4, read_v6};
+
+use super::FieldSpecifier;
+use crate::{
+    flow::{FlowFields, FlowRecord, MplsLabels},
+    member::{Member, Target, TimeCoding},
+    time::{ExportClock, SysUptime, Timestamp},
+    wire::variable_length,
+};
+
+/// The family of source and destination address, both of which are there, and where their last octets are: the 8
+/// octets of the window that end with them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Addresses {
+    None,
+    V4 { source: u8, destination: u8 },
+    V6 { source: u8, destination: u8 },
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum NextHop {
+    None,
+    V4(u8),
+    V6(u8),
+}
+
+/// Labels from the outermost on, one behind the other, as templates have them.
+#[derive(Clone, Copy, Debug, Default)]
+struct LabelStack {
+    /// The 8 octets of the window that end with the first label.
+    start: u8,
+    depth: u8,
+}
+
+/// A member that is stored one by one because its field can be too long for it, or is out of reach.
+#[derive(Clone, Copy, Debug)]
+struct Rare {
+    target: Target,
+    offset: u16,
+    length: u16,
+}
+
+/// A member that is read like a slot, but not part of the straight line.
+#[derive(Clone, Copy, Debug)]
+struct Extra {
+    target: Target,
+    slot: Slot,
+}
+
+/// The fields behind one of variable length, up to the next such one or the end.
+#[derive(Debug)]
+struct Tail {
+    /// Octets from the end of the variable-length field before to the one in front of these fields.
+    gap: usize,
+    /// Their slots count from where they begin.
+    extras: Box<[Extra]>,
+}
+
+/// How to decode records of one template.
+#[derive(Debug)]
+pub(crate) enum RecordPlan {
+    /// By the straight line.
+    Straight(Box<Straight>),
+    /// Field by field: both address families in one record, members of variable length, options.
+    Walk,
+}
+
+#[derive(Debug)]
+pub(crate) struct Straight {
+    /// What every record has, times that nothing dates excepted.
+    fields: FlowFields,
+    addresses: Addresses,
+    next_hop: NextHop,
+    times: Times,
+    start: Option<TimeCoding>,
+    end: Option<TimeCoding>,
+    /// By [`Member::index`].
+    slots: [Slot; SLOTS],
+    /// Whether one of the second ones is there: see [`second_index`].
+    has_second: bool,
+    second: [Slot; SECOND],
+    labels: LabelStack,
+    /// Whether there are labels in the lists.
+    has_labels: bool,
+    /// Whether there is anything but the straight line in front of the first variable-length field.
+    has_lists: bool,
+    extras: Box<[Extra]>,
+    tails: Box<[Tail]>,
+    /// Octets behind the last variable-length field; of the record when there is none.
+    last_gap: usize,
+    rare: Box<[Rare]>,
+}
+
+/// The times of the straight line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Times {
+    None,
+    /// Start and end, both as uptimes: what v9 templates mostly have.
+    Uptimes,
+    /// Start and end, both in milliseconds: what IPFIX templates mostly have.
+    Milliseconds,
+    /// Anything else: [`Straight::start`] and [`Straight::end`] say what.
+    Others,
+}
+
+impl Times {
+    fn of(start: Option<TimeCoding>, end: Option<TimeCoding>) -> Self {
+        match (start, end) {
+            (None, None) => Self::None,
+            (Some(TimeCoding::Uptime), Some(TimeCoding::Uptime)) => Self::Uptimes,
+            (Some(TimeCoding::Milliseconds), Some(TimeCoding::Milliseconds)) => Self::Milliseconds,
+            _ => Self::Others,
+        }
+    }
+}
+
+/// The members read by slot are the first ones of [`Member`].
+const SLOTS: usize = 16;
+
+/// Members that many templates have one or two of: read in a straight line, too, where there is any.
+const SECOND: usize = 5;
+
+/// The place of a member among the second ones.
+const fn second_index(member: Member) -> Option<usize> {
+    match member {
+        Member::Ipv6FlowLabel => Some(0),
+        Member::Vlan => Some(1),
+        Member::IcmpTypeCode => Some(2),
+        Member::FlowEndReason => Some(3),
+        Member::SamplerId => Some(4),
+        _ => None,
+    }
+}
+
+impl RecordPlan {
+    /// `data_fields` are the fields behind the scopes, `all_fields` all of them.
+    pub(crate) fn compile(data_fields: &[FieldSpecifier], all_fields: &[FieldSpecifier]) -> Self {
+        // Options records are read field by field; flows are not made of them.
+        if data_fields.len() != all_fields.len() {
+            return Self::Walk;
+        }
+        Straight::compile(data_fields).map_or(Self::Walk, |plan| Self::Straight(Box::new(plan)))
+    }
+
+    pub(crate) fn memory_octets(&self) -> usize {
+        match self {
+            Self::Straight(plan) => {
+                let extras = plan.tails.iter().map(|tail| size_of_val(&*tail.extras)).sum::<usize>();
+                let lists = size_of_val(&*plan.extras) + size_of_val(&*plan.tails) + size_of_val(&*plan.rare);
+                size_of::<Straight>() + lists + extras
+            }
+            Self::Walk => 0,
+        }
+    }
+}
+
+impl Straight {
+    /// Decodes one record into `flow`, which is empty or holds another record of this template; octets of the record,
+    /// `None` when it runs past the end of its set.
+    ///
+    /// `window` starts [`LEAD`] octets before the record, and so does `lead`, which goes on to the end of the datagram;
+    /// `left` octets of the set are left, at least the template's minimum.
+    #[inline]
+    pub(crate) fn decode_whole(
+        &self,
+        window: &(impl Lead + ?Sized),
+        lead: &[u8],
+        left: usize,
+        clock: &ExportClock,
+        flow: &mut FlowRecord,
+    ) -> Option<usize> {
+        if !self.rare.is_empty() {
+            // A rare member that does not fit is left out: it must not keep the value of the last record.
+            *flow = FlowRecord::EMPTY;
+        }
+        self.decode(window, lead, clock, flow);
+        if self.tails.is_empty() { Some(self.last_gap) } else { self.decode_tails(lead, left, clock, flow) }
+    }
+
+    /// Decodes the fields in front of the first variable-length one.
+    #[inline]
+    fn decode(&self, window: &(impl Lead + ?Sized), lead: &[u8], clock: &ExportClock, flow: &mut FlowRecord) {
+        flow.fields = self.fields;
+        match self.addresses {
+            Addresses::None => {}
+            Addresses::V4 { source, destination } => {
+                flow.source = read_v4(source, window);
+                flow.destination = read_v4(destination, window);
+            }
+            Addresses::V6 { source, destination } => {
+                flow.source = read_v6(source, window);
+                flow.destination = read_v6(destination, window);
+            }
+        }
+        match self.next_hop {
+            NextHop::None => {}
+            NextHop::V4(start) => flow.next_hop = read_v4(start, window),
+            NextHop::V6(start) => flow.next_hop = read_v6(start, window),
+        }
+        let [
+            octets,
+            packets,
+            start,
+            end,
+            ingress,
+            egress,
+            source_as,
+            destination_as,
+            source_port,
+            destination_port,
+            tcp_flags,
+            protocol,
+            tos,
+            source_prefix,
+            destination_prefix,
+            direction,
+        ] = &self.slots;
+        // Slots are masked to the width of their member.
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the width of the member")]
+        {
+            flow.octets = octets.read(window);
+            flow.packets = packets.read(window);
+            flow.ingress_interface = ingress.read(window) as u32;
+            flow.egress_interface = egress.read(window) as u32;
+            flow.source_as = source_as.read(window) as u32;
+            flow.destination_as = destination_as.read(window) as u32;
+            flow.source_port = source_port.read(window) as u16;
+            flow.destination_port = destination_port.read(window) as u16;
+            flow.tcp_flags = tcp_flags.read(window) as u16;
+            flow.protocol = protocol.read(window) as u8;
+            flow.tos = tos.read(window) as u8;
+            flow.source_prefix_length = source_prefix.read(window) as u8;
+            flow.destination_prefix_length = destination_prefix.read(window) as u8;
+            flow.direction = direction.read(window) as u8;
+        }
+        if let Some(epoch) = clock.epoch().filter(|_| self.times == Times::Uptimes) {
+            flow.start = epoch.to_timestamp(uptime(start.read(window)));
+            flow.end = epoch.to_timestamp(uptime(end.read(window)));
+        } else if self.times == Times::Milliseconds {
+            flow.start = Timestamp::from_millis(start.read(window));
+            flow.end = Timestamp::from_millis(end.read(window));
+        } else if self.times != Times::None {
+            self.decode_times(start.read(window), end.read(window), clock, flow);
+        }
+        if self.has_second {
+            self.decode_second(window, flow);
+        }
+        if self.labels.depth > 0 {
+            self.decode_labels(window, flow);
+        }
+        if self.has_lists {
+            self.decode_lists(window, lead, clock, flow);
+        }
+    }
+
+    #[inline]
+    fn decode_second(&self, window: &(impl Lead + ?Sized), flow: &mut FlowRecord) {
+        let [flow_label, vlan, icmp, end_reason, sampler] = &self.second;
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the width of the member")]
+        {
+            flow.ipv6_flow_label = flow_label.read(window) as u32;
+            flow.vlan = vlan.read(window) as u16;
+            flow.icmp_type_code = icmp.read(window) as u16;
+            flow.flow_end_reason = end_reason.read(window) as u8;
+            flow.sampler_id = sampler.read(window) as u32;
+        }
+    }
+
+    #[inline]
+    fn decode_labels(&self, window: &(impl Lead + ?Sized), flow: &mut FlowRecord) {
+        let LabelStack { start, depth } = self.labels;
+        // Less than 256 by the plan.
+        let label = |position: u8| window.eight(start.wrapping_add(3 * position));
+        flow.mpls_labels.fill(depth, label);
+    }
+
+    /// What is not in the straight line.
+    #[inline(never)]
+    fn decode_lists(
+        &self,
+        window: &(impl Lead + ?Sized),
+        lead: &[u8],
+        clock: &ExportClock,
+        flow: &mut FlowRecord,
+    ) {
+        if self.has_labels {
+            // A stack of fewer labels than the last record's.
+            flow.mpls_labels = MplsLabels::EMPTY;
+        }
+        for extra in &self.extras {
+            extra.decode(window, clock, flow);
+        }
+        for rare in &self.rare {
+            let from = LEAD + usize::from(rare.offset);
+            if let Some(octets) = lead.get(from..from + usize::from(rare.length)) {
+                rare.target.store(flow, octets, clock);
+            }
+        }
+    }
+
+    /// Decodes the fields behind variable-length ones; `lead` starts [`LEAD`] octets before the record, of whose set
+    /// `left` octets are left. Octets of the record, `None` when it runs past the end of its set.
+    #[inline(never)]
+    fn decode_tails(
+        &self,
+        lead: &[u8],
+        left: usize,
+        clock: &ExportClock,
+        flow: &mut FlowRecord,
+    ) -> Option<usize> {
+        let mut position = 0;
+        for tail in &self.tails {
+            position += tail.gap;
+            let (header, length) = variable_length(lead.get(LEAD + position..)?)?;
+            position += header + length;
+            if tail.extras.is_empty() {
+                continue;
+            }
+            let lead = lead.get(position..)?;
+            match lead.first_chunk::<WINDOW>() {
+                Some(window) => tail.extras.iter().for_each(|extra| extra.decode(window, clock, flow)),
+                None => tail.extras.iter().for_each(|extra| extra.decode(lead, clock, flow)),
+            }
+        }
+        let length = position + self.last_gap;
+        (length <= left).then_some(length)
+    }
+
+    /// Any other coding of times, and times that nothing dates.
+    #[inline(never)]
+    fn decode_times(&self, start: u64, end: u64, clock: &ExportClock, flow: &mut FlowRecord) {
+        if let Some(coding) = self.start {
+            flow.start = dated(coding, start, clock, FlowFields::START, &mut flow.fields);
+        }
+        if let Some(coding) = self.end {
+            flow.end = dated(coding, end, clock, FlowFields::END, &mut flow.fields);
+        }
+    }
+}
+
+#[inline]
+const fn uptime(raw: u64) -> SysUptime {
+    // Some devices send 8 octets here; uptime is what fits in 32 bits.
+    #[expect(clippy::cast_possible_truncation, reason = "uptime is modulo 2^32")]
+    let millis = raw as u32;
+    SysUptime::from_millis(millis)
+}
+
+/// A time, which is not `present` after all when nothing dates it.
+fn dated(
+    coding: TimeCoding,
+    raw: u64,
+    clock: &ExportClock,
+    present: FlowFields,
+    fields: &mut FlowFields,
+) -> Timestamp {
+    let time = coding.decode(raw, clock);
+    if time.is_none() {
+        *fields = fields.without(present);
+    }
+    time.unwrap_or_default()
+}
+
+impl Extra {
+    /// Reads the member and stores it. It is present by the plan's fields; only of a time that nothing dates that is
+    /// taken back.
+    #[inline]
+    fn decode(&self, window: &(impl Lead + ?Sized), clock: &ExportClock, flow: &mut FlowRecord) {
+        use Member as M;
+        let raw = self.slot.read(window);
+        // Slots are masked to the width of their member.
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the width of the member")]
+        let (word, short, octet) = (raw as u32, raw as u16, raw as u8);
+        match self.target.member {
+            M::Octets => flow.octets = raw,
+            M::Packets => flow.packets = raw,
+            M::Start => {
+                flow.start = dated(self.target.coding, raw, clock, FlowFields::START, &mut flow.fields);
+            }
+            M::End => flow.end = dated(self.target.coding, raw, clock, FlowFields::END, &mut flow.fields),
+            M::IngressInterface => flow.ingress_interface = word,
+            M::EgressInterface => flow.egress_interface = word,
+            M::SourceAs => flow.source_as = word,
+            M::DestinationAs => flow.destination_as = word,
+            M::SourcePort => flow.source_port = short,
+            M::DestinationPort => flow.destination_port = short,
+            M::TcpFlags => flow.tcp_flags = short,
+            M::Protocol => flow.protocol = octet,
+            M::Tos => flow.tos = octet,
+            M::SourcePrefixLength | M::SourcePrefixLength6 => flow.source_prefix_length = octet,
+            M::DestinationPrefixLength | M::DestinationPrefixLength6 => {
+                flow.destination_prefix_length = octet;
+            }
+            M::Direction => flow.direction = octet,
+            M::Ipv6FlowLabel => flow.ipv6_flow_label = word,
+            M::SamplerId => flow.sampler_id = word,
+            M::SamplingInterval => flow.sampling_interval = word,
+            M::FragmentIdentification => flow.fragment_identification = word,
+            M::Vlan => flow.vlan = short,
+            M::PostVlan => flow.post_vlan = short,
+            M::IcmpTypeCode => flow.icmp_type_code = short,
+            M::FlowEndReason => flow.flow_end_reason = octet,
+            M::MinimumTtl => flow.minimum_ttl = octet,
+            M::MaximumTtl => flow.maximum_ttl = octet,
+            M::ForwardingStatus => flow.forwarding_status = octet,
+            M::SourceMac => flow.source_mac = low(raw),
+            M::DestinationMac => flow.destination_mac = low(raw),
+            M::MplsLabel(position) => flow.mpls_labels.set(usize::from(position), low(raw)),
+            M::Source4 => flow.source = read_v4(self.slot.start, window),
+            M::Destination4 => flow.destination = read_v4(self.slot.start, window),
+            M::NextHop4 => flow.next_hop = read_v4(self.slot.start, window),
+            M::BgpNextHop4 => flow.bgp_next_hop = read_v4(self.slot.start, window),
+            M::Source6 => flow.source = read_v6(self.slot.start, window),
+            M::Destination6 => flow.destination = read_v6(self.slot.start, window),
+            M::NextHop6 => flow.next_hop = read_v6(self.slot.start, window),
+            M::BgpNextHop6 => flow.bgp_next_hop = read_v6(self.slot.start, window),
+        }
+    }
+}
+
+/// The last octets of a word.
+#[inline]
+fn low<const N: usize>(raw: u64) -> [u8; N] {
+    raw.to_be_bytes().last_chunk().copied().unwrap_or([0; N])
+}

@@ -1,0 +1,85 @@
+//! Reading fields through a window that begins before the record.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Octets before a record that the window shows.
+pub(crate) const LEAD: usize = 8;
+/// Octets of the window: any `u8` offset and the 8 octets from there on.
+pub(crate) const WINDOW: usize = 263;
+
+/// Where a member's octets are: the 8 octets at `start` of the window, masked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slot {
+    pub(super) mask: u64,
+    pub(super) start: u8,
+}
+
+impl Slot {
+    #[inline]
+    pub(super) fn read(self, lead: &(impl Lead + ?Sized)) -> u64 {
+        lead.eight(self.start) & self.mask
+    }
+}
+
+/// Octets that begin [`LEAD`] octets before a record.
+pub(crate) trait Lead {
+    /// Eight of them as an integer.
+    fn eight(&self, start: u8) -> u64;
+}
+
+/// The window of most records: nothing to check.
+impl Lead for [u8; WINDOW] {
+    #[inline]
+    fn eight(&self, start: u8) -> u64 {
+        self.split_at(usize::from(start)).1.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
+    }
+}
+
+/// At the last records, whose window would reach past the end of the datagram: the window that ends there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastWindow<'a> {
+    window: &'a [u8; WINDOW],
+    /// From where the window starts to [`LEAD`] octets before the record.
+    shift: u8,
+}
+
+impl<'a> LastWindow<'a> {
+    /// The window of what is left of `octets` from `place` on; `None` when it does not reach the end, or there are not
+    /// so many octets.
+    #[inline]
+    pub(crate) fn new(octets: &'a [u8], place: usize) -> Option<Self> {
+        let shift = place.checked_sub(octets.len().checked_sub(WINDOW)?)?;
+        Some(Self { window: octets.last_chunk()?, shift: u8::try_from(shift).ok()? })
+    }
+}
+
+impl Lead for LastWindow<'_> {
+    #[inline]
+    fn eight(&self, start: u8) -> u64 {
+        // A field ends where the window ends, or before: there is no overflow.
+        self.window.eight(start.wrapping_add(self.shift))
+    }
+}
+
+/// Any octets, with a check at each reading.
+impl Lead for [u8] {
+    #[inline]
+    fn eight(&self, start: u8) -> u64 {
+        let octets = self.get(usize::from(start)..).and_then(<[u8]>::first_chunk);
+        octets.map_or(0, |octets| u64::from_be_bytes(*octets))
+    }
+}
+
+#[inline]
+pub(super) fn read_v4(start: u8, window: &(impl Lead + ?Sized)) -> IpAddr {
+    #[expect(clippy::cast_possible_truncation, reason = "the last 4 octets")]
+    let bits = window.eight(start) as u32;
+    IpAddr::V4(Ipv4Addr::from_bits(bits))
+}
+
+#[inline]
+pub(super) fn read_v6(start: u8, window: &(impl Lead + ?Sized)) -> IpAddr {
+    // An address has 16 octets, so its last 8 start behind the first 8.
+    let high = window.eight(start.wrapping_sub(8));
+    IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(window.eight(start))))
+}
