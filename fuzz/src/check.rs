@@ -4,6 +4,7 @@ use core::{fmt::Write as _, time::Duration};
 
 use netflow_codec::{
     Batch, CacheLimits, DataRecords, DecodeError, Decoded, FieldView, Strictness, TemplateCache,
+    TemplateLifetime,
 };
 
 /// Limits so small that evictions happen all the time.
@@ -12,10 +13,11 @@ pub(crate) fn limits() -> CacheLimits {
     limits.scopes = 3;
     limits.templates_per_scope = 3;
     limits.fields_per_template = 80;
-    limits.template_octets = 8 << 10;
-    limits.lifetime = Some(Duration::from_secs(600));
+    limits.template_octets = 16 << 10;
+    limits.template_octets_per_exporter = 10 << 10;
+    limits.lifetime = TemplateLifetime::fixed(Duration::from_secs(600));
     limits.pending_octets = 2 << 10;
-    limits.pending_octets_per_scope = 1 << 10;
+    limits.pending_octets_per_exporter = 2 << 10;
     limits.pending_age = Duration::from_secs(300);
     limits
 }
@@ -39,17 +41,17 @@ impl Account {
         assert!(cache.scope_count() <= limits.scopes);
         assert!(cache.template_count() <= limits.scopes * limits.templates_per_scope);
         assert_eq!(cache.iter().count(), cache.template_count());
-        let gone = stats.expired + stats.evicted_templates + stats.withdrawn;
+        let gone = stats.expired + stats.evicted_templates + stats.withdrawn + stats.forgotten;
         assert_eq!(stats.new - gone, cache.template_count() as u64, "{stats:?}");
         let waiting = cache.pending().count() as u64;
         let left = stats.pending_recovered + (stats.pending_dropped - self.not_kept);
         assert_eq!(stats.pending_kept - left, waiting, "{stats:?}");
-        let pending: usize = cache.pending().map(|(_, _, octets, _)| octets).sum();
+        let pending: usize = cache.pending().map(|set| set.octets).sum();
         assert!(pending <= limits.pending_octets);
         // Besides templates and data there are the maps, whose size follows from the counts.
         let maps = 4 << 10;
         assert!(cache.memory_octets() <= limits.template_octets + limits.pending_octets + maps);
-        for (_, template, _) in cache.iter() {
+        for template in cache.iter().map(|entry| entry.template) {
             assert!(template.id() >= 256);
             // Lenient decoders keep a template of empty records in place of the one it replaces.
             assert!(template.minimum_length() > 0 || strictness == Strictness::Lenient);

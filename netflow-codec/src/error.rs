@@ -192,6 +192,21 @@ pub enum DecodeErrorKind {
         /// The length field.
         length: u16,
     },
+    /// A template that takes more memory than [`CacheLimits::template_octets_per_exporter`](crate::CacheLimits)
+    /// admits.
+    #[error("template {template_id} takes {octets} octets of memory, {limit} are admitted")]
+    TemplateTooLarge {
+        /// The template's identifier.
+        template_id: u16,
+        /// Octets of memory it takes.
+        octets: u32,
+        /// Octets admitted.
+        limit: u32,
+    },
+    /// A template that came over a stream while another one of its identifier was in use and had not been withdrawn
+    /// (RFC 7011 section 8.1). It is used all the same.
+    #[error("template {0} was redefined without a withdrawal")]
+    NotWithdrawn(u16),
     /// A variable-length value that runs past the end of its set.
     #[error("a record of template {template_id} runs past the end of its set")]
     RecordTruncated {

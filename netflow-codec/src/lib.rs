@@ -15,7 +15,6 @@ mod flow;
 pub mod ipfix;
 mod lru;
 mod member;
-mod pending;
 mod record;
 mod restart;
 mod sampling;
@@ -35,7 +34,11 @@ mod value;
 mod wire;
 
 pub use biflow::{Biflow, BiflowDirection};
-pub use cache::{CacheLimits, CacheStats, Learned, RecoveredRecords, TemplateCache, TemplateScope};
+pub use cache::{
+    CacheLimits, CacheStats, DroppedSet, EvictionCounts, Learned, Origin, PendingDrop, PendingDropCounts,
+    RecoveredRecords, RefusalCounts, ScopePolicy, TemplateCache, TemplateEntry, TemplateLifetime,
+    TemplateScope, WaitingSet,
+};
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
 pub use element::{
     DataType, DefineError, ElementId, ElementInfo, ElementRegistry, Elements, Semantics, Units, ValueRange,
@@ -49,7 +52,6 @@ pub use encode::{
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use fixed::{FixedRecord, FixedRecords};
 pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
-pub use pending::Origin;
 pub use record::{DataRecord, DataRecords, Flows, Records};
 pub use restart::{Restart, RestartDetector, RestartEvidence, RestartKind};
 pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};

@@ -4,7 +4,8 @@
 use core::time::Duration;
 
 use netflow_codec::{
-    Batch, CacheLimits, DecodeErrorKind, Decoder, Learned, Protocol, Strictness, TemplateScope, Timestamp,
+    Batch, CacheLimits, DecodeErrorKind, Decoder, Learned, Protocol, Strictness, TemplateLifetime,
+    TemplateScope, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -288,8 +289,8 @@ fn data_before_its_template_waits_for_it() {
 fn waiting_data_is_bounded_in_octets_and_drops_the_oldest() {
     // T23, D66
     let mut limits = CacheLimits::default();
-    limits.pending_octets_per_scope = 2_000;
-    limits.pending_octets = 5_000;
+    limits.pending_octets_per_exporter = 3_000;
+    limits.pending_octets = 9_000;
     let mut decoder = Decoder::with_limits(limits, Strictness::Lenient);
     let mut set = vec![1, 44, 2, 0];
     set.resize(512, 0);
@@ -298,8 +299,8 @@ fn waiting_data_is_bounded_in_octets_and_drops_the_oldest() {
             look(&mut decoder, exporter, &packet(1, &set), Timestamp::ZERO);
         }
     }
-    let waiting: usize = decoder.cache().pending().map(|(_, _, octets, _)| octets).sum();
-    assert!(waiting <= 5_000 && waiting > 2_000, "{waiting}");
+    let waiting: usize = decoder.cache().pending().map(|set| set.octets).sum();
+    assert!(waiting <= 9_000 && waiting > 3_000, "{waiting}");
     let stats = *decoder.cache().stats();
     assert_eq!(stats.pending_dropped + decoder.cache().pending().count() as u64, 2_000);
 }
@@ -329,8 +330,8 @@ fn redefinition_takes_effect_at_once_and_refresh_changes_nothing() {
     }
     let expected = ["new", "2 flows", "replaced", "1 flows", "refreshed", "1 flows", "replaced", "1 options"];
     assert_eq!(log, expected);
-    let (_, template, announced) = decoder.cache().iter().next().unwrap();
-    assert_eq!((template.is_options(), announced), (true, Timestamp::from_secs(7)));
+    let entry = decoder.cache().iter().next().unwrap();
+    assert_eq!((entry.template.is_options(), entry.last_announced), (true, Timestamp::from_secs(7)));
 }
 
 #[test]
@@ -367,7 +368,7 @@ fn scopes_are_independent() {
 fn expired_templates_are_not_used() {
     // T7
     let mut limits = CacheLimits::default();
-    limits.lifetime = Some(Duration::from_secs(60));
+    limits.lifetime = TemplateLifetime::fixed(Duration::from_secs(60));
     let mut decoder = Decoder::with_limits(limits, Strictness::Lenient);
     look(&mut decoder, 1, &packet(1, &[0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1]), Timestamp::from_secs(100));
     let data = packet(1, &[1, 44, 0, 5, 6]);
@@ -439,8 +440,7 @@ fn waiting_data_of_the_silent_does_not_keep_out_that_of_others() {
     for exporter in 0..1_000 {
         look(&mut decoder, exporter, &packet(1, &set), Timestamp::from_secs(1_000));
     }
-    let waiting =
-        |decoder: &Decoder<u32>| decoder.cache().pending().map(|(.., octets, _)| octets).sum::<usize>();
+    let waiting = |decoder: &Decoder<u32>| decoder.cache().pending().map(|set| set.octets).sum::<usize>();
     assert!(waiting(&decoder) <= 16 << 20);
     // Later than the age of all of them.
     let template = [0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1];

@@ -76,7 +76,7 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     #[must_use]
     pub fn template(&self, template_id: u16) -> Option<&Arc<Template>> {
         match &self.content {
-            Content::Sets(sets) => self.decoder.cache.get(&sets.scope, template_id),
+            Content::Sets(sets) => self.decoder.cache.get(&sets.key.scope, template_id),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     #[must_use]
     pub fn elements(&self) -> Elements<'_> {
         match &self.content {
-            Content::Sets(sets) => self.decoder.elements(&sets.scope.exporter),
+            Content::Sets(sets) => self.decoder.elements(&sets.key.exporter),
             _ => self.decoder.defined_elements(),
         }
     }
@@ -94,7 +94,11 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     #[must_use]
     pub fn sampling(&self, flow: &FlowRecord) -> Option<SamplingInfo> {
         match &self.content {
-            Content::Sets(sets) => self.decoder.cache.sampling(sets.slot?)?.resolve(flow),
+            Content::Sets(sets) => {
+                let (slot, cache) = (sets.slot?, &self.decoder.cache);
+                let own = cache.sampling(slot).and_then(|table| table.resolve(flow));
+                own.or_else(|| cache.fallback_sampling(slot)?.resolve(flow))
+            }
             _ => self.header.sampling,
         }
     }
@@ -132,7 +136,7 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
                     now: self.now,
                 };
                 let batch = sets.step(&mut self.decoder.cache, &context);
-                let exporter = &sets.scope.exporter;
+                let exporter = &sets.key.exporter;
                 match &batch {
                     Some(Batch::Options(records)) => self.decoder.taught.learn(exporter, records),
                     Some(Batch::Recovered(recovered)) if recovered.records().template().is_options() => {

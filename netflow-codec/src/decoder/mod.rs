@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 pub use self::{batch::Batch, decoded::Decoded, header::DatagramHeader};
 use self::{decoded::Content, sets::Sets};
 use crate::{
-    cache::{CacheLimits, TemplateCache, TemplateScope},
+    cache::{CacheLimits, ScopePolicy, TemplateCache},
     element::{ElementRegistry, Elements},
     error::{DecodeError, DecodeErrorKind},
     fixed::FixedRecords,
@@ -102,7 +102,7 @@ impl<E: Clone + Ord> Decoder<E> {
 
     /// A decoder with these limits.
     #[must_use]
-    pub const fn with_limits(limits: CacheLimits, strictness: Strictness) -> Self {
+    pub fn with_limits(limits: CacheLimits, strictness: Strictness) -> Self {
         Self {
             cache: TemplateCache::new(limits),
             strictness,
@@ -130,7 +130,8 @@ impl<E: Clone + Ord> Decoder<E> {
     #[must_use]
     pub fn elements(&self, exporter: &E) -> Elements<'_> {
         let elements = self.defined_elements();
-        self.taught.of(exporter).map_or(elements, |registry| elements.with_taught(registry))
+        let exporter = self.cache.policy().exporter(exporter);
+        self.taught.of(&exporter).map_or(elements, |registry| elements.with_taught(registry))
     }
 
     fn defined_elements(&self) -> Elements<'_> {
@@ -142,6 +143,15 @@ impl<E: Clone + Ord> Decoder<E> {
     #[must_use]
     pub const fn taught(&self) -> &TaughtElements<E> {
         &self.taught
+    }
+
+    /// This decoder with another policy of whose templates are whose. The default takes all of `E` for the exporter.
+    ///
+    /// For a decoder that has not decoded anything yet: what it has learned stays under its old scopes.
+    #[must_use]
+    pub fn with_scopes(mut self, policy: ScopePolicy<E>) -> Self {
+        self.cache.set_policy(policy);
+        self
     }
 
     /// The templates.
@@ -180,8 +190,8 @@ impl<E: Clone + Ord> Decoder<E> {
                 let packet = v9::Packet::parse(datagram)?;
                 let sets = packet.raw_sets(self.strictness == Strictness::Rfc);
                 let header = packet.header();
-                let scope = TemplateScope::new(exporter.clone(), Protocol::NetFlow9, header.source_id());
-                (DatagramHeader::of_v9(header), Content::Sets(Sets::new(sets, scope, &mut self.cache)))
+                let key = self.cache.key(exporter, Protocol::NetFlow9, header.source_id());
+                (DatagramHeader::of_v9(header), Content::Sets(Sets::new(sets, key, &mut self.cache)))
             }
             ipfix::VERSION => {
                 let message = ipfix::Message::parse_lenient(datagram)?;
@@ -190,8 +200,8 @@ impl<E: Clone + Ord> Decoder<E> {
                 }
                 let header = message.header();
                 let domain = header.observation_domain();
-                let scope = TemplateScope::new(exporter.clone(), Protocol::Ipfix, domain);
-                let mut sets = Sets::new(message.raw_sets(false), scope, &mut self.cache);
+                let key = self.cache.key(exporter, Protocol::Ipfix, domain);
+                let mut sets = Sets::new(message.raw_sets(false), key, &mut self.cache);
                 sets.fault = message.length_fault();
                 (DatagramHeader::of_ipfix(header), Content::Sets(sets))
             }

@@ -4,13 +4,12 @@ use alloc::sync::Arc;
 
 use super::{Transport, batch::Batch};
 use crate::{
-    cache::{RecoveredRecords, ScopeSlot, TemplateCache, TemplateScope},
+    cache::{Learned, Origin, Reception, RecoveredRecords, ScopeKey, ScopeSlot, TemplateCache},
     error::{DecodeError, DecodeErrorKind},
     ipfix,
-    pending::Origin,
     record::DataRecords,
     set::{RawSets, Set},
-    template::{Protocol, Template, TemplateRecord, TemplateRecords},
+    template::{Protocol, Template, TemplateRecord, TemplateRecords, WireTemplate},
     time::{ExportClock, Timestamp},
     v9,
 };
@@ -19,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Sets<'a, E> {
     pub(super) raw: RawSets<'a>,
-    pub(super) scope: TemplateScope<E>,
+    pub(super) key: ScopeKey<E>,
     /// Until something of the scope must be stored, a datagram makes no scope.
     pub(super) slot: Option<ScopeSlot>,
     /// The set of the last batch.
@@ -47,12 +46,19 @@ pub(super) struct Context<'a, 'h> {
     pub(super) now: Timestamp,
 }
 
+impl Context<'_, '_> {
+    const fn reception(&self) -> Reception {
+        let ordered = matches!(self.transport, Transport::Stream);
+        Reception { received: self.now, exported: self.clock.unix(), ordered }
+    }
+}
+
 impl<'a, E: Clone + Ord> Sets<'a, E> {
-    pub(super) fn new(raw: RawSets<'a>, scope: TemplateScope<E>, cache: &mut TemplateCache<E>) -> Self {
-        let slot = cache.find(&scope);
+    pub(super) fn new(raw: RawSets<'a>, key: ScopeKey<E>, cache: &mut TemplateCache<E>) -> Self {
+        let slot = cache.find(&key);
         Self {
             raw,
-            scope,
+            key,
             slot,
             current: 0,
             offset: v9::HEADER_LEN,
@@ -64,8 +70,8 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         }
     }
 
-    fn open(&mut self, cache: &mut TemplateCache<E>) -> ScopeSlot {
-        *self.slot.get_or_insert_with(|| cache.open(self.scope.clone()))
+    fn open(&mut self, cache: &mut TemplateCache<E>, now: Timestamp) -> ScopeSlot {
+        *self.slot.get_or_insert_with(|| cache.open(&self.key, now))
     }
 
     pub(super) fn step(
@@ -106,7 +112,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
 
     fn recover(&mut self, cache: &mut TemplateCache<E>, now: Timestamp) -> Option<RecoveredRecords> {
         let slot = self.slot?;
-        let Some(recovered) = cache.recover(&self.scope, self.arrived.as_ref()?, now) else {
+        let Some(recovered) = cache.recover(&self.key, self.arrived.as_ref()?, now) else {
             self.arrived = None;
             return None;
         };
@@ -127,34 +133,47 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             Ok(TemplateRecord::Withdrawal { id, offset }) => {
                 self.offset = offset;
                 let obeyed = context.transport == Transport::Stream && self.withdraw(id, cache);
+                if !obeyed {
+                    cache.ignore_withdrawal();
+                }
                 return Some(Batch::Withdrawal { template_id: id, obeyed });
             }
             Ok(TemplateRecord::Template(wire)) => {
                 self.offset = wire.offset;
-                let slot = self.open(cache);
-                // A lenient cache takes it all the same.
-                self.template_fault = wire.check(false).err();
-                let learned = cache.learn(slot, &wire, context.strict, context.now);
-                if learned.is_err() {
-                    self.template_fault = None;
-                }
+                let slot = self.open(cache, context.now);
+                let learned = cache.learn(slot, &self.key, &wire, context.strict, &context.reception());
+                self.note(&wire, learned.as_ref().ok(), context.transport);
                 learned
             }
             Err(error) => {
-                cache.count_refused();
+                cache.count_refused(&error);
                 Err(error)
             }
         };
         Some(match learned {
-            Ok((learned, template)) => {
-                // Data that waited is not wasted on a template that decodes to nothing.
-                if self.template_fault.is_none() {
-                    self.arrived = Some(Arc::clone(&template));
-                }
-                Batch::Template(template, learned)
-            }
+            Ok((learned, template)) => Batch::Template(template, learned),
             Err(error) => Batch::Malformed(error),
         })
+    }
+
+    /// What follows a template that was taken: data that waited for it, and what is wrong with it.
+    fn note(
+        &mut self,
+        wire: &WireTemplate<'_>,
+        learned: Option<&(Learned, Arc<Template>)>,
+        transport: Transport,
+    ) {
+        self.template_fault = None;
+        let Some((learned, template)) = learned else { return };
+        // A lenient cache takes it all the same; data that waited is not wasted on a template that decodes to nothing.
+        self.template_fault = wire.check(false).err();
+        if self.template_fault.is_none() && *learned != Learned::Late {
+            self.arrived = Some(Arc::clone(template));
+        }
+        if *learned == Learned::Replaced && transport == Transport::Stream {
+            let fault = DecodeError::new(wire.offset, DecodeErrorKind::NotWithdrawn(wire.id));
+            self.template_fault.get_or_insert(fault);
+        }
     }
 
     fn withdraw(&self, id: u16, cache: &mut TemplateCache<E>) -> bool {
@@ -172,8 +191,8 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         cache: &mut TemplateCache<E>,
         context: &Context<'a, '_>,
     ) -> Option<Batch<'a>> {
-        if let Some(options) = template_set(self.scope.protocol, set.id) {
-            let (protocol, offset) = (self.scope.protocol, set.body_offset());
+        if let Some(options) = template_set(self.key.scope.protocol, set.id) {
+            let (protocol, offset) = (self.key.scope.protocol, set.body_offset());
             self.templates = Some(TemplateRecords::new(protocol, set.body, offset, options));
             return None;
         }
@@ -190,9 +209,8 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         cache: &mut TemplateCache<E>,
         context: &Context<'a, '_>,
     ) -> Batch<'a> {
-        let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, context.now));
+        let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, &context.reception()));
         let Some(template) = known else {
-            self.open(cache);
             let origin = Origin {
                 datagram: context.ordinal,
                 set: self.current,
@@ -201,7 +219,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
                 sequence: context.sequence,
             };
             let clock = self.clock(cache, context);
-            let kept = cache.keep_pending(&self.scope, template_id, set.body, clock, origin);
+            let kept = cache.keep_pending(&self.key, template_id, set.body, clock, origin);
             return Batch::TemplateMissing { template_id, offset: set.offset, octets: set.body, kept };
         };
         let start = set.body_offset();

@@ -1,6 +1,14 @@
 //! Where the shared test material lies.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::similar_names,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
+pub mod sets;
 pub mod vectors;
 
 use std::path::{Path, PathBuf};
