@@ -42,7 +42,7 @@ impl Account {
         assert!(cache.template_count() <= limits.scopes * limits.templates_per_scope);
         assert_eq!(cache.iter().count(), cache.template_count());
         let gone = stats.expired + stats.evicted_templates + stats.withdrawn + stats.forgotten;
-        assert_eq!(stats.new - gone, cache.template_count() as u64, "{stats:?}");
+        assert_eq!(stats.new + stats.restored - gone, cache.template_count() as u64, "{stats:?}");
         let waiting = cache.pending().count() as u64;
         let left = stats.pending_recovered + (stats.pending_dropped - self.not_kept);
         assert_eq!(stats.pending_kept - left, waiting, "{stats:?}");

@@ -39,6 +39,8 @@ pub use cache::{
     RecoveredRecords, RefusalCounts, ScopePolicy, TemplateCache, TemplateEntry, TemplateLifetime,
     TemplateScope, WaitingSet,
 };
+#[cfg(feature = "serde")]
+pub use cache::{CacheSnapshot, Restored, SnapshotError};
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
 pub use element::{
     DataType, DefineError, ElementId, ElementInfo, ElementRegistry, Elements, Semantics, Units, ValueRange,

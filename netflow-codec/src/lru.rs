@@ -201,7 +201,7 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
     }
 
     /// The slots of a list, that used longest ago first.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "serde"))]
     pub(crate) fn by_use(&self, segment: Segment) -> impl Iterator<Item = usize> {
         let some = |slot: usize| (slot != NIL).then_some(slot);
         core::iter::successors(some(self.list(segment).oldest), move |slot| some(self.node(*slot)?.newer))

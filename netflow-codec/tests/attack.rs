@@ -231,7 +231,7 @@ fn unknown_data(decoder: &mut Decoder<IpAddr>, packets: u32, small: bool, own_ad
     let body = if small {
         (0..5_400u16).map(|number| set(256 + number, &[1; 8])).collect::<Vec<_>>().concat()
     } else {
-        set(256, &[1; 65_000])
+        set(256, &vec![1; 65_000])
     };
     let mut packet = v9(0, 61, &[body]);
     for number in 0..packets {

@@ -133,6 +133,12 @@ impl Announcements {
         Self { last: now, interval: None, interval_before: None, packets, count: 1 }
     }
 
+    /// The state of a cache that was stored.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn restored(last: Timestamp, interval: Option<Duration>, count: u64) -> Self {
+        Self { last, interval, interval_before: None, packets: 0, count }
+    }
+
     pub(crate) fn again(&mut self, now: Timestamp, packets: u64) {
         let interval = now.saturating_since(self.last);
         // Several in one datagram, or in a burst of them, are one.

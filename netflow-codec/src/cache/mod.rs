@@ -11,6 +11,8 @@ mod entry;
 mod limits;
 mod pending;
 mod policy;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod stats;
 mod table;
 
@@ -34,6 +36,8 @@ pub use entry::{RecoveredRecords, TemplateEntry};
 pub use limits::{CacheLimits, TemplateLifetime};
 pub use pending::{DroppedSet, Origin, WaitingSet};
 pub use policy::{ScopePolicy, TemplateScope};
+#[cfg(feature = "serde")]
+pub use snapshot::{CacheSnapshot, Restored, SnapshotError};
 pub use stats::{CacheStats, EvictionCounts, PendingDrop, PendingDropCounts, RefusalCounts};
 pub(crate) use table::{ScopeKey, ScopeSlot};
 

@@ -27,6 +27,8 @@ pub struct CacheStats {
     pub withdrawals_ignored: u64,
     /// Templates forgotten because the caller, or the restart of an exporter, asked for it.
     pub forgotten: u64,
+    /// Templates restored from a snapshot; those that were there before it were forgotten.
+    pub restored: u64,
     /// Templates evicted because something was full; [`Self::evictions`] says what.
     pub evicted_templates: u64,
     /// Scopes evicted because something was full.

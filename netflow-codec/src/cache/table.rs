@@ -90,6 +90,12 @@ impl Scope {
         self.templates.iter().map(|(_, entry)| entry)
     }
 
+    /// The entries, that used longest ago first.
+    #[cfg(feature = "serde")]
+    pub(super) fn entries_by_use(&self) -> impl Iterator<Item = &Entry> {
+        self.templates.by_use(Segment::Newcomer).filter_map(|slot| self.templates.value(slot))
+    }
+
     /// Changes an entry in any way.
     pub(super) fn change<T>(&mut self, template_id: u16, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.templates.value_mut(self.templates.slot(&template_id)?)?;
@@ -216,10 +222,7 @@ impl<E: Clone + Ord> Table<E> {
         while self.scopes_of(exporter) >= limits.scopes_per_exporter.max(1)
             && self.evict_scope(exporter, None, Full::ExporterScopes, stats)
         {}
-        while self.scopes >= limits.scopes.max(1)
-            && (self.evict_of_others(exporter, None, Full::CacheScopes, stats)
-                || self.evict_scope(exporter, None, Full::CacheScopes, stats))
-        {}
+        while self.scopes >= limits.scopes.max(1) && self.evict_any_scope(exporter, limits, stats) {}
         let scope = match self.exporters.value_mut(exporter) {
             Some(exporter) => exporter.scopes.insert(key.scope.clone(), Scope::new(now)),
             None => usize::MAX,
@@ -265,6 +268,24 @@ impl<E: Clone + Ord> Table<E> {
         self.exporters.iter().flat_map(|(_, exporter)| exporter.scopes.iter())
     }
 
+    /// All scopes of a kind of exporters, that used longest ago first; and whether the scope is established.
+    #[cfg(feature = "serde")]
+    pub(super) fn scopes_by_use(
+        &self,
+        exporters: Segment,
+    ) -> impl Iterator<Item = (&TemplateScope<E>, &Scope, bool)> {
+        let exporters = self.exporters.by_use(exporters).filter_map(|slot| self.exporters.value(slot));
+        exporters.flat_map(|exporter| {
+            let scopes = &exporter.scopes;
+            [(Segment::Newcomer, false), (Segment::Established, true)].into_iter().flat_map(
+                move |(segment, established)| {
+                    let slots = scopes.by_use(segment);
+                    slots.filter_map(move |slot| Some((scopes.key(slot)?, scopes.value(slot)?, established)))
+                },
+            )
+        })
+    }
+
     pub(super) fn is_established_exporter(&self, exporter: &E) -> bool {
         self.exporters.slot(exporter).is_some_and(|slot| self.is_established(slot))
     }
@@ -294,6 +315,23 @@ impl<E: Clone + Ord> Table<E> {
             }
         }
         if known_for_long(exporter.first_heard) {
+            self.establish(slot.exporter, limits);
+        }
+    }
+
+    /// Makes the scope and its exporter established, as they were when the cache was stored.
+    #[cfg(feature = "serde")]
+    pub(super) fn restore_proof(
+        &mut self,
+        slot: ScopeSlot,
+        exporter: bool,
+        scope: bool,
+        limits: &CacheLimits,
+    ) {
+        if scope && let Some(exporter) = self.exporters.value_mut(slot.exporter) {
+            exporter.scopes.move_to(slot.scope, Segment::Established);
+        }
+        if exporter {
             self.establish(slot.exporter, limits);
         }
     }
@@ -366,8 +404,19 @@ impl<E: Clone + Ord> Table<E> {
         {}
     }
 
-    /// Evicts something because the cache is full: of a newcomer; of the exporter itself when it has more than its fair
-    /// share; of the exporter used longest ago.
+    /// Evicts a scope because the cache has too many: of a newcomer; of the exporter itself when it is one, or has more
+    /// than its fair share; of the exporter used longest ago.
+    fn evict_any_scope(&mut self, exporter: usize, limits: &CacheLimits, stats: &mut CacheStats) -> bool {
+        let full = Full::CacheScopes;
+        let fair = limits.scopes / self.exporters.len().max(1);
+        let yields = !self.is_established(exporter) || self.scopes_of(exporter) > fair;
+        self.evict_of_others(exporter, Some(Segment::Newcomer), full, stats)
+            || yields && self.evict_scope(exporter, None, full, stats)
+            || self.evict_of_others(exporter, None, full, stats)
+            || self.evict_scope(exporter, None, full, stats)
+    }
+
+    /// Evicts something because the cache has too many octets, in the same order.
     fn evict_any(
         &mut self,
         slot: ScopeSlot,
@@ -377,8 +426,9 @@ impl<E: Clone + Ord> Table<E> {
     ) -> bool {
         let full = Full::CacheOctets;
         let fair = limits.template_octets / self.exporters.len().max(1);
+        let yields = !self.is_established(slot.exporter) || self.octets_of(slot.exporter) > fair;
         self.evict_of_others(slot.exporter, Some(Segment::Newcomer), full, stats)
-            || self.octets_of(slot.exporter) > fair && self.evict_own(slot, least, full, stats)
+            || yields && self.evict_own(slot, least, full, stats)
             || self.evict_of_others(slot.exporter, None, full, stats)
             || self.evict_own(slot, least, full, stats)
     }

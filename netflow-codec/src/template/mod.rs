@@ -245,6 +245,12 @@ impl Template {
         &self.plan
     }
 
+    /// The template record as it was on the wire.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn record(&self) -> &[u8] {
+        &self.raw
+    }
+
     pub(crate) fn is_refreshed_by(&self, wire: &WireTemplate<'_>) -> bool {
         self.options == wire.options && *self.raw == *wire.raw
     }
