@@ -30,7 +30,7 @@ use signal_hook::{
 use crate::{
     config::{parse_duration, same_file},
     exporter::{ExportError, Exporter, ExporterConfig, MAX_ACTIVE_TIMEOUT},
-    meter::{MeterConfig, SamplingSpec},
+    meter::{MeterConfig, SAMPLING_HELP, SamplingSpec},
     send::{SendError, Target},
 };
 
@@ -61,8 +61,8 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "9")]
     export_version: Version,
 
-    /// Meter a sample of the packets: 1:N (every N-th) or random:1:N (one in N at random)
-    #[arg(long, value_name = "SAMPLING", default_value = "1:1")]
+    /// Meter a sample of the packets: 1:N, random:1:N and others
+    #[arg(long, value_name = "SAMPLING", default_value = "1:1", long_help = SAMPLING_HELP)]
     sampling: SamplingSpec,
 
     /// Report a flow that goes on after this time, at most 20d
@@ -229,6 +229,7 @@ impl Arguments {
             let text = format!("--source-id {}: version 5 has 16 bits for it, 0 to 65535", self.source_id);
             return Err(Failure::Usage(text));
         }
+        self.sampling.check(version).map_err(Failure::Usage)?;
         let mut timeouts = Timeouts::default();
         timeouts.active = Some(self.active_timeout);
         timeouts.inactive = Some(self.inactive_timeout);
@@ -239,7 +240,7 @@ impl Arguments {
                 timeouts,
                 // At most `MAX_FLOWS`.
                 max_flows: usize::try_from(self.max_flows).unwrap_or(usize::MAX),
-                sampling: self.sampling,
+                sampling: self.sampling.clone(),
                 seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
             },
             targets: collectors.chain(files).collect(),
@@ -276,7 +277,11 @@ impl Arguments {
     /// When arguments do not fit together, a file cannot be read to its end, a destination fails, or a signal comes.
     pub fn run(&self) -> Result<(), Failure> {
         self.refuse_overwriting()?;
-        let mut exporter = Exporter::new(self.config()?).map_err(|error| self.explain(&error))?;
+        let config = self.config()?;
+        if let Ok(Some(warning)) = self.sampling.check(config.version) {
+            tell(format_args!("netflow-exporter: {warning}"));
+        }
+        let mut exporter = Exporter::new(config).map_err(|error| self.explain(&error))?;
         let stop =
             Stop::watch().map_err(|error| Failure::Run(format!("cannot watch for signals: {error}")))?;
         let mut refusals = Refusals::default();

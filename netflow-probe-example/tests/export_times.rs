@@ -26,7 +26,7 @@ fn config(to: &Path, version: ExportVersion, active: Duration, inactive: Duratio
     timeouts.active = Some(active);
     timeouts.inactive = Some(inactive);
     ExporterConfig {
-        meter: MeterConfig { timeouts, max_flows: 1_000, sampling: SamplingSpec::All, seed: 7 },
+        meter: MeterConfig { timeouts, max_flows: 1_000, sampling: SamplingSpec::default(), seed: 7 },
         targets: vec![Target::File(to.to_owned())],
         version,
         source_id: 1,

@@ -26,7 +26,7 @@ fn export(capture: &Path, to: &Path, version: ExportVersion, max_flows: usize) -
     let mut timeouts = Timeouts::default();
     timeouts.active = Some(Duration::from_secs(60));
     timeouts.inactive = Some(Duration::from_secs(15));
-    let meter = MeterConfig { timeouts, max_flows, sampling: SamplingSpec::All, seed: 7 };
+    let meter = MeterConfig { timeouts, max_flows, sampling: SamplingSpec::default(), seed: 7 };
     let config = ExporterConfig {
         meter,
         targets: vec![Target::File(to.to_owned())],

@@ -243,6 +243,19 @@ fn wrong_arguments_are_named_with_what_is_accepted() {
             &["--read", read, "--write", "/dev/null", "--export-version", "5", "--sampling", "1:16384"],
             &["--sampling 1:16384", "16383"],
         ),
+        // S22: what collectors cannot be told of is refused.
+        (
+            &["--read", read, "--write", "/dev/null", "--sampling", "hash:1:100"],
+            &["--sampling hash:1:100", "version 9", "IPFIX"],
+        ),
+        (
+            &["--read", read, "--write", "/dev/null", "--sampling", "time:1ms/9ms"],
+            &["--sampling time:1ms/9ms", "version 9"],
+        ),
+        (
+            &["--read", read, "--write", "/dev/null", "--sampling", "random:9:5"],
+            &["--sampling", "sample is larger", "count:I/S"],
+        ),
         (
             &["--read", read, "--write", "/dev/null", "--export-version", "5", "--source-id", "65536"],
             &["--source-id", "65535"],
@@ -273,6 +286,18 @@ fn a_refused_combination_names_only_what_is_wrong_with_it() {
         told.contains("--sampling") && !told.contains("--mtu") && !told.contains("--export-version"),
         "{told}"
     );
+}
+
+// S22: what collectors can only be told of roughly is warned of.
+#[test]
+fn a_rounded_rate_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = capture(folder.path(), 1);
+    let arguments = ["--read", read.to_str().unwrap(), "--write", "/dev/null", "-q", "--sampling"];
+    let output = exporter(&[&arguments[..], &["count:3/7"]].concat());
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("--sampling count:3/7") && stderr(&output).contains("one packet in 3"));
+    assert_eq!(stderr(&exporter(&[&arguments[..], &["random:1:10"]].concat())), "");
 }
 
 #[test]
@@ -427,6 +452,19 @@ fn help_documents_every_argument() {
         "--rate-limit",
     ] {
         assert!(help.contains(argument), "{argument}");
+    }
+    for form in [
+        "1:N",
+        "random:N:M",
+        "count:I/S",
+        "time:I/S",
+        "probability:P",
+        "junos:R",
+        "hash:1:N",
+        "match:",
+        "limit:M",
+    ] {
+        assert!(help.contains(form), "{form}");
     }
 }
 

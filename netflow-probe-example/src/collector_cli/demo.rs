@@ -15,7 +15,7 @@ use super::{Failure, session::tell};
 use crate::{
     demo::{self, DemoError},
     exporter::ExporterConfig,
-    meter::{MeterConfig, SamplingSpec},
+    meter::{MeterConfig, SAMPLING_HELP, SamplingSpec, SamplingSpecError},
 };
 
 /// Arguments of `demo`.
@@ -27,9 +27,15 @@ pub struct DemoArgs {
     /// Leave the flows in this directory [default: a new one for temporary files]
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Meter a sample of the packets: 1:N (every N-th) or random:1:N (one in N at random)
-    #[arg(long, value_name = "SAMPLING", default_value = "1:1")]
+    /// Meter a sample of the packets: 1:N, random:1:N and others that version 9 can tell of
+    #[arg(long, value_name = "SAMPLING", default_value = "1:1", long_help = SAMPLING_HELP, value_parser = sampling)]
     sampling: SamplingSpec,
+}
+
+/// A sampling that version 9, which the demonstration speaks, can tell of.
+fn sampling(text: &str) -> Result<SamplingSpec, String> {
+    let spec: SamplingSpec = text.parse().map_err(|error: SamplingSpecError| error.to_string())?;
+    spec.check(ExportVersion::V9).map(|_| spec)
 }
 
 /// Gives the demonstration; status 1 unless all files were read to their end and all that was sent was received.
@@ -37,7 +43,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let mut timeouts = Timeouts::default();
     timeouts.active = Some(core::time::Duration::from_secs(30));
     let config = ExporterConfig {
-        meter: MeterConfig { timeouts, max_flows: 65_536, sampling: args.sampling, seed: 1 },
+        meter: MeterConfig { timeouts, max_flows: 65_536, sampling: args.sampling.clone(), seed: 1 },
         targets: Vec::new(),
         version: ExportVersion::V9,
         source_id: 1,

@@ -106,6 +106,12 @@ pub fn dissect(link_type: LinkType, data: &[u8], original_length: u32) -> Outcom
     dissect_any(link_type, data, original_length)
 }
 
+/// The octets of a frame from the outermost IP header on; `None` for what is no packet.
+#[must_use]
+pub fn ip_octets(link_type: LinkType, data: &[u8]) -> Option<&[u8]> {
+    LinkHeader::read(link_type, data).ok().map(|link| link.payload)
+}
+
 #[inline(never)]
 fn dissect_any(link_type: LinkType, data: &[u8], original_length: u32) -> Outcome {
     match LinkHeader::read(link_type, data) {

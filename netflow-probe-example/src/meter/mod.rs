@@ -11,12 +11,15 @@ mod sampling;
 use core::{fmt, time::Duration};
 
 use netflow_codec::{FlowRecord, SamplingInfo};
-use netflow_flowcache::{Config, ExpireReason, FlowTable, HashSeed, Timeouts, Timestamp, sample::Sampler};
+use netflow_flowcache::{
+    Config, ExpireReason, FlowTable, HashSeed, ObservedPacket, Timeouts, Timestamp,
+    sample::{PacketContent, Sampler, SelectionSequence, Selector, SelectorStatistics},
+};
 
-pub use sampling::{PacketSampler, SamplingSpec, SamplingSpecError};
+pub use sampling::{SAMPLING_HELP, SamplingSpec, SamplingSpecError};
 
 use crate::{
-    dissect::{DissectCounts, Outcome, dissect},
+    dissect::{DissectCounts, Outcome, dissect, ip_octets},
     pcap::Frame,
 };
 
@@ -24,7 +27,7 @@ use crate::{
 pub const REORDER: Duration = Duration::from_secs(10);
 
 /// How frames are metered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MeterConfig {
     /// When flows end.
     pub timeouts: Timeouts,
@@ -40,7 +43,9 @@ pub struct MeterConfig {
 #[derive(Debug)]
 pub struct Meter {
     table: FlowTable,
-    sampler: PacketSampler,
+    sampler: SelectionSequence,
+    /// Whether the sampler looks at the octets of packets.
+    needs_content: bool,
     frames: DissectCounts,
     sampled_out: u64,
 }
@@ -52,9 +57,11 @@ impl Meter {
         let mut table = Config::new(config.max_flows, HashSeed::from_u64(config.seed));
         table.timeouts = config.timeouts;
         table.reorder = REORDER;
+        let sampler = config.sampling.sequence(config.seed);
         Self {
             table: FlowTable::new(&table),
-            sampler: config.sampling.sampler(config.seed),
+            needs_content: sampler.needs_content(),
+            sampler,
             frames: DissectCounts::default(),
             sampled_out: 0,
         }
@@ -70,12 +77,35 @@ impl Meter {
             self.table.handle_timeout(frame.timestamp);
             return;
         };
-        if self.sampler.select(&packet, frame.timestamp) {
+        if self.selects(&packet, frame) {
             self.table.handle_packet(&packet, frame.timestamp);
         } else {
             self.sampled_out += 1;
             self.table.handle_timeout(frame.timestamp);
         }
+    }
+
+    #[inline]
+    fn selects(&mut self, packet: &ObservedPacket, frame: &Frame<'_>) -> bool {
+        if self.needs_content
+            && let Some(content) = ip_octets(frame.link_type, frame.data).and_then(PacketContent::parse)
+        {
+            return self.sampler.select_with(packet, &content, frame.timestamp);
+        }
+        self.sampler.select(packet, frame.timestamp)
+    }
+
+    /// Samples otherwise from now on. The flows metered so far end, and `ended` takes them: no record holds packets
+    /// selected in two ways (RFC 3917 section 5.2). Announce [`Meter::sampling`] anew before the next flow.
+    pub fn change_sampling(&mut self, sampling: &SamplingSpec, seed: u64, mut ended: impl FnMut(FlowRecord)) {
+        self.flush();
+        while !self.is_empty() {
+            if let Some(flow) = self.poll_flow() {
+                ended(flow);
+            }
+        }
+        self.sampler = sampling.sequence(seed);
+        self.needs_content = self.sampler.needs_content();
     }
 
     /// Tells the time, when no frame does. Poll the flows that ended by it.
@@ -109,7 +139,13 @@ impl Meter {
     /// How packets are selected, for the collectors.
     #[must_use]
     pub fn sampling(&self) -> Option<SamplingInfo> {
-        sampling::announce(&self.sampler.describe())
+        sampling::announce(&self.sampler)
+    }
+
+    /// The samplers, with what each of them observed and selected.
+    #[must_use]
+    pub const fn selection(&self) -> &SelectionSequence {
+        &self.sampler
     }
 
     /// What was counted so far.
@@ -120,6 +156,7 @@ impl Meter {
         MeterAccount {
             frames: self.frames,
             sampled_out: self.sampled_out,
+            selectors: self.sampler.selectors().iter().map(SelectorAccount::of).collect(),
             metered_packets: stats.packets - stats.ignored_packets,
             metered_octets: stats.octets - stats.ignored_octets,
             ignored_packets: stats.ignored_packets,
@@ -137,12 +174,14 @@ const REASONS: [(ExpireReason, &str); 5] = [
 ];
 
 /// What became of frames and flows. Its `Display` is the upper part of the exporter's closing account.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MeterAccount {
     /// Frames by what they were.
     pub frames: DissectCounts,
     /// IP packets that the sampler left out.
     pub sampled_out: u64,
+    /// What each selector did, in order.
+    pub selectors: Vec<SelectorAccount>,
     /// Packets metered.
     pub metered_packets: u64,
     /// Layer 3 octets of those.
@@ -151,6 +190,31 @@ pub struct MeterAccount {
     pub ignored_packets: u64,
     /// Flow records ended: idle, active, end of flow, forced, lack of resources.
     pub expired: [u64; 5],
+}
+
+/// What one selector did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct SelectorAccount {
+    /// Its identifier.
+    pub id: u64,
+    /// Packets it observed and selected.
+    pub statistics: SelectorStatistics,
+    /// Packets it did not select because they do not tell what it looks at.
+    pub unavailable: u64,
+    /// Packets it sampled and dropped because there were too many in a second.
+    pub dropped: u64,
+}
+
+impl SelectorAccount {
+    fn of(selector: &Selector) -> Self {
+        let sampler = selector.sampler();
+        Self {
+            id: selector.id(),
+            statistics: selector.statistics(),
+            unavailable: sampler.unavailable(),
+            dropped: sampler.dropped(),
+        }
+    }
 }
 
 impl MeterAccount {
@@ -177,6 +241,22 @@ impl fmt::Display for MeterAccount {
         line("  link type not supported", self.frames.unsupported_link_type, "")?;
         line("  malformed", self.frames.malformed_total(), &malformed)?;
         line("  sampled out", self.sampled_out, "")?;
+        for selector in &self.selectors {
+            if self.selectors.len() > 1 {
+                let SelectorStatistics { observed, selected, .. } = selector.statistics;
+                line(
+                    &format!("    by selector {}", selector.id),
+                    observed - selected,
+                    &format!("  (of {observed})"),
+                )?;
+            }
+            if selector.unavailable > 0 {
+                line("    property or hash unknown", selector.unavailable, "")?;
+            }
+            if selector.dropped > 0 {
+                line("    above packets a second", selector.dropped, "")?;
+            }
+        }
         line("  no room in flow table", self.ignored_packets, "")?;
         line("  metered", self.metered_packets, &format!("  ({} octets)", self.metered_octets))?;
         line("flow records", self.flows(), "")?;
