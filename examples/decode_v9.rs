@@ -13,7 +13,7 @@ const TEMPLATE: [u8; 44] = [
     0, 0, 0, 1, 0, 0, 0, 7,         // sequence number, source ID
     0, 0, 0, 24, 1, 0, 0, 4,        // template set, 24 octets; template 256 with 4 fields
     0, 8, 0, 4, 0, 12, 0, 4,        // addresses
-    0, 1, 0, 4, 0x9C, 0x40, 0, 2,   // octetDeltaCount, element 40000
+    0, 1, 0, 4, 0x75, 0x30, 0, 2,   // octetDeltaCount, element 30000
 ];
 
 /// Two records of template 256.
