@@ -7,13 +7,14 @@ use core::{
 use std::io;
 
 use netflow_codec::{
-    Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder, FlowRecord,
-    Learned, Origin, SamplingInfo, SequenceEvent, SequenceUnit, Strictness, Timestamp, Transport,
+    Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder,
+    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, SamplingInfo, SequenceEvent, SequenceUnit,
+    Strictness, Timestamp, Transport,
 };
 
 use crate::{
     account::{Account, Counts, Fault, Header, Stream, Summary, What},
-    flow::{Envelope, Flow, Layout, Layouts, Record, RecordFields},
+    flow::{Context, Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
 };
 
@@ -67,6 +68,11 @@ impl<S: FlowSink> Collector<S> {
     /// Has faults reported, as many as the account thinks worth it; all are counted.
     pub fn on_fault(&mut self, report: impl FnMut(&Fault) + 'static) {
         self.on_fault = Some(Box::new(report));
+    }
+
+    /// Gives names and types to elements that the built-in tables do not have, or other ones to those of enterprises.
+    pub fn define_elements(&mut self, registry: ElementRegistry) {
+        self.decoder = core::mem::take(&mut self.decoder).with_elements(registry);
     }
 
     /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
@@ -310,11 +316,13 @@ impl<S: FlowSink> Work<'_, '_, S> {
             match batch {
                 Batch::Fixed(records) => {
                     let envelope = self.envelope;
+                    let clock = self.decoded.header().clock;
                     for record in records.iter() {
                         let fields = RecordFields::Fixed(record);
                         let template = Described { template_id: None, is_options: false, scope_fields: 0 };
-                        self.sink.record(&template.record(place, record.offset(), fields))?;
                         let sampling = self.sampling(&FlowRecord::EMPTY);
+                        let context = Context::new(&self.decoded, clock);
+                        self.sink.record(&template.record(place, record.offset(), fields, context))?;
                         let record = record.to_flow();
                         let flow = Flow {
                             record,
@@ -322,6 +330,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                             template_id: None,
                             sampling,
                             fields,
+                            context,
                             layout: None,
                         };
                         self.sink.flow(&flow)?;
@@ -418,41 +427,50 @@ impl<S: FlowSink> Work<'_, '_, S> {
         // The layout borrows from the cache of layouts, the rest of `self` is needed besides.
         let mut layouts = core::mem::take(self.layouts);
         let layout = layouts.of(records.template());
+        let source = Source { template, clock: *records.clock(), place, envelope: &envelope, layout };
         let result = records
             .iter()
             .zip(records.flows())
-            .try_for_each(|(record, flow)| self.flow(template, &record, flow, place, &envelope, layout));
+            .try_for_each(|(record, flow)| self.flow(&source, &record, flow));
         *self.layouts = layouts;
         result
     }
 
-    fn flow(
-        &mut self,
-        template: Described,
-        record: &DataRecord<'_, '_>,
-        flow: FlowRecord,
-        place: Place,
-        envelope: &Envelope,
-        layout: Option<&Layout>,
-    ) -> io::Result<()> {
+    fn flow(&mut self, source: &Source<'_>, record: &DataRecord<'_, '_>, flow: FlowRecord) -> io::Result<()> {
+        let Source { template, clock, place, envelope, layout } = *source;
         let fields = RecordFields::Data(*record);
-        self.sink.record(&template.record(place, record.offset(), fields))?;
         let sampling = self.sampling(&flow);
-        let template_id = template.template_id;
-        self.sink.flow(&Flow { record: flow, envelope, template_id, sampling, fields, layout })?;
+        let context = Context::new(&self.decoded, clock);
+        self.sink.record(&template.record(place, record.offset(), fields, context))?;
         self.counts.data_records += 1;
-        Ok(())
+        // RFC 5103 section 4: what has reverse values but no direction is no flow; that it came is told.
+        if record.template().is_reverse_only() {
+            return Ok(());
+        }
+        let template_id = template.template_id;
+        self.sink.flow(&Flow { record: flow, envelope, template_id, sampling, fields, context, layout })
     }
 
     fn options(&mut self, records: &DataRecords<'_>, place: Place) -> io::Result<()> {
         let template = Described::by(records);
         for record in records {
             let fields = RecordFields::Data(record);
-            self.sink.record(&template.record(place, record.offset(), fields))?;
+            let context = Context::new(&self.decoded, *records.clock());
+            self.sink.record(&template.record(place, record.offset(), fields, context))?;
             self.counts.options_records += 1;
         }
         Ok(())
     }
+}
+
+/// What the records of a set have in common.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    template: Described,
+    clock: ExportClock,
+    place: Place,
+    envelope: &'s Envelope,
+    layout: Option<&'s Layout>,
 }
 
 /// What describes the records of a set.
@@ -473,9 +491,16 @@ impl Described {
         }
     }
 
-    const fn record(self, place: Place, offset: usize, fields: RecordFields<'_>) -> Record<'_> {
+    const fn record<'r>(
+        self,
+        place: Place,
+        offset: usize,
+        fields: RecordFields<'r>,
+        context: Context<'r>,
+    ) -> Record<'r> {
         let Self { template_id, is_options, scope_fields } = self;
         let Place { datagram, set, correction } = place;
-        Record { datagram, set, template_id, is_options, scope_fields, offset: offset + correction, fields }
+        let offset = offset + correction;
+        Record { datagram, set, template_id, is_options, scope_fields, offset, fields, context }
     }
 }

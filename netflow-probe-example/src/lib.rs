@@ -12,6 +12,7 @@ pub mod collector_cli;
 pub mod config;
 pub mod demo;
 pub mod dissect;
+pub mod elements;
 pub mod exporter;
 pub mod exporter_cli;
 pub mod flow;

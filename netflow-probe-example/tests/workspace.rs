@@ -11,7 +11,7 @@ const SHARED: &[&str] = &["config", "dissect", "pcap"];
 const EXPORTER: &[&str] = &["meter", "send", "exporter", "exporter_cli"];
 /// The collector's rooms, in the order a datagram takes.
 const COLLECTOR: &[&str] =
-    &["flow", "account", "output", "store", "query", "receive", "collector", "collector_cli"];
+    &["elements", "flow", "account", "output", "store", "query", "receive", "collector", "collector_cli"];
 
 fn sources(folder: &Path, sources: &mut Vec<(String, String)>, room: Option<&str>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -56,7 +56,8 @@ impl Cli {
             Err(failure) => {
                 session::tell(format_args!("netflow-collector: {failure}"));
                 // The status of wrong arguments, as clap has it.
-                if matches!(failure, Failure::SameFile { .. } | Failure::Filter(_)) {
+                if matches!(failure, Failure::SameFile { .. } | Failure::Filter(_) | Failure::Elements { .. })
+                {
                     ExitCode::from(2)
                 } else {
                     ExitCode::FAILURE
@@ -82,6 +83,9 @@ enum Failure {
     /// Writing to one argument would destroy what another one names.
     #[error("{written} and {other} are the same file: it would be overwritten")]
     SameFile { written: String, other: String },
+    /// Definitions of elements that are not understood.
+    #[error("cannot read elements of {path}: {error}")]
+    Elements { path: String, error: String },
     /// A filter that is not understood, shown with a mark at the place.
     #[error("in the filter, {0}")]
     Filter(String),

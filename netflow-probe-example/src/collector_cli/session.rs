@@ -8,16 +8,22 @@ use std::{
 };
 
 use clap::Args;
-use netflow_codec::{CacheLimits, Strictness};
+use netflow_codec::{CacheLimits, ElementRegistry, Strictness};
 
 use super::Failure;
 use crate::{
     account::Summary,
     collector::Collector,
     config::{parse_duration, parse_octets, same_file},
+    elements,
     output::{FlowSink, Format, RecordsSink},
     store::{Retention, Store, StoreConfig, StoreStats},
 };
+
+const ELEMENTS_HELP: &str = "Take names and types of elements from this CSV file, whose first line names its columns: \
+                             pen, id, name, data_type (as in unsigned32) and, if wanted, semantics, units, range (as in \
+                             0-32), reversible (yes or no); others are ignored. They go before the built-in ones of \
+                             enterprises; IANA's stay. May be given several times";
 
 /// Where output goes, and in which form.
 #[derive(Args, Clone, Debug, Default)]
@@ -36,6 +42,9 @@ pub struct OutputArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub store: StoreArgs,
+    /// Files of definitions of elements, see [`elements::read`].
+    #[arg(long, value_name = "FILE.csv", help = ELEMENTS_HELP)]
+    pub elements: Vec<PathBuf>,
     /// Write an account of what came, was lost or was malformed to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
@@ -100,6 +109,12 @@ impl OutputArgs {
         });
         let named = |(name, path): (&str, &Path)| format!("{name} {}", path.display());
         for written in outputs.into_iter().flatten() {
+            for elements in &self.elements {
+                if same_file(elements, written.1) {
+                    let other = named(("--elements", elements));
+                    return Err(Failure::SameFile { written: named(written), other });
+                }
+            }
             for input in inputs {
                 let is_stdin = input.as_os_str() == "-";
                 let read = if is_stdin { Path::new("/dev/stdin") } else { input };
@@ -122,6 +137,7 @@ impl OutputArgs {
 
     /// A collector that prints what these arguments ask for.
     pub(super) fn collector(&self) -> Result<Collector<Sinks>, Failure> {
+        let elements = self.defined()?;
         let store = self.store.open()?;
         let printer = match &self.output {
             None if store.is_some() => None,
@@ -137,7 +153,21 @@ impl OutputArgs {
         if !self.quiet {
             collector.on_fault(|fault| tell(fault));
         }
+        if !elements.is_empty() {
+            collector.define_elements(elements);
+        }
         Ok(collector)
+    }
+
+    /// The elements of the files that were named.
+    fn defined(&self) -> Result<ElementRegistry, Failure> {
+        let mut registry = ElementRegistry::new();
+        for path in &self.elements {
+            let failure = |error: String| Failure::Elements { path: path.display().to_string(), error };
+            let file = File::open(path).map_err(|error| failure(error.to_string()))?;
+            elements::read(file, &mut registry).map_err(|error| failure(error.to_string()))?;
+        }
+        Ok(registry)
     }
 
     fn sink(&self, output: impl io::Write + 'static) -> Box<dyn FlowSink> {

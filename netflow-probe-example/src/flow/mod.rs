@@ -4,6 +4,7 @@
 //! [`Flow::extras`], so that nothing decoded is thrown away.
 
 mod column;
+mod context;
 mod layout;
 mod protocol;
 
@@ -12,6 +13,7 @@ use core::net::SocketAddr;
 use netflow_codec::{DataRecord, FieldView, FixedRecord, FlowFields, FlowRecord, SamplingInfo, Timestamp};
 
 pub use column::{COLUMNS, Cell, Column, Kind};
+pub use context::{Context, Known};
 pub(crate) use layout::{Layout, Layouts};
 pub use protocol::{protocol_keyword, protocol_number};
 
@@ -64,6 +66,8 @@ pub struct Flow<'a> {
     pub sampling: Option<SamplingInfo>,
     /// The record as it came.
     pub fields: RecordFields<'a>,
+    /// What its fields are read with.
+    pub context: Context<'a>,
     pub(crate) layout: Option<&'a Layout>,
 }
 
@@ -137,6 +141,8 @@ pub struct Record<'a> {
     pub offset: usize,
     /// Its octets and fields.
     pub fields: RecordFields<'a>,
+    /// What its fields are read with.
+    pub context: Context<'a>,
 }
 
 /// The fields of a record, borrowed from the datagram.

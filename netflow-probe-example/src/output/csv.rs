@@ -48,7 +48,7 @@ impl<W: Write> FlowSink for CsvSink<W> {
         self.cell.clear();
         let extras = flow.extras();
         if !extras.is_empty() {
-            push_json_fields(&mut self.cell, &extras);
+            push_json_fields(&mut self.cell, &extras, &flow.context.of(&flow.fields));
         }
         self.line.push_field(&self.cell);
         Ok(self.writer.write_byte_record(&self.line)?)

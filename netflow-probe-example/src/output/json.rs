@@ -42,7 +42,7 @@ impl<W: Write> FlowSink for JsonSink<W> {
         let extras = flow.extras();
         if !extras.is_empty() {
             out.extend_from_slice(b",\"fields\":");
-            push_json_fields(out, &extras);
+            push_json_fields(out, &extras, &flow.context.of(&flow.fields));
         }
         out.push(b'}');
         self.lines.end_line()

@@ -171,7 +171,7 @@ pub(crate) fn json_fields(flow: &Flow<'_>) -> Option<Vec<u8>> {
         return None;
     }
     let mut json = Vec::new();
-    text::push_json_fields(&mut json, &extras);
+    text::push_json_fields(&mut json, &extras, &flow.context.of(&flow.fields));
     Some(json)
 }
 

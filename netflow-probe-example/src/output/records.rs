@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     FlowSink,
-    text::{Lines, push_hex, push_json_string, push_json_value, push_unsigned},
+    text::{Lines, push_hex, push_json_field, push_unsigned},
 };
 use crate::flow::{Flow, Record};
 
@@ -15,6 +15,7 @@ use crate::flow::{Flow, Record};
 ///  "fields":[{"id":8,"pen":0,"name":"sourceIPv4Address","value":"192.0.2.1","hex":"c0000201"}]}
 /// ```
 ///
+/// Times are points in time where they can be dated; a list has its values, or its records when their template is known.
 /// Datagrams and sets are counted from 0, `offset` and `length` in octets of the datagram. A record that waited
 /// for its template is printed when that comes, with the place where it stood.
 #[derive(Debug)]
@@ -54,18 +55,12 @@ impl<W: Write> FlowSink for RecordsSink<W> {
         out.extend_from_slice(b",\"length\":");
         push_unsigned(out, record.fields.octets().len() as u64);
         out.extend_from_slice(b",\"fields\":[");
+        let context = record.context.of(&record.fields);
         for (index, field) in record.fields.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { b"{\"id\":" } else { b",{\"id\":" });
-            push_unsigned(out, field.element().number().into());
-            out.extend_from_slice(b",\"pen\":");
-            push_unsigned(out, field.element().enterprise().into());
-            out.extend_from_slice(b",\"name\":");
-            match field.name() {
-                Some(name) => push_json_string(out, name),
-                None => out.extend_from_slice(b"null"),
+            if index > 0 {
+                out.push(b',');
             }
-            out.extend_from_slice(b",\"value\":");
-            push_json_value(out, field.value());
+            push_json_field(out, &field, &context);
             out.extend_from_slice(b",\"hex\":\"");
             push_hex(out, field.octets());
             out.extend_from_slice(b"\"}");

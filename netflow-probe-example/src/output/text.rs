@@ -3,9 +3,9 @@
 use core::net::IpAddr;
 use std::io::{self, Write};
 
-use netflow_codec::{BasicList, FieldValue, FieldView, ListSemantic, SubTemplateList, Timestamp};
+use netflow_codec::{ElementId, Elements, FieldValue, FieldView, ListSemantic, SubTemplateList, Timestamp};
 
-use crate::flow::Cell;
+use crate::flow::{Cell, Context};
 
 /// Octets to gather before they are written.
 pub(super) const BLOCK: usize = 64 << 10;
@@ -119,10 +119,10 @@ pub(super) fn push_json_string(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// A value as JSON: numbers and truth values as such, times as RFC 3339 text, octets as hexadecimal text, lists as
-/// objects that have their values, anything else as text.
-pub(super) fn push_json_value(out: &mut Vec<u8>, value: FieldValue<'_>) {
-    match value {
+/// The value of a field as JSON: numbers and truth values as such, times as RFC 3339 text, octets as hexadecimal text,
+/// lists as objects that have their values, anything else as text.
+pub(super) fn push_json_value(out: &mut Vec<u8>, field: &FieldView<'_>, context: &Context<'_>) {
+    match context.value(field) {
         FieldValue::Unsigned(number) => push_unsigned(out, number),
         FieldValue::Signed(number) => push_signed(out, number),
         FieldValue::Boolean(truth) => push_display(out, truth),
@@ -134,11 +134,19 @@ pub(super) fn push_json_value(out: &mut Vec<u8>, value: FieldValue<'_>) {
         FieldValue::MacAddress(mac) => quoted(out, |out| push_mac(out, mac)),
         FieldValue::Ipv4Address(address) => quoted(out, |out| push_address(out, address.into())),
         FieldValue::Ipv6Address(address) => quoted(out, |out| push_address(out, address.into())),
-        FieldValue::BasicList(list) => push_json_list(out, list),
-        FieldValue::SubTemplateList(list) => push_json_records(out, list),
+        FieldValue::BasicList(list) => {
+            push_semantic(out, list.semantic());
+            out.extend_from_slice(b",\"element\":");
+            push_element(out, list.element(), &context.elements());
+            out.extend_from_slice(b",\"values\":");
+            push_array(out, list.iter(), |out, value| push_json_value(out, &value, context));
+            out.push(b'}');
+        }
+        FieldValue::SubTemplateList(list) => push_json_records(out, list, context),
         FieldValue::SubTemplateMultiList(list) => {
             push_semantic(out, list.semantic());
-            push_array(out, b",\"lists\":[", list.iter(), push_json_records);
+            out.extend_from_slice(b",\"lists\":");
+            push_array(out, list.iter(), |out, entry| push_json_records(out, entry, context));
             out.push(b'}');
         }
         FieldValue::Octets(octets) => quoted(out, |out| push_hex(out, octets)),
@@ -146,23 +154,39 @@ pub(super) fn push_json_value(out: &mut Vec<u8>, value: FieldValue<'_>) {
     }
 }
 
-/// A list of values of one element.
-fn push_json_list(out: &mut Vec<u8>, list: BasicList<'_>) {
-    push_semantic(out, list.semantic());
-    out.extend_from_slice(b",\"element\":");
-    quoted(out, |out| push_display(out, list.element()));
-    push_array(out, b",\"values\":[", list.iter(), |out, value| push_json_value(out, value.value()));
-    out.push(b'}');
-}
-
-/// A list of records whose template is not at hand.
-fn push_json_records(out: &mut Vec<u8>, list: SubTemplateList<'_>) {
+/// A list of records: their fields when the template is known, else their octets.
+fn push_json_records(out: &mut Vec<u8>, list: SubTemplateList<'_>, context: &Context<'_>) {
     push_semantic(out, list.semantic());
     out.extend_from_slice(b",\"template_id\":");
     push_unsigned(out, list.template_id().into());
-    out.extend_from_slice(b",\"hex\":");
-    quoted(out, |out| push_hex(out, list.content()));
+    if let Some(template) = context.template(list.template_id()) {
+        out.extend_from_slice(b",\"records\":");
+        push_array(out, list.records(template), |out, record| {
+            push_array(out, record.fields(), |out, field| {
+                push_json_field(out, &field, context);
+                out.push(b'}');
+            });
+        });
+    } else {
+        out.extend_from_slice(b",\"hex\":");
+        quoted(out, |out| push_hex(out, list.content()));
+    }
     out.push(b'}');
+}
+
+/// Number, enterprise, name and value of a field as members of an object that is left open.
+pub(super) fn push_json_field(out: &mut Vec<u8>, field: &FieldView<'_>, context: &Context<'_>) {
+    out.extend_from_slice(b"{\"id\":");
+    push_unsigned(out, field.element().number().into());
+    out.extend_from_slice(b",\"pen\":");
+    push_unsigned(out, field.element().enterprise().into());
+    out.extend_from_slice(b",\"name\":");
+    match context.name(field) {
+        Some(name) => push_json_string(out, name),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"value\":");
+    push_json_value(out, field, context);
 }
 
 /// Opens an object with how the values of a list relate.
@@ -171,13 +195,17 @@ fn push_semantic(out: &mut Vec<u8>, semantic: ListSemantic) {
     quoted(out, |out| push_display(out, semantic));
 }
 
-fn push_array<T>(
-    out: &mut Vec<u8>,
-    opening: &[u8],
-    items: impl Iterator<Item = T>,
-    mut push: impl FnMut(&mut Vec<u8>, T),
-) {
-    out.extend_from_slice(opening);
+/// The name of an element, or its number where it has none.
+fn push_element(out: &mut Vec<u8>, element: ElementId, elements: &Elements<'_>) {
+    match elements.info(element) {
+        Some(info) => push_json_string(out, info.name),
+        // The number, and the enterprise's.
+        None => quoted(out, |out| push_display(out, element)),
+    }
+}
+
+fn push_array<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut push: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
     for (index, item) in items.enumerate() {
         if index > 0 {
             out.push(b',');
@@ -188,25 +216,21 @@ fn push_array<T>(
 }
 
 /// Fields as a JSON object by element name, or number where it has none; a repeated element gives a list.
-pub(super) fn push_json_fields(out: &mut Vec<u8>, fields: &[FieldView<'_>]) {
+pub(super) fn push_json_fields(out: &mut Vec<u8>, fields: &[FieldView<'_>], context: &Context<'_>) {
+    let elements = context.elements();
     out.push(b'{');
     for (index, group) in fields.chunk_by(|a, b| a.element() == b.element()).enumerate() {
         let Some(first) = group.first() else { continue };
         if index > 0 {
             out.push(b',');
         }
-        // Names of elements need no escapes.
-        quoted(out, |out| push_display(out, first.element()));
+        push_element(out, first.element(), &elements);
         out.push(b':');
         if group.len() == 1 {
-            push_json_value(out, first.value());
-            continue;
+            push_json_value(out, first, context);
+        } else {
+            push_array(out, group.iter(), |out, field| push_json_value(out, field, context));
         }
-        for (index, field) in group.iter().enumerate() {
-            out.push(if index == 0 { b'[' } else { b',' });
-            push_json_value(out, field.value());
-        }
-        out.push(b']');
     }
     out.push(b'}');
 }
@@ -263,9 +287,10 @@ pub(super) fn quoted(out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
 
 #[cfg(test)]
 mod tests {
-    use netflow_codec::ElementId;
+    use netflow_codec::{DataType, ElementInfo, ElementRegistry, ExportClock, Template};
 
     use super::*;
+    use crate::flow::Known;
 
     fn text(push: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -282,36 +307,57 @@ mod tests {
         assert_eq!(text(|out| push_signed(out, -1)), "-1");
     }
 
+    /// What is known of an exporter that has said nothing but the definition of 32473/7.
+    #[derive(Debug)]
+    struct Nothing(ElementRegistry);
+
+    impl Known for Nothing {
+        fn elements(&self) -> Elements<'_> {
+            Elements::default().with_defined(&self.0)
+        }
+
+        fn template(&self, _: u16) -> Option<&Template> {
+            None
+        }
+    }
+
+    fn value(enterprise: u32, number: u16, octets: &[u8]) -> String {
+        let mut registry = ElementRegistry::new();
+        let own = ElementInfo::new("a\"b", DataType::String);
+        registry.define(ElementId::new(32_473, 7), own).unwrap();
+        let known = Nothing(registry);
+        let context = Context::new(&known, ExportClock::without_uptime(Timestamp::from_secs(1_700_000_000)));
+        let field = FieldView::new(ElementId::new(enterprise, number), octets);
+        let value = text(|out| push_json_value(out, &field, &context));
+        serde_json::from_str::<serde_json::Value>(&value).expect(&value);
+        let fields = text(|out| push_json_fields(out, &[field, field], &context));
+        serde_json::from_str::<serde_json::Value>(&fields).expect(&fields);
+        value
+    }
+
     #[test]
     fn values_are_sound_json() {
-        assert_eq!(text(|out| push_json_value(out, FieldValue::Float(f64::NAN))), "null");
-        assert_eq!(text(|out| push_json_value(out, FieldValue::Float(0.15))), "0.15");
-        assert_eq!(text(|out| push_json_value(out, FieldValue::String("a\"\u{1}b"))), r#""a\"\u0001b""#);
-        assert_eq!(text(|out| push_json_value(out, FieldValue::Octets(&[0, 0xaf]))), r#""00af""#);
-        let time = FieldValue::DateTime(Timestamp::from_millis(1_700_000_000_250));
-        assert_eq!(text(|out| push_json_value(out, time)), r#""2023-11-14T22:13:20.25Z""#);
+        assert_eq!(value(0, 311, &f64::NAN.to_be_bytes()), "null");
+        assert_eq!(value(0, 311, &0.15f64.to_be_bytes()), "0.15");
+        assert_eq!(value(0, 82, b"a\"\x01b"), r#""a\"\u0001b""#);
+        assert_eq!(value(0, 90, &[0, 0xaf]), r#""00af""#);
+        assert_eq!(value(0, 152, &1_700_000_000_250_u64.to_be_bytes()), r#""2023-11-14T22:13:20.25Z""#);
+        assert_eq!(value(0, 158, &[0, 0x0f, 0x42, 0x40]), r#""2023-11-14T22:13:19Z""#);
+        assert_eq!(value(0, 22, &[0, 0, 0, 9]), "9");
+        assert_eq!(value(32_473, 7, b"x"), r#""x""#);
     }
+
     #[test]
     fn lists_are_objects_with_their_values() {
-        let list = |octets: &[u8]| {
-            let octets = octets.to_vec();
-            text(|out| push_json_value(out, FieldView::new(ElementId::iana(291), &octets).value()))
-        };
         assert_eq!(
-            list(&[3, 0, 14, 0, 1, 7, 9]),
+            value(0, 291, &[3, 0, 14, 0, 1, 7, 9]),
             r#"{"semantic":"allOf","element":"egressInterface","values":[7,9]}"#
         );
-        // Text within is escaped.
-        assert_eq!(
-            list(&[9, 0, 82, 255, 255, 1, b'"']),
-            r#"{"semantic":"9","element":"interfaceName","values":["\""]}"#
-        );
+        // Text within is escaped, names are too.
+        let list = [9, 0x80, 7, 255, 255, 0, 0, 0x7e, 0xd9, 1, b'"'];
+        assert_eq!(value(0, 291, &list), r#"{"semantic":"9","element":"a\"b","values":["\""]}"#);
         let octets = [255, 1, 44, 0, 5, 7, 1, 45, 0, 0];
-        let value = FieldView::new(ElementId::iana(293), &octets).value();
         let lists = r#"[{"semantic":"undefined","template_id":300,"hex":"07"},{"semantic":"undefined","template_id":301,"hex":""}]"#;
-        assert_eq!(
-            text(|out| push_json_value(out, value)),
-            format!(r#"{{"semantic":"undefined","lists":{lists}}}"#)
-        );
+        assert_eq!(value(0, 293, &octets), format!(r#"{{"semantic":"undefined","lists":{lists}}}"#));
     }
 }
