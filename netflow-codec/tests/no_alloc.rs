@@ -10,8 +10,9 @@ use core::{
 use std::alloc::System;
 
 use netflow_codec::{
-    Batch, Decoder, ExportSession, ExportVersion, FlowRecord, SamplingAlgorithm, SamplingInfo,
-    SamplingSource, SessionConfig, Timestamp,
+    Batch, Decoder, ElementId, ExportSession, ExportVersion, FieldSpecifier, FieldValue, FlowRecord,
+    InterfaceName, OptionsData, Protocol, SamplingAlgorithm, SamplingInfo, SamplingSource, SessionConfig,
+    TemplateBuilder, Timestamp,
 };
 
 struct Counting;
@@ -71,6 +72,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_700_000_100);
 fn session(version: ExportVersion) -> ExportSession {
     let mut config = SessionConfig::new(version, BOOT);
     config.sampling = SamplingInfo::new(100, SamplingAlgorithm::DETERMINISTIC, SamplingSource::Domain);
+    config.statistics = true;
     ExportSession::new(config).unwrap()
 }
 
@@ -104,6 +106,44 @@ fn encoding_does_not_allocate() {
         let mut session = session(version);
         let counted = allocations(|| run(&mut session, &flows, &mut datagram, |_| datagrams += 1));
         assert!(datagrams > 100);
+        assert_eq!(counted, 0, "{version:?}");
+    }
+}
+
+#[test]
+fn encoding_records_of_any_template_does_not_allocate() {
+    let name = ElementId::iana(82);
+    for (version, protocol) in
+        [(ExportVersion::V9, Protocol::NetFlow9), (ExportVersion::Ipfix, Protocol::Ipfix)]
+    {
+        let mut session = session(version);
+        let text = if version == ExportVersion::V9 {
+            FieldSpecifier::new(name, 16)
+        } else {
+            FieldSpecifier::variable_length(name)
+        };
+        let octets = FieldSpecifier::new(ElementId::OCTET_DELTA_COUNT, 8);
+        let template = TemplateBuilder::new(protocol, 400).field(text).field(octets).build().unwrap();
+        session.add_template(template, NOW).unwrap();
+        let names = [InterfaceName { index: 1, name: "eth0", description: "uplink" }];
+        let options = OptionsData::interface_names(protocol, 401, &names).unwrap();
+        session.set_options(options, NOW).unwrap();
+        let mut datagram = Vec::with_capacity(1_472);
+        let mut datagrams = 0;
+        let mut export = |session: &mut ExportSession, number: u64| {
+            let record = [
+                (name, FieldValue::String("eth0")),
+                (ElementId::OCTET_DELTA_COUNT, FieldValue::Unsigned(number)),
+            ];
+            session.handle_record(400, &record, NOW).unwrap();
+            while session.poll_transmit(&mut datagram).is_some() {
+                datagrams += 1;
+                datagram.clear();
+            }
+        };
+        export(&mut session, 0);
+        let counted = allocations(|| (0..5_000).for_each(|number| export(&mut session, number)));
+        assert!(datagrams > 40, "{datagrams}");
         assert_eq!(counted, 0, "{version:?}");
     }
 }

@@ -95,17 +95,12 @@ impl Announcements {
             Announcement::Layout(_) => false,
         });
         let place = place.ok_or(EncodeError::UnknownTemplate(template_id))?;
-        let announced = self.round.is_none_or(|round| round.is_past(place));
-        let withdrawal = match self.list.remove(place) {
+        // A session takes nothing while a round goes on: what is in the list was announced.
+        debug_assert!(self.round.is_none(), "places in the list change");
+        self.withdrawals.push(match self.list.remove(place) {
             Announcement::Options(_) => Withdrawal::OptionsTemplate(template_id),
             _ => Withdrawal::Template(template_id),
-        };
-        if announced {
-            self.withdrawals.push(withdrawal);
-        }
-        if let Some(round) = &mut self.round {
-            round.removed(place);
-        }
+        });
         Ok(())
     }
 
@@ -158,18 +153,6 @@ impl Announcements {
 }
 
 impl Round {
-    const fn is_past(&self, place: usize) -> bool {
-        self.next > place || self.next == place && self.records.is_some()
-    }
-
-    fn removed(&mut self, place: usize) {
-        if self.next > place {
-            self.next -= 1;
-        } else if self.next == place {
-            self.records = None;
-        }
-    }
-
     fn write(
         &mut self,
         announcement: &Announcement,

@@ -79,6 +79,10 @@ impl Field {
             _ if variable => coding.is_of_any_length(),
             // 65535 is no length of v9 (RFC 5655 appendix B.1.3).
             _ if length == VARIABLE_LENGTH => false,
+            // In v9 integers have as many octets as the device likes (RFC 3954 section 8).
+            Coding::Typed(data_type) if protocol == Protocol::NetFlow9 && data_type.is_unsigned() => {
+                (1..=8).contains(&length)
+            }
             Coding::Typed(data_type) => length > 0 && data_type.admits_length(length),
             Coding::Uptime => length == 4,
             Coding::LowFlags => length == 1,
@@ -319,9 +323,6 @@ impl Field {
             }
             _ => return Err(EncodeError::ValueType { element: APPLICATION_ID }),
         };
-        if self.specifier.is_variable_length() {
-            return self.put_octets(value, octets);
-        }
         let head = match value.first() {
             Some(&ENGINE_WITH_ENTERPRISE) => 5,
             Some(_) => 1,
@@ -330,6 +331,9 @@ impl Field {
         let Some((head, selector)) = value.split_at_checked(head) else {
             return Err(EncodeError::ValueType { element: APPLICATION_ID });
         };
+        if self.specifier.is_variable_length() {
+            return self.put_parts(head, selector, octets);
+        }
         let spare =
             usize::from(self.specifier.length).checked_sub(value.len()).ok_or_else(|| self.too_large())?;
         octets.extend_from_slice(head);

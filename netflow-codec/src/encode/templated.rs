@@ -27,6 +27,8 @@ const FLOW_TEMPLATES: u16 = 260;
 const MPLS_DEPTH: u16 = 10;
 /// The selector of flows that name none themselves.
 const SELECTOR: u32 = 1;
+/// Flow labels have 20 bits.
+const MAX_FLOW_LABEL: u32 = 0xf_ffff;
 /// selectorId.
 const SELECTOR_ID: ElementId = ElementId::iana(302);
 
@@ -210,6 +212,9 @@ impl Templated {
             (false, false) => v4_mpls,
             (true, false) => v6_mpls,
         };
+        if self.builder.protocol() == Protocol::Ipfix && !is_in_range(flow) {
+            return Err(EncodeError::ValueRange { element: out_of_range(flow) });
+        }
         if self.names_selector && flow.sampler_id == 0 {
             let mut flow = *flow;
             flow.sampler_id = SELECTOR;
@@ -224,4 +229,26 @@ impl Templated {
         let template = template.ok_or(EncodeError::UnknownTemplate(template_id))?;
         self.builder.push_encoded(template, record)
     }
+}
+
+/// Whether the members have values that their elements are registered with (RFC 7012 section 2.1).
+#[inline]
+fn is_in_range(flow: &FlowRecord) -> bool {
+    let longest = if flow.is_ipv6() { 128 } else { 32 };
+    flow.source_prefix_length.max(flow.destination_prefix_length) <= longest
+        && flow.ipv6_flow_label <= MAX_FLOW_LABEL
+}
+
+/// The element whose range the flow leaves.
+#[cold]
+fn out_of_range(flow: &FlowRecord) -> u16 {
+    let longest = if flow.is_ipv6() { 128 } else { 32 };
+    let element = match (flow.is_ipv6(), flow.source_prefix_length > longest) {
+        _ if flow.ipv6_flow_label > MAX_FLOW_LABEL => ElementId::FLOW_LABEL_IPV6,
+        (false, true) => ElementId::SOURCE_IPV4_PREFIX_LENGTH,
+        (false, false) => ElementId::DESTINATION_IPV4_PREFIX_LENGTH,
+        (true, true) => ElementId::SOURCE_IPV6_PREFIX_LENGTH,
+        (true, false) => ElementId::DESTINATION_IPV6_PREFIX_LENGTH,
+    };
+    element.number()
 }
