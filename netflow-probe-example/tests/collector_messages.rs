@@ -61,6 +61,7 @@ fn pieces(source: impl Read) -> (Vec<Vec<u8>>, u64, Option<MessageFileError>) {
         match file.next_piece() {
             Ok(Some(Piece::Message(message))) => messages.push(message.to_vec()),
             Ok(Some(Piece::Damage { octets, .. })) => skipped += octets,
+            Ok(Some(other)) => panic!("{other:?}"),
             Ok(None) => return (messages, skipped, None),
             Err(error) => {
                 assert!(file.next_piece().unwrap().is_none());

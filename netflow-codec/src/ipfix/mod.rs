@@ -9,6 +9,10 @@
 //!                                             id 256 and up: data records of that template
 //! ```
 
+mod buffer;
+mod framer;
+mod scanner;
+
 use crate::{
     error::{DecodeError, DecodeErrorKind, saturating_u32},
     set::RawSets,
@@ -16,6 +20,10 @@ use crate::{
     wire::{header_of, u16_in, u32_in},
 };
 
+pub use self::{
+    framer::MessageFramer,
+    scanner::{MessageScanner, Piece, begins_message},
+};
 pub use crate::set::Set;
 
 /// The version number.

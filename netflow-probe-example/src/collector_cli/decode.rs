@@ -141,6 +141,7 @@ fn messages<S: FlowSink>(
                 collector.handle_datagram(exporter, message, time)?;
             }
             Ok(Some(Piece::Damage { offset, octets })) => collector.note_skipped(exporter, offset, octets),
+            Ok(Some(_)) => {}
             Ok(None) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error.into())),
         }
