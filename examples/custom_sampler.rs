@@ -42,7 +42,7 @@ impl<S: Sampler> Sampler for QuietInFull<S> {
 
 fn main() -> Result<(), Box<dyn core::error::Error>> {
     let mut sampler = QuietInFull::new(50, SystematicCount::new(1, 99, 0)?);
-    let mut table: FlowTable = FlowTable::new(&Config::new(1_024, HashSeed::from_u64(1)));
+    let mut table: FlowTable = FlowTable::new(&Config::new(1_024, HashSeed::from_u64(1)))?;
     let server = IpAddr::from([198, 51, 100, 7]);
 
     // Ten packets in a quiet second, ten thousand in a busy one.

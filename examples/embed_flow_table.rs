@@ -8,7 +8,7 @@ use netflow_flowcache::{Config, ExpireReason, FlowTable, HashSeed, ObservedPacke
 const START: u64 = 1_700_000_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut table: FlowTable = FlowTable::new(&Config::new(4_096, HashSeed::from_u64(1)));
+    let mut table: FlowTable = FlowTable::new(&Config::new(4_096, HashSeed::from_u64(1)))?;
     let boot = netflow_codec::Timestamp::from_millis(START);
     let mut session = ExportSession::new(SessionConfig::new(ExportVersion::V5, boot))?;
 

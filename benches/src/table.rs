@@ -72,7 +72,7 @@ impl Trace {
     }
 
     fn new(packets: Vec<ObservedPacket>, step: u64, capacity: usize) -> Self {
-        let table = FlowTable::new(&Config::new(capacity, HashSeed::from_u64(42)));
+        let table = FlowTable::new(&Config::new(capacity, HashSeed::from_u64(42))).unwrap();
         let mut trace = Self { packets, next: 0, clock: 1_700_000_000_000_000_000, step, table, octets: 0 };
         trace.run(trace.packets.len());
         trace

@@ -71,14 +71,14 @@ struct Metering {
 impl Metering {
     fn run(input: &Input) {
         let millis = |millis: Option<u16>| millis.map(|millis| Duration::from_millis(millis.into()));
-        let mut config = Config::new(input.capacity.into(), HashSeed::from_u64(input.seed));
-        config.pending = input.pending.into();
+        let mut config = Config::new(usize::from(input.capacity).max(1), HashSeed::from_u64(input.seed));
+        config.pending = usize::from(input.pending).max(1);
         config.timeouts.active = millis(input.active_millis);
         config.timeouts.inactive = millis(input.inactive_millis);
         config.timeouts.tcp_end = millis(input.tcp_end_millis);
         config.reorder = Duration::from_millis(input.reorder_millis.into());
         let mut metering = Self {
-            table: FlowTable::new(&config),
+            table: FlowTable::new(&config).unwrap(),
             now: 1_700_000_000_000,
             new_flows: 0,
             packets_in: 0,
@@ -96,10 +96,10 @@ impl Metering {
         metering.poll_all();
         assert!(metering.table.is_empty(), "a flush leaves nothing");
         metering.check();
-        let stats = *metering.table.stats();
+        let stats = metering.table.stats();
         assert_eq!(metering.packets_in, metering.packets_out + stats.ignored_packets);
         assert_eq!(metering.octets_in, metering.octets_out + stats.ignored_octets);
-        assert_eq!(stats.flows_created, metering.flows_out);
+        assert_eq!(stats.records_begun, metering.flows_out);
         assert_eq!(metering.table.memory_octets(), memory, "all memory is taken at the start");
     }
 
@@ -178,7 +178,7 @@ impl Metering {
         assert_eq!((stats.packets, stats.octets), (self.packets_in, self.octets_in));
         assert!(stats.expired_total() >= self.flows_out);
         assert!(self.packets_out + stats.ignored_packets <= self.packets_in);
-        assert!(stats.flows_created >= self.flows_out + self.table.len() as u64);
+        assert!(stats.records_begun >= self.flows_out + self.table.len() as u64);
     }
 }
 

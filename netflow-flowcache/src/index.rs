@@ -1,38 +1,52 @@
-//! Hash to slot: buckets of eight, each one cache line.
+//! Hash to slot: buckets of twelve places, each one cache line.
 //!
 //! ```text
-//! | tag x 8, 16 bits each | slot x 8, 32 bits each | unused |
-//! 0                       16                       48       64
+//! | tag x 12, 16 bits each | slot x 12, low 16 bits | high 8 bits | passed |
+//! 0                        24                       48            60       64
 //! ```
 //!
-//! A lookup reads one bucket and, where the tag fits, one record. There are two places for each flow the table can
-//! hold, so few buckets fill up: with the table full, a new flow meets a full bucket about once in a hundred
-//! times. There is no overflow chain and never a rehash.
+//! A lookup reads one bucket and, where a tag fits, one record. There are three places for each two flows the table
+//! can hold. A flow whose bucket is full goes into one of the next seven, and every bucket passed on the way counts
+//! it: a lookup goes on only behind a bucket that was passed. There is no chain, no tombstone and never a rehash.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
+
+use crate::{ConfigError, memory::reserved};
 
 /// Flows that share a bucket.
-pub(crate) const WAYS: usize = 8;
+pub(crate) const WAYS: usize = 12;
+/// Flows per bucket when the table is full.
+const FLOWS_PER_BUCKET: usize = 8;
+/// Buckets that a flow can stand in, from its own on.
+pub(crate) const PROBES: usize = 8;
+/// Slots have 24 bits.
+pub(crate) const SLOTS: usize = 1 << 24;
 
-const TAG_BITS: usize = 16;
 /// Tag of an unused place.
 const UNUSED: u16 = 0;
-/// The lowest bit of each way, and the uppermost.
-const EACH_WAY: u128 = u128::MAX / 0xFFFF;
-const UPPERMOST: u128 = EACH_WAY << 15;
+/// The lowest bit of each lane, and the uppermost.
+const EACH_LANE: u64 = u64::MAX / 0xFFFF;
+const UPPERMOST: u64 = EACH_LANE << 15;
 
 /// Finds the slot of a flow by its hash.
 #[derive(Debug)]
 pub(crate) struct Index {
     buckets: Vec<Bucket>,
+    /// Buckets that one flow can stand in: fewer than [`PROBES`] in a tiny index.
+    probes: usize,
+    /// How many flows stand so many buckets behind their own.
+    depths: [u32; PROBES],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 struct Bucket {
-    /// The tag of way `n` stands in bits `16 n` to `16 n + 15`.
-    tags: u128,
-    slots: [u32; WAYS],
+    /// Way `4 n + m` has its tag in lane `m` of word `n`.
+    tags: [u64; 3],
+    low: [u16; WAYS],
+    high: [u8; WAYS],
+    /// Flows that found no place here and stand in a later bucket.
+    passed: u32,
 }
 
 /// Where in the index a flow stands.
@@ -43,107 +57,210 @@ pub(crate) struct Place {
 }
 
 impl Index {
-    /// An index for `capacity` flows, with twice as many places.
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { buckets: vec![Bucket::default(); (2 * capacity).div_ceil(WAYS).max(1)] }
+    /// An index for `capacity` flows, with half as many places again.
+    pub(crate) fn new(capacity: usize) -> Result<Self, ConfigError> {
+        let count = capacity.div_ceil(FLOWS_PER_BUCKET);
+        let mut buckets = reserved(count)?;
+        buckets.resize(count, Bucket::default());
+        Ok(Self { buckets, probes: count.min(PROBES), depths: [0; PROBES] })
     }
 
-    /// The place and slot whose tag fits and for which `is_it` says yes.
+    /// The slot whose tag fits and for which `is_it` says yes.
     #[inline]
     pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<(Place, u32)> {
-        let bucket = self.bucket(hash);
-        let line = self.buckets.get(bucket)?;
-        let mut matches = line.matches(tag(hash));
-        while matches != 0 {
-            let way = first_way(matches);
-            let slot = *line.slots.get(way)?;
-            if is_it(slot) {
-                return Some((Place { bucket, way }, slot));
+        let tag = tag(hash);
+        let mut bucket = self.home(hash);
+        for _ in 0..PROBES {
+            let line = self.buckets.get(bucket)?;
+            let mut matches = line.matches(tag);
+            while matches != 0 {
+                let way = first_way(matches);
+                let slot = line.slot(way);
+                if is_it(slot) {
+                    return Some((Place { bucket, way }, slot));
+                }
+                matches &= matches - 1;
             }
-            matches &= matches - 1;
+            if line.passed == 0 {
+                return None;
+            }
+            bucket = self.after(bucket);
         }
         None
     }
 
-    /// The place of a slot that stands in this bucket.
+    /// Enters a flow; `None`, and nothing entered, when all buckets that it can stand in are full.
     #[inline]
-    pub(crate) fn find_in(&self, bucket: u32, slot: u32) -> Option<Place> {
-        let bucket = bucket as usize;
-        let line = self.buckets.get(bucket)?;
-        // Unused places still have the slot they had last.
-        let used = |way: usize| line.tags >> (way * TAG_BITS) & u128::from(u16::MAX) != 0;
-        let way = (0..WAYS).find(|way| line.slots.get(*way) == Some(&slot) && used(*way))?;
-        Some(Place { bucket, way })
-    }
-
-    /// Enters a flow; false, and nothing entered, when its bucket is full.
-    #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, slot: u32) -> bool {
-        let bucket = self.bucket(hash);
-        let Some(line) = self.buckets.get_mut(bucket) else { return false };
-        let way = first_way(line.matches(UNUSED));
-        let Some(entry) = line.slots.get_mut(way) else { return false };
-        *entry = slot;
-        line.tags |= u128::from(tag(hash)) << (way * TAG_BITS);
-        true
-    }
-
-    /// Puts another slot in the place of a flow with the same hash.
-    #[inline]
-    pub(crate) fn replace(&mut self, place: Place, slot: u32) {
-        if let Some(entry) = self.buckets.get_mut(place.bucket).and_then(|line| line.slots.get_mut(place.way))
-        {
-            *entry = slot;
+    pub(crate) fn insert(&mut self, hash: u64, slot: u32) -> Option<Place> {
+        let home = self.home(hash);
+        let mut bucket = home;
+        for depth in 0..self.probes {
+            let line = self.buckets.get_mut(bucket)?;
+            let unused = line.matches(UNUSED);
+            if unused != 0 {
+                let way = first_way(unused);
+                line.set(way, tag(hash), slot);
+                if let Some(count) = self.depths.get_mut(depth) {
+                    *count += 1;
+                }
+                if depth != 0 {
+                    self.pass(home, bucket, 1);
+                }
+                return Some(Place { bucket, way });
+            }
+            bucket = self.after(bucket);
         }
+        None
     }
 
+    /// Whether a flow with this hash can be entered.
     #[inline]
-    pub(crate) fn remove(&mut self, place: Place) {
+    pub(crate) fn has_room(&self, hash: u64) -> bool {
+        let mut bucket = self.home(hash);
+        for _ in 0..self.probes {
+            if self.buckets.get(bucket).is_some_and(|line| line.matches(UNUSED) != 0) {
+                return true;
+            }
+            bucket = self.after(bucket);
+        }
+        false
+    }
+
+    /// Takes out the flow with this hash that stands here.
+    #[inline]
+    pub(crate) fn remove(&mut self, hash: u64, place: Place) {
+        let home = self.home(hash);
         if let Some(line) = self.buckets.get_mut(place.bucket) {
-            line.tags &= !(u128::from(u16::MAX) << (place.way * TAG_BITS));
+            line.clear(place.way);
+        }
+        let depth = if place.bucket == home { 0 } else { self.pass(home, place.bucket, u32::MAX) };
+        if let Some(count) = self.depths.get_mut(depth) {
+            *count -= 1;
         }
     }
 
-    /// The slots in the bucket of this hash, if the bucket is full.
+    /// The slots of the bucket where flows with this hash belong, or of the bucket so many behind it, from some way
+    /// on.
+    pub(crate) fn slots_near(&self, hash: u64, distance: usize, from: usize) -> impl Iterator<Item = u32> {
+        let mut bucket = self.home(hash) + distance % self.buckets.len().max(1);
+        if bucket >= self.buckets.len() {
+            bucket -= self.buckets.len();
+        }
+        let line = self.buckets.get(bucket).copied().unwrap_or_default();
+        let ways = (0..WAYS).map(move |way| (from + way) % WAYS);
+        ways.filter(move |way| line.tag(*way) != UNUSED).map(move |way| line.slot(way))
+    }
+
+    /// Buckets there are.
+    pub(crate) const fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// How many flows stand so many buckets behind their own.
+    pub(crate) const fn depths(&self) -> [u32; PROBES] {
+        self.depths
+    }
+
+    /// Reads the bucket where flows with this hash belong, so that it is near when it is needed.
     #[inline]
-    pub(crate) fn full_bucket(&self, hash: u64) -> Option<[u32; WAYS]> {
-        let line = self.buckets.get(self.bucket(hash))?;
-        (line.matches(UNUSED) == 0).then_some(line.slots)
+    pub(crate) fn touch(&self, hash: u64) -> u64 {
+        self.buckets.get(self.home(hash)).map_or(0, |line| line.tags[0])
+    }
+
+    /// The first slot with a fitting tag in the bucket where flows with this hash belong.
+    #[inline]
+    pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
+        let line = self.buckets.get(self.home(hash))?;
+        let matches = line.matches(tag(hash));
+        (matches != 0).then(|| line.slot(first_way(matches)))
     }
 
     pub(crate) fn octets(&self) -> usize {
         self.buckets.capacity() * size_of::<Bucket>()
     }
 
-    /// The upper half of the hash, scaled to the number of buckets.
+    /// The number of the bucket where flows with this hash belong: the upper half of it, scaled.
     #[inline]
-    fn bucket(&self, hash: u64) -> usize {
-        self.bucket_of(hash) as usize
+    fn home(&self, hash: u64) -> usize {
+        let scaled = ((hash >> 32) * self.buckets.len() as u64) >> 32;
+        usize::try_from(scaled).unwrap_or(0) // below the number of buckets
     }
 
-    /// The number of the bucket where flows with this hash stand.
     #[inline]
-    pub(crate) fn bucket_of(&self, hash: u64) -> u32 {
-        let scaled = ((hash >> 32) * self.buckets.len() as u64) >> 32;
-        u32::try_from(scaled).unwrap_or(0) // below 2^32, as the upper half of the hash is
+    const fn after(&self, bucket: usize) -> usize {
+        if bucket + 1 < self.buckets.len() { bucket + 1 } else { 0 }
+    }
+
+    /// Adds to the count of each bucket from `home` to before `bucket`; how many there are.
+    #[cold]
+    fn pass(&mut self, home: usize, bucket: usize, change: u32) -> usize {
+        let (mut at, mut depth) = (home, 0);
+        while at != bucket && depth < PROBES {
+            if let Some(line) = self.buckets.get_mut(at) {
+                line.passed = line.passed.wrapping_add(change);
+            }
+            at = self.after(at);
+            depth += 1;
+        }
+        depth
     }
 }
 
 impl Bucket {
-    /// The uppermost bit of each way that has this tag.
+    /// One bit for each way that has this tag; [`first_way`] knows which.
     #[inline]
-    fn matches(&self, tag: u16) -> u128 {
-        let differences = self.tags ^ (u128::from(tag) * EACH_WAY);
-        // The sum reaches the uppermost bit of a way if any lower one is set, and never the next way.
-        let lower = (differences & !UPPERMOST) + !UPPERMOST;
-        !(lower | differences) & UPPERMOST
+    fn matches(&self, tag: u16) -> u64 {
+        let [a, b, c] = self.tags;
+        lanes(a, tag) >> 15 | lanes(b, tag) >> 14 | lanes(c, tag) >> 13
+    }
+
+    #[inline]
+    fn slot(&self, way: usize) -> u32 {
+        let (low, high) = (self.low.get(way).copied(), self.high.get(way).copied());
+        u32::from(high.unwrap_or_default()) << 16 | u32::from(low.unwrap_or_default())
+    }
+
+    #[inline]
+    fn tag(&self, way: usize) -> u16 {
+        #[expect(clippy::cast_possible_truncation, reason = "one lane is meant")]
+        return self.tags.get(way / 4).map_or(UNUSED, |word| (word >> (way % 4 * 16)) as u16);
+    }
+
+    /// Fills a place that is unused.
+    #[inline]
+    fn set(&mut self, way: usize, tag: u16, slot: u32) {
+        if let (Some(word), Some(low), Some(high)) =
+            (self.tags.get_mut(way / 4), self.low.get_mut(way), self.high.get_mut(way))
+        {
+            *word |= u64::from(tag) << (way % 4 * 16);
+            let [a, b, c, _] = slot.to_le_bytes();
+            (*low, *high) = (u16::from_le_bytes([a, b]), c);
+        }
+    }
+
+    #[inline]
+    fn clear(&mut self, way: usize) {
+        if let Some(word) = self.tags.get_mut(way / 4) {
+            *word &= !(0xFFFF << (way % 4 * 16));
+        }
     }
 }
 
-/// The first way of a result of [`Bucket::matches`]; [`WAYS`] if there is none.
+/// The uppermost bit of each lane that has this tag.
 #[inline]
-fn first_way(matches: u128) -> usize {
-    matches.trailing_zeros() as usize / TAG_BITS
+const fn lanes(word: u64, tag: u16) -> u64 {
+    let differences = word ^ (tag as u64 * EACH_LANE);
+    // The sum reaches the uppermost bit of a lane if any lower one is set, and never the next lane.
+    let lower = (differences & !UPPERMOST) + !UPPERMOST;
+    !(lower | differences) & UPPERMOST
+}
+
+/// The way of the lowest bit of a result of [`Bucket::matches`] that is not zero.
+#[inline]
+const fn first_way(matches: u64) -> usize {
+    // Lane `m` of word `n` is bit `16 m + n`.
+    let bit = matches.trailing_zeros() as usize;
+    4 * (bit & 3) + (bit >> 4)
 }
 
 /// The lower 16 bits of the hash, but never [`UNUSED`].
@@ -156,7 +273,14 @@ fn tag(hash: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
+
+    /// A hash with this bucket of `buckets`, and this tag.
+    fn hash(bucket: u64, buckets: u64, tag: u64) -> u64 {
+        (bucket << 32).div_ceil(buckets) << 32 | tag
+    }
 
     #[test]
     fn a_bucket_is_one_cache_line() {
@@ -164,55 +288,85 @@ mod tests {
     }
 
     #[test]
-    fn eight_flows_fit_in_a_bucket_and_the_ninth_does_not() {
-        let mut index = Index::new(4);
-        for slot in 0..8 {
-            assert_eq!(index.full_bucket(5), None);
-            assert!(index.insert(5, slot));
+    fn a_bucket_that_is_full_passes_flows_on_to_the_next_and_they_are_found() {
+        let mut index = Index::new(24).unwrap();
+        assert_eq!(index.buckets(), 3);
+        let mut places = Vec::new();
+        for slot in 0..36 {
+            places.push(index.insert(hash(2, 3, 5), slot).unwrap());
         }
-        assert!(!index.insert(5, 8));
-        assert_eq!(index.full_bucket(5), Some([0, 1, 2, 3, 4, 5, 6, 7]));
-        let (place, slot) = index.find(5, |slot| slot == 6).unwrap();
-        assert_eq!((slot, index.find_in(0, 6)), (6, Some(place)));
-        index.remove(place);
-        assert_eq!((index.find(5, |slot| slot == 6), index.find_in(0, 6)), (None, None));
-        assert!(index.insert(5, 8));
-        let (place, _) = index.find(5, |slot| slot == 8).unwrap();
-        index.replace(place, 9);
-        assert!(index.find(5, |slot| slot == 9).is_some());
+        assert_eq!(index.insert(hash(2, 3, 5), 99), None);
+        assert_eq!(index.depths()[..4], [12, 12, 12, 0]);
+        for slot in 0..36 {
+            let (place, found) = index.find(hash(2, 3, 5), |it| it == slot).unwrap();
+            assert_eq!((place, found), (places[slot as usize], slot));
+        }
+        // Flows that were passed on stay found when those before them leave.
+        for place in &places[..35] {
+            index.remove(hash(2, 3, 5), *place);
+        }
+        assert_eq!(index.find(hash(2, 3, 5), |_| true).unwrap().1, 35);
+        index.remove(hash(2, 3, 5), places[35]);
+        assert!(index.buckets.iter().all(|line| line.passed == 0 && line.tags == [0; 3]));
+        assert_eq!(index.depths(), [0; PROBES]);
+    }
+
+    #[test]
+    fn a_flow_stands_at_most_seven_buckets_behind_its_own() {
+        let mut index = Index::new(800).unwrap();
+        let entered = (0..200).take_while(|slot| index.insert(hash(7, 100, 9), *slot).is_some()).count();
+        assert_eq!(entered, WAYS * PROBES);
+        assert_eq!(index.slots_near(hash(7, 100, 9), 7, 5).count(), WAYS);
+        assert_eq!(index.slots_near(hash(7, 100, 9), 8, 0).count(), 0);
     }
 
     #[test]
     fn a_tag_of_zero_is_still_found() {
-        let mut index = Index::new(1);
+        let mut index = Index::new(1).unwrap();
         let hash = 0xFFFF_FFFF_FFFF_0000;
-        assert!(index.insert(hash, 3));
+        assert!(index.insert(hash, 3).is_some());
         assert_eq!(index.find(hash, |_| true).unwrap().1, 3);
         assert_eq!(index.find(1, |_| true), None);
     }
 
     #[test]
+    fn slots_have_24_bits() {
+        let mut index = Index::new(8).unwrap();
+        let places = [0x00_0001, 0xAB_CDEF, 0xFF_FFFF].map(|slot| (slot, index.insert(slot.into(), slot)));
+        for (slot, place) in places {
+            assert_eq!(index.find(slot.into(), |it| it == slot), Some((place.unwrap(), slot)));
+        }
+    }
+
+    #[test]
     fn ways_match_by_their_tag_only() {
-        let tags = [0x0001, 0x8000, 0, 0xFFFF, 0x8000, 0x7FFF, 0, 0x0001];
-        let line = Bucket {
-            tags: tags.iter().rev().fold(0, |all, tag| all << TAG_BITS | u128::from(*tag)),
-            slots: [0; WAYS],
-        };
+        let tags = [0x0001, 0x8000, 0, 0xFFFF, 0x8000, 0x7FFF, 0, 0x0001, 0xFFFE, 0x8001, 2, 0x7FFF];
+        let mut line = Bucket::default();
+        for (way, tag) in tags.iter().enumerate() {
+            line.set(way, *tag, 7);
+            assert_eq!(line.tag(way), *tag);
+        }
         for tag in [0, 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFF] {
             let mut matches = line.matches(tag);
-            for (way, other) in tags.iter().enumerate() {
-                assert_eq!(matches & 0xFFFF != 0, *other == tag, "way {way}, tag {tag:#x}");
-                matches >>= TAG_BITS;
+            let mut found = Vec::new();
+            while matches != 0 {
+                found.push(first_way(matches));
+                matches &= matches - 1;
             }
+            found.sort_unstable();
+            let expected: Vec<usize> = (0..WAYS).filter(|way| tags[*way] == tag).collect();
+            assert_eq!(found, expected, "tag {tag:#x}");
         }
     }
 
     #[test]
     fn all_hashes_fall_into_the_index() {
         for capacity in [1, 3, 7, 1000] {
-            let index = Index::new(capacity);
-            assert!(index.bucket(u64::MAX) < index.buckets.len());
-            assert_eq!(index.bucket(0), 0);
+            let index = Index::new(capacity).unwrap();
+            assert!(index.home(u64::MAX) < index.buckets.len());
+            assert_eq!(index.home(0), 0);
         }
+        assert_eq!(Index::new(0).unwrap().find(7, |_| true), None);
+        assert_eq!(Index::new(0).unwrap().insert(7, 1), None);
     }
 }

@@ -8,10 +8,13 @@
 //! The wheel has five levels of 256 lists. A list of level `n` covers `256^n` ticks; bit maps find the
 //! next list in use, however far away it is, so that a clock which leaps for years leads past no empty lists.
 //! Together the levels reach further than a [`Timestamp`] can.
+//!
+//! Lists are rings: the link of a list itself stands before its first slot and behind its last, so that a slot leaves
+//! its list without knowing which one it is. A slot costs eight octets here.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
-use crate::{ExpireReason, Timestamp};
+use crate::{ConfigError, Timestamp, memory::reserved};
 
 /// A tick has `2^TICK_BITS` nanoseconds, 67 ms.
 pub(crate) const TICK_BITS: u32 = 26;
@@ -44,16 +47,12 @@ impl List {
 }
 
 /// Lists of slots: the timer wheel, the ended flows and the unused slots.
-///
-/// A `T` is kept with each slot: what is asked for when the slot is taken out of its list, so that both come
-/// with one look at memory.
 #[derive(Debug)]
-pub(crate) struct Order<T> {
-    /// One for each slot used so far.
-    links: Vec<Link<T>>,
+pub(crate) struct Order {
+    /// First one for each list, then one for each slot used so far.
+    links: Vec<Link>,
     /// How many slots there may be.
     slots: usize,
-    lists: Vec<Ends>,
     /// One bit for each list of the wheel: not empty.
     occupied: [[u64; WORDS_PER_LEVEL]; LEVELS as usize],
     /// All lists before this tick are empty.
@@ -62,70 +61,54 @@ pub(crate) struct Order<T> {
     next: u64,
     /// First of the unused slots, which are linked by `next`.
     unused: u32,
+    /// Slots that are not unused.
+    used: usize,
 }
 
+/// Neighbours in a ring; nodes below [`LISTS`] are the lists themselves.
 #[derive(Clone, Copy, Debug)]
-struct Link<T> {
+struct Link {
     previous: u32,
     next: u32,
-    list: u16,
-    /// Only in the list of ended flows.
-    reason: ExpireReason,
-    kept: T,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Ends {
-    head: u32,
-    tail: u32,
-}
-
-impl<T: Copy> Order<T> {
-    pub(crate) fn new(slots: usize) -> Self {
-        Self {
-            links: Vec::with_capacity(slots),
+impl Order {
+    pub(crate) fn new(slots: usize) -> Result<Self, ConfigError> {
+        let mut links = reserved(usize::from(LISTS) + slots)?;
+        links.extend((0..u32::from(LISTS)).map(|list| Link { previous: list, next: list }));
+        Ok(Self {
+            links,
             slots,
-            lists: vec![Ends { head: NONE, tail: NONE }; usize::from(LISTS)],
             occupied: [[0; WORDS_PER_LEVEL]; LEVELS as usize],
             elapsed: 0,
             next: u64::MAX,
             unused: NONE,
-        }
+            used: 0,
+        })
     }
 
     /// An unused slot, in no list yet. One never used before has the number of slots used so far.
     #[inline]
-    pub(crate) fn allocate(&mut self, kept: T) -> Option<u32> {
-        if let Some(link) = self.links.get_mut(self.unused as usize) {
+    pub(crate) fn allocate(&mut self) -> Option<u32> {
+        if self.unused != NONE {
             let slot = self.unused;
-            self.unused = link.next;
-            link.kept = kept;
+            self.unused = self.links.get(node(slot))?.next;
+            self.used += 1;
             return Some(slot);
         }
-        if self.links.len() == self.slots {
+        let slot = self.links.len() - usize::from(LISTS);
+        if slot == self.slots {
             return None;
         }
-        let slot = u32::try_from(self.links.len()).ok()?;
-        self.links.push(Link {
-            previous: NONE,
-            next: NONE,
-            list: ENDED,
-            reason: ExpireReason::FORCED_END,
-            kept,
-        });
-        Some(slot)
+        self.links.push(Link { previous: NONE, next: NONE });
+        self.used += 1;
+        u32::try_from(slot).ok()
     }
 
-    /// What was given when the slot was allocated.
+    /// How many slots are unused.
     #[inline]
-    pub(crate) fn kept(&self, slot: u32) -> Option<&T> {
-        self.links.get(slot as usize).map(|link| &link.kept)
-    }
-
-    /// Whether there is an unused slot.
-    #[inline]
-    pub(crate) fn has_unused(&self) -> bool {
-        self.unused != NONE || self.links.len() < self.slots
+    pub(crate) const fn unused(&self) -> usize {
+        self.slots - self.used
     }
 
     /// Puts a slot which is in no list where it is looked at when `tick` comes; `None` is never.
@@ -145,7 +128,7 @@ impl<T: Copy> Order<T> {
             }
             None => NEVER,
         };
-        self.append(slot, list, ExpireReason::FORCED_END);
+        self.append(slot, list);
     }
 
     /// Moves a slot to another tick.
@@ -157,18 +140,31 @@ impl<T: Copy> Order<T> {
 
     /// Moves a slot to the ended flows.
     #[inline]
-    pub(crate) fn end(&mut self, slot: u32, reason: ExpireReason) {
+    pub(crate) fn end(&mut self, slot: u32) {
         self.unlink(slot);
-        self.append(slot, ENDED, reason);
+        self.append(slot, ENDED);
+    }
+
+    /// Puts a slot which is in no list to the ended flows.
+    #[inline]
+    pub(crate) fn end_new(&mut self, slot: u32) {
+        self.append(slot, ENDED);
     }
 
     /// Takes a slot out of its list, to be used again.
     #[inline]
     pub(crate) fn release(&mut self, slot: u32) {
         self.unlink(slot);
-        if let Some(link) = self.links.get_mut(slot as usize) {
+        self.give_back(slot);
+    }
+
+    /// Makes a slot which is in no list unused.
+    #[inline]
+    pub(crate) fn give_back(&mut self, slot: u32) {
+        if let Some(link) = self.links.get_mut(node(slot)) {
             link.next = self.unused;
             self.unused = slot;
+            self.used -= 1;
         }
     }
 
@@ -181,10 +177,10 @@ impl<T: Copy> Order<T> {
         self.due_slow(now)
     }
 
-    /// The list to be looked at first, due or not, and its first slot.
-    pub(crate) fn earliest(&mut self) -> Option<(List, u32)> {
-        let list = self.earliest_list().map_or(NEVER, |(list, _)| list);
-        Some((List(list), self.head(list)?))
+    /// The slot behind this one in its list.
+    #[inline]
+    pub(crate) fn behind(&self, slot: u32) -> Option<u32> {
+        self.links.get(node(slot))?.next.checked_sub(u32::from(LISTS))
     }
 
     /// The tick at which there is something to look at.
@@ -192,16 +188,10 @@ impl<T: Copy> Order<T> {
         self.earliest_list().map(|(_, tick)| tick)
     }
 
-    /// Which list a slot is in, if it is one of flows still metered.
-    pub(crate) fn list_of(&self, slot: u32) -> Option<List> {
-        self.links.get(slot as usize).filter(|link| link.list != ENDED).map(|link| List(link.list))
-    }
-
     /// The oldest of the ended flows.
     #[inline]
-    pub(crate) fn first_ended(&self) -> Option<(u32, ExpireReason)> {
-        let slot = self.head(ENDED)?;
-        self.links.get(slot as usize).map(|link| (slot, link.reason))
+    pub(crate) fn first_ended(&self) -> Option<u32> {
+        self.head(ENDED)
     }
 
     /// The first list at or after this one that has flows still metered, and its first slot.
@@ -222,7 +212,7 @@ impl<T: Copy> Order<T> {
     }
 
     pub(crate) fn octets(&self) -> usize {
-        self.links.capacity() * size_of::<Link<T>>() + self.lists.capacity() * size_of::<Ends>()
+        self.links.capacity() * size_of::<Link>()
     }
 
     #[inline(never)]
@@ -277,44 +267,39 @@ impl<T: Copy> Order<T> {
 
     #[inline]
     fn head(&self, list: u16) -> Option<u32> {
-        self.lists.get(usize::from(list)).map(|ends| ends.head).filter(|slot| *slot != NONE)
+        self.links.get(usize::from(list))?.next.checked_sub(u32::from(LISTS))
     }
 
     /// At the end: a flow that was armed later stands behind all that were in the list before.
     #[inline]
-    fn append(&mut self, slot: u32, list: u16, reason: ExpireReason) {
-        let Some(ends) = self.lists.get_mut(usize::from(list)) else { return };
-        let previous = ends.tail;
-        ends.tail = slot;
-        if previous == NONE {
-            ends.head = slot;
+    fn append(&mut self, slot: u32, list: u16) {
+        let Some(ring) = self.links.get_mut(usize::from(list)) else { return };
+        let previous = ring.previous;
+        ring.previous = slot + u32::from(LISTS);
+        if previous == u32::from(list) {
             self.mark(list, true);
         }
         if let Some(link) = self.links.get_mut(previous as usize) {
-            link.next = slot;
+            link.next = slot + u32::from(LISTS);
         }
-        if let Some(link) = self.links.get_mut(slot as usize) {
-            (link.previous, link.next, link.list, link.reason) = (previous, NONE, list, reason);
+        if let Some(link) = self.links.get_mut(node(slot)) {
+            *link = Link { previous, next: list.into() };
         }
     }
 
     #[inline]
     fn unlink(&mut self, slot: u32) {
-        let Some(Link { previous, next, list, .. }) = self.links.get(slot as usize).copied() else { return };
+        let Some(Link { previous, next }) = self.links.get(node(slot)).copied() else { return };
         if let Some(link) = self.links.get_mut(previous as usize) {
             link.next = next;
         }
         if let Some(link) = self.links.get_mut(next as usize) {
             link.previous = previous;
         }
-        let Some(ends) = self.lists.get_mut(usize::from(list)) else { return };
-        if previous == NONE {
-            ends.head = next;
-        }
-        if next == NONE {
-            ends.tail = previous;
-        }
-        if ends.head == NONE {
+        // Only the list itself stands on both sides of its last slot.
+        if previous == next
+            && let Ok(list) = u16::try_from(next)
+        {
             self.mark(list, false);
         }
     }
@@ -333,6 +318,12 @@ impl<T: Copy> Order<T> {
             *word &= !bit;
         }
     }
+}
+
+/// The place of a slot among the links.
+#[inline]
+const fn node(slot: u32) -> usize {
+    slot as usize + LISTS as usize
 }
 
 /// The tick in which a point in time lies.
@@ -380,7 +371,7 @@ mod tests {
     use super::*;
 
     /// Takes out all slots that are due by `now`, moving those that `due` says are due later.
-    fn drain(order: &mut Order<()>, now: u64, due: &[u64]) -> Vec<u32> {
+    fn drain(order: &mut Order, now: u64, due: &[u64]) -> Vec<u32> {
         let mut out = Vec::new();
         while let Some(slot) = order.due(now) {
             let tick = due[slot as usize];
@@ -394,10 +385,10 @@ mod tests {
         out
     }
 
-    fn armed(due: &[u64], now: u64) -> Order<()> {
-        let mut order = Order::new(due.len());
+    fn armed(due: &[u64], now: u64) -> Order {
+        let mut order = Order::new(due.len()).unwrap();
         for tick in due {
-            let slot = order.allocate(()).unwrap();
+            let slot = order.allocate().unwrap();
             order.arm(slot, Some(*tick), now);
         }
         order
@@ -448,35 +439,34 @@ mod tests {
 
     #[test]
     fn never_is_in_a_list_but_not_due() {
-        let mut order = Order::new(1);
-        let slot = order.allocate(()).unwrap();
+        let mut order = Order::new(1).unwrap();
+        let slot = order.allocate().unwrap();
         order.arm(slot, None, 0);
         assert_eq!(order.due(u64::MAX >> TICK_BITS), None);
         assert_eq!(order.next_tick(), None);
-        assert_eq!(order.earliest().unwrap().1, slot);
         assert_eq!(order.occupied_from(List::FIRST).unwrap().1, slot);
-        assert_eq!(order.allocate(()), None);
+        assert_eq!(order.allocate(), None);
     }
 
     #[test]
     fn ended_flows_leave_in_the_order_they_came() {
         let mut order = armed(&[9, 8, 7], 0);
-        order.end(1, ExpireReason::ACTIVE_TIMEOUT);
-        order.end(2, ExpireReason::END_OF_FLOW);
-        assert_eq!(order.first_ended(), Some((1, ExpireReason::ACTIVE_TIMEOUT)));
+        order.end(1);
+        order.end(2);
+        assert_eq!((order.first_ended(), order.behind(1), order.behind(2)), (Some(1), Some(2), None));
         order.release(1);
-        assert_eq!(order.first_ended(), Some((2, ExpireReason::END_OF_FLOW)));
+        assert_eq!(order.first_ended(), Some(2));
         order.release(2);
+        assert_eq!(order.unused(), 2);
         assert_eq!(order.first_ended(), None);
-        assert_eq!((order.allocate(()), order.allocate(())), (Some(2), Some(1)));
+        assert_eq!((order.allocate(), order.allocate()), (Some(2), Some(1)));
         assert_eq!(order.next_tick(), Some(9));
     }
 
     #[test]
     fn lists_are_found_in_turn() {
         let mut order = armed(&[3, 200, 300, 70_000], 0);
-        let slot = order.links.len();
-        assert_eq!(slot, 4);
+        assert_eq!(order.unused(), 0);
         let mut found = vec![];
         let mut list = List::FIRST;
         while let Some((at, slot)) = order.occupied_from(list) {
@@ -498,6 +488,18 @@ mod tests {
             assert_eq!(distance_to_first(&words, start), slow, "from {start}");
         }
         assert_eq!(distance_to_first(&[0; 4], 7), None);
+    }
+
+    #[test]
+    fn a_link_has_eight_octets_and_two_slots_leave_a_list_of_two_in_any_order() {
+        assert_eq!(size_of::<Link>(), 8);
+        for (first, second) in [(0, 1), (1, 0)] {
+            let mut order = armed(&[9, 9], 0);
+            order.release(first);
+            assert_eq!(order.next_tick(), Some(9));
+            order.release(second);
+            assert_eq!(order.next_tick(), None);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What metering needs to know of a packet.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// One observed packet, as a Metering Process sees it (RFC 7011 section 2).
 ///
@@ -31,6 +31,16 @@ pub struct ObservedPacket {
     pub ingress_interface: u32,
     /// SNMP index of the interface the packet leaves by, 0 when unknown (element 14).
     pub egress_interface: u32,
+    /// Where the packet was observed: packets of different domains are different flows, if the key says so (element
+    /// 149).
+    pub observation_domain: u32,
+    /// AS of the source address, 0 when unknown (element 16).
+    pub source_as: u32,
+    /// AS of the destination address, 0 when unknown (element 17).
+    pub destination_as: u32,
+    /// How many packets this one stands for: 1, or the interval at which it was sampled. Only [`crate::Weighted`]
+    /// looks at it.
+    pub weight: u32,
     /// IPv6 flow label, 20 bits (element 31).
     pub ipv6_flow_label: u32,
     /// Source port; 0 for protocols without ports and for non-first fragments (element 7).
@@ -50,6 +60,8 @@ pub struct ObservedPacket {
     pub tos: u8,
     /// Time to live or hop limit (element 192).
     pub ttl: u8,
+    /// 0 for an ingress flow, 1 for an egress flow (element 61).
+    pub direction: u8,
     /// Whether and where the packet is a fragment.
     pub fragment: Fragment,
     /// Source MAC address, zero when the link has none (element 56).
@@ -58,6 +70,8 @@ pub struct ObservedPacket {
     pub destination_mac: [u8; 6],
     /// The label stack, outermost first.
     pub mpls: MplsStack,
+    /// Where the packet is sent next, unspecified when unknown (elements 15, 62).
+    pub next_hop: IpAddr,
 }
 
 impl ObservedPacket {
@@ -70,6 +84,10 @@ impl ObservedPacket {
             octets,
             ingress_interface: 0,
             egress_interface: 0,
+            observation_domain: 0,
+            source_as: 0,
+            destination_as: 0,
+            weight: 1,
             ipv6_flow_label: 0,
             source_port: 0,
             destination_port: 0,
@@ -79,10 +97,12 @@ impl ObservedPacket {
             protocol,
             tos: 0,
             ttl: 0,
+            direction: 0,
             fragment: Fragment::Unfragmented,
             source_mac: [0; 6],
             destination_mac: [0; 6],
             mpls: MplsStack::EMPTY,
+            next_hop: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         }
     }
 }

@@ -68,12 +68,12 @@ impl Exporter {
     ///
     /// # Errors
     ///
-    /// When a session cannot be configured like this.
+    /// When a session or a flow table cannot be configured like this.
     pub fn new(mut config: ExporterConfig) -> Result<Self, SendError> {
         let active = config.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT);
         config.meter.timeouts.active = Some(active.min(MAX_ACTIVE_TIMEOUT));
         let exporter = Self {
-            meter: Meter::new(&config.meter),
+            meter: Meter::new(&config.meter).map_err(SendError::Meter)?,
             destinations: Vec::new(),
             pacer: Pacer::new(config.rate_limit),
             now: Timestamp::ZERO,

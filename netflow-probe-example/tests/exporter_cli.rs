@@ -232,8 +232,8 @@ fn wrong_arguments_are_named_with_what_is_accepted() {
         ),
         (&["--read", read, "--write", "/dev/null", "--template-refresh", "25h"], &["1s to 1d"]),
         (
-            &["--read", read, "--write", "/dev/null", "--max-flows", "16777217"],
-            &["--max-flows", "1..=16777216"],
+            &["--read", read, "--write", "/dev/null", "--max-flows", "16711681"],
+            &["--max-flows", "1..=16711680"],
         ),
         (
             &["--read", read, "--write", "/dev/null", "--template-refresh-packets", "0"],

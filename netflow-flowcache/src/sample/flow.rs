@@ -8,7 +8,7 @@
 //! use netflow_flowcache::{Config, ExpireReason, FlowTable, HashSeed, ObservedPacket, SevenTuple, Timestamp};
 //!
 //! let mut selector = FlowSelector::new(7, FlowsBy::new(RandomOneInN::new(10, 42)?));
-//! let mut table: FlowTable<SevenTuple> = FlowTable::new(&Config::new(1_000, HashSeed::from_u64(1)));
+//! let mut table: FlowTable<SevenTuple> = FlowTable::new(&Config::new(1_000, HashSeed::from_u64(1)))?;
 //! # let address = core::net::IpAddr::from([127, 0, 0, 1]);
 //! for port in 0..100 {
 //!     let mut packet = ObservedPacket::new(address, address, 17, 60);
@@ -23,13 +23,13 @@
 //!     }
 //! }
 //! assert_eq!(selector.statistics().selected_flows, 10);
-//! # Ok::<(), netflow_flowcache::sample::SamplerError>(())
+//! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
 use alloc::vec::Vec;
 
 use crate::{
-    ExpiredFlow, FlowKey, ObservedPacket, SevenTuple, Timestamp,
+    ExpiredFlow, ObservedPacket, SevenTuple, TableKey, Timestamp,
     sample::{
         HashFunction, IndependentSampler, OptionsRecord, Parameter, ParameterValue, Probability, Sampler,
         SamplerError, Sampling, Secrets, SelectedRanges, bob, hash::crc32_of, math::float,
@@ -39,7 +39,7 @@ use crate::{
 /// Decides which of the flows that ended are reported: a Flow Selector (RFC 7014 section 2).
 pub trait FlowSampler<K> {
     /// What is to be reported of a flow, if it is selected.
-    fn select(&mut self, flow: &ExpiredFlow<K>) -> Option<SelectedFlow>;
+    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow>;
 
     /// The algorithm and its parameters.
     fn describe(&self) -> FlowSampling;
@@ -155,7 +155,7 @@ impl<S: IndependentSampler> FlowsBy<S> {
 }
 
 impl<K, S: IndependentSampler> FlowSampler<K> for FlowsBy<S> {
-    fn select(&mut self, flow: &ExpiredFlow<K>) -> Option<SelectedFlow> {
+    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
         self.sampler.decide(flow.counters.last).then(|| SelectedFlow {
             octets: flow.counters.octets,
             packets: flow.counters.packets,
@@ -289,7 +289,7 @@ impl<K: HashDomain> FlowHashFilter<K> {
 }
 
 impl<K: HashDomain> FlowSampler<K> for FlowHashFilter<K> {
-    fn select(&mut self, flow: &ExpiredFlow<K>) -> Option<SelectedFlow> {
+    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
         self.selects(&flow.key).then(|| SelectedFlow {
             octets: flow.counters.octets,
             packets: flow.counters.packets,
@@ -302,10 +302,10 @@ impl<K: HashDomain> FlowSampler<K> for FlowHashFilter<K> {
     }
 }
 
-impl<K: FlowKey + HashDomain> Sampler for FlowHashFilter<K> {
+impl<K: TableKey<Fields = ()> + HashDomain> Sampler for FlowHashFilter<K> {
     #[inline]
     fn select(&mut self, packet: &ObservedPacket, _: Timestamp) -> bool {
-        self.selects(&K::of(packet))
+        self.selects(&K::from_form(K::of_packet(packet, &())))
     }
 
     /// As uniform probabilistic sampling of flows, which no selectorAlgorithm of packets tells.
@@ -352,7 +352,7 @@ impl<S> FlowSelector<S> {
     }
 
     /// What is to be reported of a flow, if it is selected.
-    pub fn select<K>(&mut self, flow: &ExpiredFlow<K>) -> Option<SelectedFlow>
+    pub fn select<K, X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow>
     where
         S: FlowSampler<K>,
     {

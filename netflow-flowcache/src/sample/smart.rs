@@ -58,7 +58,7 @@ impl<R: RandomSource> SmartSampling<R> {
 }
 
 impl<K, R: RandomSource> FlowSampler<K> for SmartSampling<R> {
-    fn select(&mut self, flow: &ExpiredFlow<K>) -> Option<SelectedFlow> {
+    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
         let (octets, packets) = (flow.counters.octets, flow.counters.packets);
         let probability = Some(size_probability(octets, self.threshold).value());
         if octets >= self.threshold {

@@ -4,15 +4,21 @@
     unreachable_pub,
     missing_docs,
     clippy::cast_possible_truncation,
-    clippy::unnecessary_wraps
+    clippy::unnecessary_wraps,
+    clippy::unwrap_used
 )]
+
+pub mod model;
+pub mod operation;
 
 use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
-use netflow_flowcache::{Config, ExpiredFlow, FlowKey, FlowTable, HashSeed, ObservedPacket, Timestamp};
+use netflow_flowcache::{
+    Config, ExpiredFlow, Extra, FlowTable, HashSeed, ObservedPacket, TableKey, Timestamp,
+};
 
 pub const FIN: u16 = 0x01;
 pub const SYN: u16 = 0x02;
@@ -54,16 +60,19 @@ pub fn config(capacity: usize) -> Config {
 }
 
 pub fn table(config: &Config) -> FlowTable {
-    FlowTable::new(config)
+    FlowTable::new(config).unwrap()
 }
 
 /// Polls until `None`.
-pub fn drain<K: FlowKey>(table: &mut FlowTable<K>) -> Vec<ExpiredFlow<K>> {
+pub fn drain<K: TableKey, X: Extra>(table: &mut FlowTable<K, X>) -> Vec<ExpiredFlow<K, X>> {
     core::iter::from_fn(|| table.poll_expired()).collect()
 }
 
 /// Polls until nothing is due.
-pub fn drain_due<K: FlowKey>(table: &mut FlowTable<K>, now: Timestamp) -> Vec<ExpiredFlow<K>> {
+pub fn drain_due<K: TableKey, X: Extra>(
+    table: &mut FlowTable<K, X>,
+    now: Timestamp,
+) -> Vec<ExpiredFlow<K, X>> {
     table.handle_timeout(now);
     let mut flows = drain(table);
     while table.poll_timeout().is_some_and(|time| time <= now) {

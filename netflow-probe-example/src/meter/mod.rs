@@ -12,7 +12,8 @@ use core::{fmt, time::Duration};
 
 use netflow_codec::{FlowRecord, SamplingInfo};
 use netflow_flowcache::{
-    Config, ExpireReason, FlowTable, HashSeed, ObservedPacket, Timeouts, Timestamp,
+    Config, ConfigError, ExpireReason, FirstPacket, FlowTable, HashSeed, ObservedPacket, SevenTuple, Timeouts,
+    Timestamp,
     sample::{PacketContent, Sampler, SelectionSequence, Selector, SelectorStatistics},
 };
 
@@ -31,7 +32,7 @@ pub const REORDER: Duration = Duration::from_secs(10);
 pub struct MeterConfig {
     /// When flows end.
     pub timeouts: Timeouts,
-    /// The most flows metered at once.
+    /// The most flows metered at once, of IPv4 and of IPv6.
     pub max_flows: usize,
     /// Which packets are metered.
     pub sampling: SamplingSpec,
@@ -42,7 +43,7 @@ pub struct MeterConfig {
 /// Turns frames into flows.
 #[derive(Debug)]
 pub struct Meter {
-    table: FlowTable,
+    table: FlowTable<SevenTuple, FirstPacket>,
     sampler: SelectionSequence,
     /// Whether the sampler looks at the octets of packets.
     needs_content: bool,
@@ -52,19 +53,24 @@ pub struct Meter {
 
 impl Meter {
     /// A meter that has seen nothing.
-    #[must_use]
-    pub fn new(config: &MeterConfig) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When there can be no table for so many flows.
+    pub fn new(config: &MeterConfig) -> Result<Self, ConfigError> {
         let mut table = Config::new(config.max_flows, HashSeed::from_u64(config.seed));
+        // How the flows divide between the families is not known beforehand. What is not used stays untouched.
+        table.ipv6_capacity = config.max_flows;
         table.timeouts = config.timeouts;
         table.reorder = REORDER;
         let sampler = config.sampling.sequence(config.seed);
-        Self {
-            table: FlowTable::new(&table),
+        Ok(Self {
+            table: FlowTable::new(&table)?,
             needs_content: sampler.needs_content(),
             sampler,
             frames: DissectCounts::default(),
             sampled_out: 0,
-        }
+        })
     }
 
     /// Meters a frame. Poll the flows that ended by it before the next one.

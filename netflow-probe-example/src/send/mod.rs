@@ -295,6 +295,9 @@ pub enum SendError {
     /// The session cannot be as it was configured.
     #[error("cannot export like this: {0}")]
     Session(#[source] EncodeError),
+    /// The flow table cannot be as it was configured.
+    #[error("cannot meter like this: {0}")]
+    Meter(#[source] netflow_flowcache::ConfigError),
     /// A socket or a file failed.
     #[error("cannot write to {target}: {source}")]
     Output {

@@ -1,0 +1,309 @@
+//! The flows of one family: index, records and order.
+//!
+//! ```text
+//!              index                  records              order
+//!   hash  ->  bucket of 12 tags  ->   key, counters   <-   timer wheel, ended flows
+//! ```
+//!
+//! A record stays in its slot from its first packet until it is polled. A record ended by a packet while its flow goes
+//! on is copied to a slot of its own, where it waits; a flow ended by a packet leaves the index and waits in its slot.
+
+mod expiry;
+mod room;
+
+use alloc::vec::Vec;
+
+use crate::{
+    Config, ConfigError, ExpireReason, Extra, ObservedPacket, StoredKey, Timestamp,
+    context::Context,
+    index::Index,
+    memory::reserved,
+    order::{List, Order},
+    record::Record,
+};
+
+/// The flows of one family.
+#[derive(Debug)]
+pub(crate) struct Cache<S: StoredKey, X> {
+    index: Index,
+    order: Order,
+    /// One for each slot used so far, as of the next two.
+    records: Vec<Record<S>>,
+    extras: Vec<X>,
+    /// When flows began, if that is needed.
+    starts: Option<Vec<Timestamp>>,
+    slots: usize,
+    capacity: usize,
+    live: usize,
+    /// The list where flows to be flushed may still be, if there may be any.
+    sweep: Option<List>,
+    emergency: room::Ageing,
+}
+
+/// A record that has ended, as the cache of its family knows it.
+pub(crate) struct Ended<S: StoredKey, X> {
+    pub(crate) record: Record<S>,
+    pub(crate) extra: X,
+    pub(crate) reason: ExpireReason,
+}
+
+impl<S: StoredKey, X: Extra> Cache<S, X> {
+    pub(crate) fn new(config: &Config, capacity: usize, lifetime: bool) -> Result<Self, ConfigError> {
+        let slots = if capacity == 0 { 0 } else { capacity + config.pending };
+        Ok(Self {
+            index: Index::new(capacity)?,
+            order: Order::new(slots)?,
+            records: reserved(slots)?,
+            extras: reserved(slots)?,
+            starts: if lifetime { Some(reserved(slots)?) } else { None },
+            slots,
+            capacity,
+            live: 0,
+            sweep: None,
+            emergency: room::Ageing::new(config, capacity),
+        })
+    }
+
+    /// Flows in the table.
+    pub(crate) const fn len(&self) -> usize {
+        self.live
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Slots that nothing waits in or is metered in.
+    pub(crate) const fn unused(&self) -> usize {
+        self.order.unused()
+    }
+
+    pub(crate) const fn depths(&self) -> [u32; crate::index::PROBES] {
+        self.index.depths()
+    }
+
+    pub(crate) fn octets(&self) -> usize {
+        self.index.octets()
+            + self.order.octets()
+            + self.records.capacity() * size_of::<Record<S>>()
+            + self.extras.capacity() * size_of::<X>()
+            + self.starts.as_ref().map_or(0, |starts| starts.capacity() * size_of::<Timestamp>())
+    }
+
+    /// Reads the bucket that a hash belongs to, so that it is near when it is needed.
+    #[inline]
+    pub(crate) fn touch_bucket(&self, hash: u64) -> u64 {
+        self.index.touch(hash)
+    }
+
+    /// Reads the record that a hash may belong to.
+    #[inline]
+    pub(crate) fn touch_record(&self, hash: u64) -> u64 {
+        let record = self.index.candidate(hash).and_then(|slot| self.records.get(slot as usize));
+        record.map_or(0, |record| record.octets)
+    }
+
+    /// Adds a packet to its flow.
+    #[inline]
+    pub(crate) fn meter(&mut self, context: &mut Context, hash: u64, key: S, packet: &ObservedPacket) {
+        let records = &self.records;
+        let found =
+            self.index.find(hash, |slot| records.get(slot as usize).is_some_and(|record| record.key == key));
+        match found {
+            Some((_, slot)) => self.continue_flow(context, hash, slot, packet),
+            None => self.begin_flow(context, hash, key, packet),
+        }
+    }
+
+    /// A packet whose flow is in the table.
+    #[inline]
+    fn continue_flow(&mut self, context: &mut Context, hash: u64, slot: u32, packet: &ObservedPacket) {
+        let Some(record) = self.records.get_mut(slot as usize) else { return };
+        if context.is_current(record)
+            && !record.is_empty()
+            && context.rules.goes_on(record, packet, context.clock)
+        {
+            self.add(context, hash, slot, packet);
+        } else {
+            self.continue_or_end(context, hash, slot, packet);
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, context: &mut Context, hash: u64, slot: u32, packet: &ObservedPacket) {
+        let Some(record) = self.records.get_mut(slot as usize) else { return };
+        let before = record.tcp_flags;
+        record.add(packet, context.clock);
+        if X::ON_EACH_PACKET
+            && let Some(extra) = self.extras.get_mut(slot as usize)
+        {
+            extra.add(packet, context.clock);
+        }
+        if context.rules.closes(packet) && packet.tcp_flags & !before != 0 {
+            self.settle(context, hash, slot);
+        }
+    }
+
+    /// A packet for a record that may have ended.
+    #[inline(never)]
+    fn continue_or_end(&mut self, context: &mut Context, hash: u64, slot: u32, packet: &ObservedPacket) {
+        let Some(record) = self.records.get(slot as usize) else { return };
+        let start = self.start(slot);
+        if record.is_empty() {
+            let known = context.is_current(record) && context.rules.is_known(record, start, context.clock);
+            self.begin_again(context, hash, slot, packet, known);
+            return;
+        }
+        let mut goes_on = false;
+        let reason = if let Some(reason) = context.ended(record, start) {
+            goes_on = context.outlives(record, start, reason);
+            reason
+        } else if context.rules.is_new_connection(record, packet) {
+            ExpireReason::END_OF_FLOW
+        } else if !context.rules.has_room(record, packet) {
+            context.stats.counter_limits += 1;
+            goes_on = true;
+            ExpireReason::LACK_OF_RESOURCES
+        } else {
+            self.add(context, hash, slot, packet);
+            return;
+        };
+        // The ended record waits in a slot of its own.
+        let (mut ended, Some(extra)) = (*record, self.extras.get(slot as usize).copied()) else { return };
+        let Some(waiting) = self.order.allocate() else {
+            context.stats.count_ignored(packet.octets);
+            return;
+        };
+        ended.end(reason);
+        self.put(waiting, ended, extra, start);
+        self.order.end_new(waiting);
+        context.stats.count_expired(reason);
+        self.begin_again(context, hash, slot, packet, goes_on);
+    }
+
+    /// A further record of a flow that `goes_on`, or another flow of the same key, in the slot of the old record.
+    fn begin_again(
+        &mut self,
+        context: &mut Context,
+        hash: u64,
+        slot: u32,
+        packet: &ObservedPacket,
+        goes_on: bool,
+    ) {
+        let (Some(record), Some(extra)) =
+            (self.records.get_mut(slot as usize), self.extras.get_mut(slot as usize))
+        else {
+            return;
+        };
+        *record = Record::new(record.key, packet, context.clock, context.epoch);
+        if goes_on {
+            extra.resume(packet, context.clock);
+        } else {
+            *extra = X::begin(packet, context.clock);
+            context.stats.observed_flows += 1;
+            if let Some(start) = self.starts.as_mut().and_then(|starts| starts.get_mut(slot as usize)) {
+                *start = context.clock;
+            }
+        }
+        context.stats.records_begun += 1;
+        self.rearm(context, slot);
+        self.settle_if_closing(context, hash, slot, packet);
+    }
+
+    /// A packet whose flow is not in the table.
+    #[inline(never)]
+    fn begin_flow(&mut self, context: &mut Context, hash: u64, key: S, packet: &ObservedPacket) {
+        if !self.make_room(context, hash) {
+            context.stats.count_ignored(packet.octets);
+            return;
+        }
+        let Some(slot) = self.order.allocate() else {
+            context.stats.count_ignored(packet.octets);
+            return;
+        };
+        self.index.insert(hash, slot);
+        let record = Record::new(key, packet, context.clock, context.epoch);
+        let tick = context.due_tick(&record, context.clock);
+        self.put(slot, record, X::begin(packet, context.clock), context.clock);
+        self.order.arm(slot, tick, context.tick);
+        self.live += 1;
+        context.stats.observed_flows += 1;
+        context.stats.records_begun += 1;
+        self.settle_if_closing(context, hash, slot, packet);
+    }
+
+    /// Fills a slot that was just allocated.
+    #[inline]
+    fn put(&mut self, slot: u32, record: Record<S>, extra: X, start: Timestamp) {
+        let slot = slot as usize;
+        if let (Some(old), Some(old_extra)) = (self.records.get_mut(slot), self.extras.get_mut(slot)) {
+            (*old, *old_extra) = (record, extra);
+            if let Some(old) = self.starts.as_mut().and_then(|starts| starts.get_mut(slot)) {
+                *old = start;
+            }
+        } else if self.records.len() < self.slots {
+            // A slot that was never used, so the next one; there is capacity for all slots.
+            self.records.push(record);
+            self.extras.push(extra);
+            if let Some(starts) = &mut self.starts {
+                starts.push(start);
+            }
+        }
+    }
+
+    #[inline]
+    fn settle_if_closing(&mut self, context: &mut Context, hash: u64, slot: u32, packet: &ObservedPacket) {
+        if context.rules.closes(packet) || context.rules.immediate {
+            self.settle(context, hash, slot);
+        }
+    }
+
+    /// Ends a flow with the packet just added, if that is its last, or makes its timer come earlier.
+    #[inline(never)]
+    fn settle(&mut self, context: &mut Context, hash: u64, slot: u32) {
+        let Some(record) = self.records.get(slot as usize) else { return };
+        match context.rules.passed(record, self.start(slot), context.clock) {
+            Some(reason) => self.end_flow(context, hash, slot, reason),
+            None => self.rearm(context, slot),
+        }
+    }
+
+    /// Takes a flow out of the index; it waits in its slot to be polled.
+    fn end_flow(&mut self, context: &mut Context, hash: u64, slot: u32, reason: ExpireReason) {
+        self.leave_index(hash, slot);
+        if let Some(record) = self.records.get_mut(slot as usize) {
+            record.end(reason);
+        }
+        self.order.end(slot);
+        context.stats.count_expired(reason);
+    }
+
+    /// Takes a flow out of the table that has no record to hand out.
+    fn forget(&mut self, hash: u64, slot: u32) {
+        self.leave_index(hash, slot);
+        if let Some(record) = self.records.get_mut(slot as usize) {
+            record.forget();
+        }
+        self.order.release(slot);
+    }
+
+    fn leave_index(&mut self, hash: u64, slot: u32) {
+        if let Some((place, _)) = self.index.find(hash, |candidate| candidate == slot) {
+            self.index.remove(hash, place);
+            self.live -= 1;
+            self.emergency.flows_left(self.live);
+        }
+    }
+
+    fn rearm(&mut self, context: &Context, slot: u32) {
+        let Some(record) = self.records.get(slot as usize) else { return };
+        let tick = context.due_tick(record, self.start(slot));
+        self.order.rearm(slot, tick, context.tick);
+    }
+
+    /// When the flow of a slot began; the beginning of time where nobody asks.
+    #[inline]
+    fn start(&self, slot: u32) -> Timestamp {
+        self.starts.as_ref().and_then(|starts| starts.get(slot as usize)).copied().unwrap_or(Timestamp::ZERO)
+    }
+}
