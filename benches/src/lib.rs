@@ -4,6 +4,7 @@
 //! - [`ours`]: netflow-codec, used the way its documentation says.
 //! - [`floor`]: the same work with the layout known at compile time, written out by hand.
 //! - [`table`]: packets for a flow table that hits, and for one that misses.
+//! - [`traces`]: two traces of two million packets, and what is done with them.
 //!
 //! Every decoder hands each record to [`consume`], so all of them pay the same for what becomes of a record.
 
@@ -20,6 +21,7 @@ pub mod datagrams;
 pub mod floor;
 pub mod ours;
 pub mod table;
+pub mod traces;
 
 use core::hint::black_box;
 

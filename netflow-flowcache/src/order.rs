@@ -63,6 +63,8 @@ pub(crate) struct Order {
     unused: u32,
     /// Slots that are not unused.
     used: usize,
+    /// Whether there may be ended flows.
+    may_have_ended: bool,
 }
 
 /// Neighbours in a ring; nodes below [`LISTS`] are the lists themselves.
@@ -84,6 +86,7 @@ impl Order {
             next: u64::MAX,
             unused: NONE,
             used: 0,
+            may_have_ended: false,
         })
     }
 
@@ -142,13 +145,14 @@ impl Order {
     #[inline]
     pub(crate) fn end(&mut self, slot: u32) {
         self.unlink(slot);
-        self.append(slot, ENDED);
+        self.end_new(slot);
     }
 
     /// Puts a slot which is in no list to the ended flows.
     #[inline]
     pub(crate) fn end_new(&mut self, slot: u32) {
         self.append(slot, ENDED);
+        self.may_have_ended = true;
     }
 
     /// Takes a slot out of its list, to be used again.
@@ -166,6 +170,23 @@ impl Order {
             self.unused = slot;
             self.used -= 1;
         }
+    }
+
+    /// Whether there may be an ended flow, or a slot to look at by this tick.
+    #[inline]
+    pub(crate) const fn may_be_due(&self, tick: u64) -> bool {
+        self.may_have_ended || self.next <= tick
+    }
+
+    /// The oldest of the ended flows, for whoever polls.
+    #[inline]
+    pub(crate) fn poll_ended(&mut self) -> Option<u32> {
+        if !self.may_have_ended {
+            return None;
+        }
+        let first = self.head(ENDED);
+        self.may_have_ended = first.is_some();
+        first
     }
 
     /// The slot to look at, if one is due by the tick `now`. It stays where it is.

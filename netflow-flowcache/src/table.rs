@@ -116,9 +116,9 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     ///
     /// A `now` that is less than [`Config::reorder`] behind the newest time seen counts as the newest time; one
     /// further back ends all flows and sets the clock back.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the key is made from what is still in registers")]
+    #[inline(always)]
     pub fn handle_packet(&mut self, packet: &ObservedPacket, now: Timestamp) {
-        // Where this is inlined, the key is made from what is still in registers.
         let form = K::of_packet(packet, &self.fields);
         self.count(packet, now);
         match form {
@@ -204,16 +204,13 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     /// has passed, and the next call goes on.
     #[inline]
     pub fn poll_expired(&mut self) -> Option<ExpiredFlow<K, X>> {
-        if let Some(ended) = self.narrow.poll(&mut self.context) {
-            return Some(expired(&ended, Form::Narrow(ended.record.key)));
+        // Most often there is nothing.
+        let tick = self.context.tick;
+        if self.narrow.may_poll(tick) || self.wide.may_poll(tick) || self.context.exhausted {
+            self.poll_some()
+        } else {
+            None
         }
-        if let Some(ended) = self.wide.poll(&mut self.context) {
-            return Some(expired(&ended, Form::Wide(ended.record.key)));
-        }
-        if self.context.exhausted {
-            self.flush_again();
-        }
-        None
     }
 
     /// Hands out the next flows that have ended, `limit` at most; how many.
@@ -299,6 +296,20 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     #[must_use]
     pub fn memory_octets(&self) -> usize {
         self.narrow.octets() + self.wide.octets()
+    }
+
+    #[inline(never)]
+    fn poll_some(&mut self) -> Option<ExpiredFlow<K, X>> {
+        if let Some(ended) = self.narrow.poll(&mut self.context) {
+            return Some(expired(&ended, Form::Narrow(ended.record.key)));
+        }
+        if let Some(ended) = self.wide.poll(&mut self.context) {
+            return Some(expired(&ended, Form::Wide(ended.record.key)));
+        }
+        if self.context.exhausted {
+            self.flush_again();
+        }
+        None
     }
 
     /// Counts a packet and tells its time.

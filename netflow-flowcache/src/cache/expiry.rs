@@ -15,10 +15,15 @@ const LOOKS_PER_POLL: usize = 32;
 const AHEAD: usize = 16;
 
 impl<S: StoredKey, X: Extra> Cache<S, X> {
-    /// The next record that has ended.
+    /// Whether there may be something to poll by this tick.
     #[inline]
+    pub(crate) const fn may_poll(&self, tick: u64) -> bool {
+        self.sweep.is_some() || self.order.may_be_due(tick)
+    }
+
+    /// The next record that has ended.
     pub(crate) fn poll(&mut self, context: &mut Context) -> Option<Ended<S, X>> {
-        if let Some(slot) = self.order.first_ended() {
+        if let Some(slot) = self.order.poll_ended() {
             let ended = self.copy(slot)?;
             self.order.release(slot);
             return Some(ended);

@@ -104,7 +104,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
     }
 
     /// Adds a packet to its flow.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn meter(&mut self, context: &mut Context, hash: u64, key: S, packet: &ObservedPacket) {
         let records = &self.records;
         let found =

@@ -1,0 +1,172 @@
+//! The flow table on two traces of two million packets, beside a plain map that only counts.
+//!
+//! Everything that an exporter does but the sending: packets are taken apart, metered, expired exactly and encoded as
+//! v5. All cases of a trace take turns; a time is the median of the rounds, a ratio the median of the ratios of single
+//! rounds. `NETFLOW_TRACE_ROUNDS` sets their number, `NETFLOW_TRACE_ONLY="A, one by one"` picks one trace and case, to
+//! be looked at with a profiler.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a bench"
+)]
+
+use std::{env, thread, time::Instant};
+
+use hashbrown::HashMap;
+use netflow_benches::traces::{self, Metering, Sums, Trace};
+use netflow_flowcache::{HashSeed, ObservedPacket, Spreader, Timestamp};
+use nix::time::{ClockId, clock_gettime};
+
+const PACKETS: f64 = 2_000_000.0;
+const ROUNDS: usize = 7;
+/// Enough for the flows alive at once.
+const CAPACITY: usize = 1 << 19;
+const SMALL_CAPACITY: usize = 1 << 17;
+
+/// Seconds that this thread has been running.
+fn thread_seconds() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux has this clock");
+    time.tv_sec() as f64 + time.tv_nsec() as f64 * 1e-9
+}
+
+type Work<'a> = Box<dyn FnMut() -> Sums + 'a>;
+
+struct Case<'a> {
+    name: &'static str,
+    work: Work<'a>,
+    nanos: Vec<f64>,
+    sums: Sums,
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn measure(title: &str, trace: &Trace, truth: (Sums, u64), rounds: usize) {
+    let mut map = HashMap::with_capacity(CAPACITY);
+    let (mut single, mut batched) = (Metering::new(CAPACITY), Metering::new(CAPACITY));
+    let mut small = Metering::new(SMALL_CAPACITY);
+    let memory = single.table().memory_octets();
+    let mut cases = [
+        Case::new("taken apart only", || traces::parse_only(trace)),
+        Case::new("plain map, counts only", || traces::count_only(trace, &mut map)),
+        Case::new("flow table, one by one", || single.one_by_one(trace)),
+        Case::new("flow table, batches of 32", || batched.in_batches(trace)),
+        Case::new("same, room for 131,072", || small.in_batches(trace)),
+    ];
+    let only = env::var("NETFLOW_TRACE_ONLY").unwrap_or_default();
+    let only = only.split_once(", ").map_or("", |(_, case)| case);
+    for round in 0..=rounds {
+        for case in cases.iter_mut().filter(|case| case.name.contains(only)) {
+            let start = thread_seconds();
+            case.sums = (case.work)();
+            // The first round fills memory and caches.
+            if round > 0 {
+                case.nanos.push((thread_seconds() - start) * 1e9 / PACKETS);
+            }
+        }
+    }
+    if !only.is_empty() {
+        let nanos = cases.iter().flat_map(|case| &case.nanos).copied().collect();
+        println!("{title}, {only}: {:.1} ns/packet", median(nanos));
+        return;
+    }
+    println!("\n{title:<28} ns/packet   x map    records    ({} octets of memory)", memory);
+    let [_, map_case, ..] = &cases;
+    for case in &cases {
+        let ratios = case.nanos.iter().zip(&map_case.nanos).map(|(ours, map)| ours / map).collect();
+        let (time, ratio) = (median(case.nanos.clone()), median(ratios));
+        println!("  {:<26} {time:>9.1} {ratio:>7.2} {:>10}", case.name, case.sums.records);
+        assert_eq!((case.sums.packets, case.sums.octets), (truth.0.packets, truth.0.octets), "{}", case.name);
+    }
+    for case in &cases[2..4] {
+        assert_eq!(case.sums.records, truth.1, "{}", case.name);
+    }
+}
+
+impl<'a> Case<'a> {
+    fn new(name: &'static str, work: impl FnMut() -> Sums + 'a) -> Self {
+        Self { name, work: Box::new(work), nanos: Vec::new(), sums: Sums::default() }
+    }
+}
+
+/// Two threads with a table each, against one thread with one: the same packets, taken apart before.
+fn two_threads(title: &str, trace: &Trace, rounds: usize) {
+    let spreader = Spreader::new(2, HashSeed::from_u64(1));
+    let mut shares: [Vec<(ObservedPacket, Timestamp)>; 2] = [Vec::new(), Vec::new()];
+    trace.for_each(|packet, time| shares[spreader.shard_of(packet)].push((*packet, time)));
+    let mut rates = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        let mut tables = [traces::table(CAPACITY / 2), traces::table(CAPACITY / 2)];
+        let start = Instant::now();
+        for (share, table) in shares.iter().zip(&mut tables) {
+            meter(share, table);
+        }
+        let one = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for (share, table) in shares.iter().zip(&mut tables) {
+                scope.spawn(move || meter(share, table));
+            }
+        });
+        let two = start.elapsed().as_secs_f64();
+        rates[0].push(PACKETS / one / 1e6);
+        rates[1].push(PACKETS / two / 1e6);
+    }
+    let [one, two] = rates.map(median);
+    println!("{title:<28} one thread {one:.1} M packets/s, two {two:.1}: {:.2} times", two / one);
+}
+
+fn meter(share: &[(ObservedPacket, Timestamp)], table: &mut netflow_flowcache::FlowTable) {
+    let mut rest = share;
+    while !rest.is_empty() {
+        let handled = table.handle_packets(rest.get(..32).unwrap_or(rest));
+        rest = rest.get(handled..).unwrap_or(&[]);
+        table.poll_expired_batch(usize::MAX, |flow| {
+            std::hint::black_box(flow);
+        });
+    }
+    table.flush(netflow_flowcache::ExpireReason::FORCED_END);
+    while table.poll_timeout().is_some() {
+        table.poll_expired_batch(usize::MAX, |flow| {
+            std::hint::black_box(flow);
+        });
+    }
+}
+
+fn main() {
+    let rounds = env::var("NETFLOW_TRACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let truths = [
+        ("A", Sums { packets: 2_000_000, octets: 1_111_981_622, records: 100_000 }, 100_080),
+        ("B", Sums { packets: 2_000_000, octets: 128_912_200, records: 1_000_000 }, 1_000_000),
+    ];
+    let only = env::var("NETFLOW_TRACE_ONLY").unwrap_or_default();
+    for (name, sums, records) in truths {
+        if !only.is_empty() && !only.starts_with(name) {
+            continue;
+        }
+        match traces::generate(name) {
+            Ok(trace) => {
+                measure(&format!("trace {name}"), &trace, (sums, records), rounds);
+                if !only.is_empty() {
+                    return;
+                }
+                two_threads(&format!("trace {name}, metering only"), &trace, rounds);
+            }
+            Err(missing) => println!("skipped: {missing}"),
+        }
+    }
+    let times = traces::worst_calls(2_000_000);
+    let at = |part: f64| times.get((times.len() as f64 * part) as usize).copied().unwrap_or(0);
+    println!(
+        "\none packet at 1,000,000 flows, with its polls and two looks at a clock: p50 {} ns, p99.9 {} ns, p99.99 {} ns, p99.999 {} ns",
+        at(0.5),
+        at(0.999),
+        at(0.9999),
+        at(0.99999)
+    );
+}

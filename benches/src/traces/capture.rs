@@ -1,0 +1,131 @@
+//! The traces: made by a generator in C, read into memory, taken apart.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use netflow_flowcache::{ObservedPacket, Timestamp};
+
+/// A capture file in memory: little-endian pcap of Ethernet frames, microseconds.
+#[derive(Debug)]
+pub struct Trace {
+    octets: Vec<u8>,
+}
+
+/// Makes trace `A` or `B`, or finds the one made before.
+///
+/// # Errors
+///
+/// What is missing: the generator, or a C compiler.
+pub fn generate(name: &str) -> Result<Trace, String> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let shared = env::var_os("NETFLOW_SHARED").map_or_else(|| workspace.join("../shared"), PathBuf::from);
+    let source = shared.join("tools/gen_traffic.c");
+    if !source.is_file() {
+        return Err(format!("no generator of traces at {} (set NETFLOW_SHARED)", source.display()));
+    }
+    let folder = env::temp_dir().join("netflow-traces");
+    let capture = folder.join(format!("{name}.pcap"));
+    if !capture.is_file() {
+        fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let program = folder.join("generate");
+        run(Command::new("cc").args(["-O2", "-o"]).arg(&program).arg(&source).arg("-lm"))?;
+        // Made beside and moved, so that a trace is whole or not there.
+        let part = folder.join(format!("{name}.part"));
+        run(Command::new(&program).arg(name).arg(&part))?;
+        fs::rename(&part, &capture).map_err(|error| error.to_string())?;
+    }
+    Ok(Trace { octets: fs::read(&capture).map_err(|error| error.to_string())? })
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {}", output.status)) }
+}
+
+impl Trace {
+    /// Hands out the packets, taken apart one after the other.
+    #[inline(always)]
+    pub fn for_each(&self, mut visit: impl FnMut(&ObservedPacket, Timestamp)) {
+        let mut rest = self.octets.get(24..).unwrap_or(&[]);
+        while let Some((packet, time)) = next(&mut rest) {
+            visit(&packet, time);
+        }
+    }
+
+    /// Hands out the packets in lists of 32.
+    pub fn for_each_batch(&self, mut visit: impl FnMut(&[(ObservedPacket, Timestamp)])) {
+        let mut rest = self.octets.get(24..).unwrap_or(&[]);
+        let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut batch = [(ObservedPacket::new(unspecified, unspecified, 0, 0), Timestamp::ZERO); 32];
+        loop {
+            let mut filled = 0;
+            for place in &mut batch {
+                // In place: a copy would wait until the single members have reached the cache.
+                let Some(packet) = next(&mut rest) else { break };
+                *place = packet;
+                filled += 1;
+            }
+            if filled == 0 {
+                return;
+            }
+            visit(batch.get(..filled).unwrap_or(&[]));
+        }
+    }
+}
+
+#[inline(always)]
+fn next(rest: &mut &[u8]) -> Option<(ObservedPacket, Timestamp)> {
+    let (header, behind) = rest.split_first_chunk::<16>()?;
+    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (frame, next) = behind.split_at_checked(word(8) as usize)?;
+    *rest = next;
+    let nanos = u64::from(word(0)) * 1_000_000_000 + u64::from(word(4)) * 1_000;
+    Some((packet(frame)?, Timestamp::from_nanos(nanos)))
+}
+
+/// An Ethernet frame with IPv4 or IPv6 and a transport header, which is all that the traces have.
+#[inline(always)]
+fn packet(frame: &[u8]) -> Option<ObservedPacket> {
+    let (ethernet, ip) = frame.split_first_chunk::<14>()?;
+    let (mut packet, transport) = if ethernet[12] == 0x08 {
+        let (header, behind) = ip.split_first_chunk::<20>()?;
+        let octets = u16::from_be_bytes([header[2], header[3]]);
+        let mut packet = ObservedPacket::new(v4(header, 12), v4(header, 16), header[9], octets.into());
+        (packet.tos, packet.ttl) = (header[1], header[8]);
+        (packet, behind)
+    } else {
+        let (header, behind) = ip.split_first_chunk::<40>()?;
+        let octets = 40 + u32::from(u16::from_be_bytes([header[4], header[5]]));
+        let mut packet = ObservedPacket::new(v6(header, 8), v6(header, 24), header[6], octets);
+        (packet.tos, packet.ttl) = (header[0] << 4 | header[1] >> 4, header[7]);
+        (packet, behind)
+    };
+    let ports = transport.first_chunk::<4>()?;
+    let (first, second) =
+        (u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]]));
+    match packet.protocol {
+        6 => {
+            (packet.source_port, packet.destination_port) = (first, second);
+            packet.tcp_flags = u16::from(*transport.get(13)?);
+        }
+        17 => (packet.source_port, packet.destination_port) = (first, second),
+        _ => packet.destination_port = first,
+    }
+    Some(packet)
+}
+
+#[inline(always)]
+fn v4(header: &[u8; 20], at: usize) -> IpAddr {
+    let octets = header.get(at..).and_then(|octets| octets.first_chunk::<4>()).copied().unwrap_or_default();
+    IpAddr::V4(Ipv4Addr::from_bits(u32::from_be_bytes(octets)))
+}
+
+#[inline(always)]
+fn v6(header: &[u8; 40], at: usize) -> IpAddr {
+    let octets = header.get(at..).and_then(|octets| octets.first_chunk::<16>()).copied().unwrap_or_default();
+    IpAddr::V6(Ipv6Addr::from_bits(u128::from_be_bytes(octets)))
+}
