@@ -33,7 +33,7 @@ fn frame(octets: &[u8], number: u32) -> Frame<'_> {
 
 fn meter(sampling: &str) -> Meter {
     let sampling: SamplingSpec = sampling.parse().unwrap();
-    Meter::new(&MeterConfig { timeouts: Timeouts::default(), max_flows: 1_000, sampling, seed: 7 })
+    Meter::new(&MeterConfig { timeouts: Timeouts::default(), max_flows: 1_000, sampling, seed: 7 }).unwrap()
 }
 
 fn run(meter: &mut Meter, numbers: core::ops::Range<u32>) {

@@ -12,8 +12,8 @@ use core::{fmt, time::Duration};
 
 use netflow_codec::{FlowRecord, SamplingInfo};
 use netflow_flowcache::{
-    Config, ConfigError, ExpireReason, FirstPacket, FlowTable, HashSeed, ObservedPacket, SevenTuple, Timeouts,
-    Timestamp,
+    Config, ConfigError, ExpireReason, FirstPacket, FlowTable, HashSeed, ObservedPacket, SevenTuple,
+    Timeouts, Timestamp,
     sample::{PacketContent, Sampler, SelectionSequence, Selector, SelectorStatistics},
 };
 
