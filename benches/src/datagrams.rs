@@ -81,6 +81,57 @@ pub const IPV6_FIELDS: [(u16, u16); 25] = [
 /// Octets of a record with [`IPV6_FIELDS`].
 pub const IPV6_LEN: usize = octets_of(&IPV6_FIELDS);
 
+/// Records of an IPFIX message with [`IPFIX_FIELDS`].
+pub const IPFIX_RECORDS: usize = 23;
+/// The fields of [`IPV4_FIELDS`], but the times in milliseconds: twenty fields, 59 octets.
+pub const IPFIX_FIELDS: [(u16, u16); 20] = {
+    let mut fields = IPV4_FIELDS;
+    fields[7] = (152, 8);
+    fields[8] = (153, 8);
+    fields
+};
+/// Octets of a record with [`IPFIX_FIELDS`].
+pub const IPFIX_LEN: usize = octets_of(&IPFIX_FIELDS);
+
+/// Records of an IPFIX message with [`NAMED_FIELDS`].
+pub const NAMED_RECORDS: usize = 17;
+/// Fourteen fields, two of them of variable length: the names of an interface and of an application.
+pub const NAMED_FIELDS: [(u16, u16); 14] = [
+    (8, 4),
+    (12, 4),
+    (10, 4),
+    (14, 4),
+    (2, 8),
+    (1, 8),
+    (152, 8),
+    (153, 8),
+    (7, 2),
+    (11, 2),
+    (82, 0xffff),
+    (6, 1),
+    (4, 1),
+    (96, 0xffff),
+];
+/// Octets of a record with [`NAMED_FIELDS`] in front of the first name.
+pub const NAMED_HEAD: usize = 52;
+
+/// Templates of an exporter that has many.
+pub const MIXED_TEMPLATES: u16 = 16;
+
+/// The fields of [`IPV4_FIELDS`] in the order of template number `index` of [`MIXED_TEMPLATES`]: turned by `index`
+/// places, the names of neighbours swapped in every second template.
+#[must_use]
+pub fn mixed_fields(index: u16) -> [(u16, u16); 20] {
+    let mut fields = IPV4_FIELDS;
+    fields.rotate_left(usize::from(index));
+    if index % 2 == 1 {
+        for pair in fields.as_chunks_mut::<2>().0 {
+            pair.swap(0, 1);
+        }
+    }
+    fields
+}
+
 const fn octets_of(fields: &[(u16, u16)]) -> usize {
     let (mut total, mut rest) = (0, fields);
     while let [(_, length), tail @ ..] = rest {
@@ -175,6 +226,50 @@ pub fn flows(count: usize, ipv6: bool) -> Vec<FlowRecord> {
     iter::repeat_with(|| flow(&mut numbers, ipv6)).take(count).collect()
 }
 
+/// What carries templates and data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// NetFlow v9.
+    V9,
+    /// IPFIX.
+    Ipfix,
+}
+
+impl Protocol {
+    /// Octets of the header.
+    #[must_use]
+    pub const fn header_len(self) -> usize {
+        match self {
+            Self::V9 => 20,
+            Self::Ipfix => 16,
+        }
+    }
+
+    fn header(self, records: usize, sequence: u32) -> Vec<u8> {
+        match self {
+            Self::V9 => v9_header(records, sequence),
+            Self::Ipfix => {
+                let mut message = Vec::with_capacity(1_500);
+                message.extend([0, 10, 0, 0]);
+                message.extend((BOOT_SECS + UPTIME / 1_000).to_be_bytes());
+                message.extend(sequence.to_be_bytes());
+                message.extend(7u32.to_be_bytes());
+                message
+            }
+        }
+    }
+
+    /// Writes the length, which IPFIX has in its header.
+    fn finish(self, mut datagram: Vec<u8>) -> Vec<u8> {
+        if self == Self::Ipfix {
+            let length = u16::try_from(datagram.len()).unwrap();
+            datagram[2..4].copy_from_slice(&length.to_be_bytes());
+        }
+        datagram
+    }
+}
+
 /// Header of a v9 packet with this many records.
 fn v9_header(records: usize, sequence: u32) -> Vec<u8> {
     let mut datagram = Vec::with_capacity(1_500);
@@ -187,9 +282,10 @@ fn v9_header(records: usize, sequence: u32) -> Vec<u8> {
     datagram
 }
 
-fn put_template(datagram: &mut Vec<u8>, fields: &[(u16, u16)]) {
+fn put_template(datagram: &mut Vec<u8>, protocol: Protocol, id: u16, fields: &[(u16, u16)]) {
     let octets = u16::try_from(8 + 4 * fields.len()).unwrap();
-    for word in [0, octets, TEMPLATE_ID, u16::try_from(fields.len()).unwrap()] {
+    let set = if protocol == Protocol::V9 { 0 } else { 2 };
+    for word in [set, octets, id, u16::try_from(fields.len()).unwrap()] {
         datagram.extend(word.to_be_bytes());
     }
     for (element, length) in fields {
@@ -198,17 +294,25 @@ fn put_template(datagram: &mut Vec<u8>, fields: &[(u16, u16)]) {
     }
 }
 
-fn put_data(datagram: &mut Vec<u8>, fields: &[(u16, u16)], flows: &[FlowRecord]) {
-    let octets = flows.len() * octets_of(fields);
-    let padding = octets.next_multiple_of(4) - octets;
-    datagram.extend(TEMPLATE_ID.to_be_bytes());
-    datagram.extend(u16::try_from(4 + octets + padding).unwrap().to_be_bytes());
+fn put_data(datagram: &mut Vec<u8>, id: u16, fields: &[(u16, u16)], flows: &[FlowRecord]) {
+    let start = datagram.len();
+    datagram.extend(id.to_be_bytes());
+    datagram.extend([0, 0]);
     for flow in flows {
         for (element, length) in fields {
             put_field(datagram, *element, usize::from(*length), flow);
         }
     }
+    let padding = datagram.len().next_multiple_of(4) - datagram.len();
     datagram.extend(iter::repeat_n(0, padding));
+    let octets = u16::try_from(datagram.len() - start).unwrap();
+    datagram[start + 2..start + 4].copy_from_slice(&octets.to_be_bytes());
+}
+
+/// The name of an interface or of an application, with its length in front.
+fn put_name(datagram: &mut Vec<u8>, name: &str) {
+    datagram.push(u8::try_from(name.len()).unwrap());
+    datagram.extend(name.as_bytes());
 }
 
 fn put_field(datagram: &mut Vec<u8>, element: u16, length: usize, flow: &FlowRecord) {
@@ -223,6 +327,14 @@ fn put_field(datagram: &mut Vec<u8>, element: u16, length: usize, flow: &FlowRec
         Some(IpAddr::V4(address)) => return datagram.extend(address.octets()),
         Some(IpAddr::V6(address)) => return datagram.extend(address.octets()),
         None => {}
+    }
+    match element {
+        82 => return put_name(datagram, &format!("GigabitEthernet0/{}", flow.ingress_interface)),
+        96 => {
+            let names = ["dns", "https", "ssh", "netflow"];
+            return put_name(datagram, names[usize::from(flow.destination_port) % names.len()]);
+        }
+        _ => {}
     }
     let value: u64 = match element {
         1 => flow.octets,
@@ -250,6 +362,8 @@ fn put_field(datagram: &mut Vec<u8>, element: u16, length: usize, flow: &FlowRec
             }
         }
         61 => flow.direction.into(),
+        152 => flow.start.as_millis(),
+        153 => flow.end.as_millis(),
         70..=79 => {
             let [a, b, c] = flow.mpls_labels.get(usize::from(element - 70)).unwrap().octets();
             u32::from_be_bytes([0, a, b, c]).into()
@@ -259,37 +373,81 @@ fn put_field(datagram: &mut Vec<u8>, element: u16, length: usize, flow: &FlowRec
     datagram.extend(&value.to_be_bytes()[8 - length..]);
 }
 
-/// A packet that announces the template and nothing else.
+/// A v9 packet that announces the template and nothing else.
 #[must_use]
 pub fn v9_template(fields: &[(u16, u16)]) -> Vec<u8> {
-    let mut datagram = v9_header(1, 0);
-    put_template(&mut datagram, fields);
-    datagram
+    template(Protocol::V9, TEMPLATE_ID, fields)
 }
 
-/// So many packets of data records.
+/// So many v9 packets of data records.
 #[must_use]
 pub fn v9_data(fields: &[(u16, u16)], records: usize, count: usize) -> Vec<Vec<u8>> {
-    v9_packets(fields, records, count, false)
+    data(Protocol::V9, fields, records, count, false)
 }
 
-/// So many packets that each announce the template before their data records.
+/// So many v9 packets that each announce the template before their data records.
 #[must_use]
 pub fn v9_data_with_template(fields: &[(u16, u16)], records: usize, count: usize) -> Vec<Vec<u8>> {
-    v9_packets(fields, records, count, true)
+    data(Protocol::V9, fields, records, count, true)
 }
 
-fn v9_packets(fields: &[(u16, u16)], records: usize, count: usize, template: bool) -> Vec<Vec<u8>> {
+/// A datagram that announces a template and nothing else.
+#[must_use]
+pub fn template(protocol: Protocol, id: u16, fields: &[(u16, u16)]) -> Vec<u8> {
+    let mut datagram = protocol.header(1, 0);
+    put_template(&mut datagram, protocol, id, fields);
+    protocol.finish(datagram)
+}
+
+/// So many datagrams of data records, each with the template before them if it is to be.
+#[must_use]
+pub fn data(
+    protocol: Protocol,
+    fields: &[(u16, u16)],
+    records: usize,
+    count: usize,
+    template: bool,
+) -> Vec<Vec<u8>> {
     let ipv6 = fields.iter().any(|(element, _)| *element == 27);
     let flows = flows(records * count, ipv6);
     let packets = flows.chunks(records).zip(0u32..);
     packets
         .map(|(flows, sequence)| {
-            let mut datagram = v9_header(records + usize::from(template), sequence);
+            let mut datagram = protocol.header(records + usize::from(template), sequence);
             if template {
-                put_template(&mut datagram, fields);
+                put_template(&mut datagram, protocol, TEMPLATE_ID, fields);
             }
-            put_data(&mut datagram, fields, flows);
+            put_data(&mut datagram, TEMPLATE_ID, fields, flows);
+            protocol.finish(datagram)
+        })
+        .collect()
+}
+
+/// A v9 packet that announces all of the [`MIXED_TEMPLATES`].
+#[must_use]
+pub fn mixed_templates() -> Vec<u8> {
+    let mut datagram = v9_header(MIXED_TEMPLATES.into(), 0);
+    for index in 0..MIXED_TEMPLATES {
+        put_template(&mut datagram, Protocol::V9, TEMPLATE_ID + index, &mixed_fields(index));
+    }
+    datagram
+}
+
+/// So many v9 packets of [`IPV4_RECORDS`] records, in sets of `per_set` records, each set of the next one of the
+/// [`MIXED_TEMPLATES`].
+#[must_use]
+pub fn mixed_data(per_set: usize, count: usize) -> Vec<Vec<u8>> {
+    let flows = flows(IPV4_RECORDS * count, false);
+    let mut index = 0;
+    flows
+        .chunks(IPV4_RECORDS)
+        .zip(0u32..)
+        .map(|(flows, sequence)| {
+            let mut datagram = v9_header(flows.len(), sequence);
+            for flows in flows.chunks(per_set) {
+                put_data(&mut datagram, TEMPLATE_ID + index, &mixed_fields(index), flows);
+                index = (index + 1) % MIXED_TEMPLATES;
+            }
             datagram
         })
         .collect()
@@ -382,6 +540,46 @@ mod tests {
             for datagram in v9_data(fields, records, 3) {
                 assert_eq!(ours::flows(&mut decoder, &datagram), decode(&datagram));
             }
+        }
+    }
+
+    #[test]
+    fn codec_and_floor_see_the_same_ipfix_records() {
+        for (fields, records, decode) in [
+            (&IPFIX_FIELDS[..], IPFIX_RECORDS, floor::ipfix_ipv4 as fn(&[u8]) -> u64),
+            (&NAMED_FIELDS[..], NAMED_RECORDS, floor::ipfix_named),
+        ] {
+            let mut decoder = ours::decoder();
+            ours::flows(&mut decoder, &template(Protocol::Ipfix, TEMPLATE_ID, fields));
+            for datagram in data(Protocol::Ipfix, fields, records, 3, false) {
+                assert!(datagram.len() <= 1_472);
+                assert_eq!(ours::flows(&mut decoder, &datagram), decode(&datagram));
+            }
+        }
+    }
+
+    #[test]
+    fn mixed_templates_decode_to_the_same_records() {
+        let mut decoder = ours::decoder();
+        ours::flows(&mut decoder, &mixed_templates());
+        for per_set in [3, 6, IPV4_RECORDS] {
+            for (mixed, plain) in mixed_data(per_set, 16).iter().zip(v9_data(&IPV4_FIELDS, IPV4_RECORDS, 16))
+            {
+                assert_eq!(ours::flows(&mut decoder, mixed), floor::v9_ipv4(&plain));
+            }
+        }
+    }
+
+    #[test]
+    fn projection_columns_and_floor_see_the_same_records() {
+        let mut decoder = ours::decoder();
+        ours::flows(&mut decoder, &v9_template(&IPV4_FIELDS));
+        let (mut projection, mut columns) = (ours::five_tuple(), ours::columns());
+        for datagram in v9_data(&IPV4_FIELDS, IPV4_RECORDS, 3) {
+            let expected = floor::v9_five_tuple(&datagram);
+            assert_eq!(ours::projected(&mut decoder, &mut projection, &datagram), expected);
+            let expected = floor::v9_ipv4(&datagram);
+            assert_eq!(ours::columned(&mut decoder, &mut columns, &datagram), expected);
         }
     }
 

@@ -18,8 +18,8 @@ use core::{
 use netflow_codec::{ExportClock, FlowFields, FlowRecord, MplsLabels, SysUptime, Timestamp};
 
 use crate::{
-    consume,
-    datagrams::{BOOT, IPV4_LEN, IPV6_LEN, NOW, TEMPLATE_ID, UPTIME},
+    consume, consume_values,
+    datagrams::{BOOT, IPFIX_LEN, IPV4_LEN, IPV6_LEN, NAMED_HEAD, NOW, TEMPLATE_ID, UPTIME},
 };
 
 /// `N` octets of a record at a constant place.
@@ -145,6 +145,127 @@ pub fn for_each_ipv4(datagram: &[u8], mut visit: impl FnMut(&FlowRecord)) {
         flow.direction = record[49];
         visit(&flow);
     }
+}
+
+/// The octets of the first set of a message.
+#[inline]
+fn ipfix_set(message: &[u8]) -> &[u8] {
+    let (header, sets) = message.split_first_chunk::<16>().unwrap();
+    assert_eq!(usize::from(short(header, 2)), message.len());
+    let (set_header, body) = sets.split_first_chunk::<4>().unwrap();
+    assert_eq!(short(set_header, 0), TEMPLATE_ID);
+    &body[..usize::from(short(set_header, 2)) - 4]
+}
+
+#[inline]
+fn millis<const LEN: usize>(record: &[u8; LEN], offset: usize) -> Timestamp {
+    Timestamp::from_millis(u64::from_be_bytes(at(record, offset)))
+}
+
+/// Decodes a message of [`crate::datagrams::IPFIX_FIELDS`].
+#[inline]
+#[must_use]
+pub fn ipfix_ipv4(message: &[u8]) -> u64 {
+    let mut sum = 0;
+    for record in ipfix_set(message).as_chunks::<IPFIX_LEN>().0 {
+        let mut flow = FlowRecord::EMPTY;
+        flow.fields = COMMON | FlowFields::DIRECTION;
+        flow.source = v4(record, 0);
+        flow.destination = v4(record, 4);
+        flow.next_hop = v4(record, 8);
+        flow.ingress_interface = short(record, 12).into();
+        flow.egress_interface = short(record, 14).into();
+        flow.packets = word(record, 16).into();
+        flow.octets = word(record, 20).into();
+        flow.start = millis(record, 24);
+        flow.end = millis(record, 32);
+        flow.source_port = short(record, 40);
+        flow.destination_port = short(record, 42);
+        flow.tcp_flags = record[44].into();
+        flow.protocol = record[45];
+        flow.tos = record[46];
+        flow.source_as = word(record, 47);
+        flow.destination_as = word(record, 51);
+        flow.source_prefix_length = record[55];
+        flow.destination_prefix_length = record[56];
+        flow.direction = record[57];
+        sum = consume(sum, &flow);
+    }
+    sum
+}
+
+/// Splits off a name, whose length is in front of it.
+#[inline]
+fn skip_name(octets: &[u8]) -> Option<&[u8]> {
+    let (first, rest) = octets.split_first()?;
+    if *first < 255 {
+        return rest.get(usize::from(*first)..);
+    }
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    rest.get(usize::from(u16::from_be_bytes(*length))..)
+}
+
+/// Decodes a message of [`crate::datagrams::NAMED_FIELDS`].
+#[inline]
+#[must_use]
+pub fn ipfix_named(message: &[u8]) -> u64 {
+    const FIELDS: FlowFields = FlowFields::SOURCE
+        .union(FlowFields::DESTINATION)
+        .union(FlowFields::INGRESS_INTERFACE)
+        .union(FlowFields::EGRESS_INTERFACE)
+        .union(FlowFields::PACKETS)
+        .union(FlowFields::OCTETS)
+        .union(FlowFields::START)
+        .union(FlowFields::END)
+        .union(FlowFields::SOURCE_PORT)
+        .union(FlowFields::DESTINATION_PORT)
+        .union(FlowFields::TCP_FLAGS)
+        .union(FlowFields::PROTOCOL);
+    let (mut sum, mut rest) = (0, ipfix_set(message));
+    while let Some((record, behind)) = rest.split_first_chunk::<NAMED_HEAD>() {
+        let Some((behind, next)) = skip_name(behind)
+            .and_then(|behind| behind.split_first_chunk::<2>())
+            .and_then(|(octets, behind)| Some((octets, skip_name(behind)?)))
+        else {
+            break;
+        };
+        rest = next;
+        let mut flow = FlowRecord::EMPTY;
+        flow.fields = FIELDS;
+        flow.source = v4(record, 0);
+        flow.destination = v4(record, 4);
+        flow.ingress_interface = word(record, 8);
+        flow.egress_interface = word(record, 12);
+        flow.packets = u64::from_be_bytes(at(record, 16));
+        flow.octets = u64::from_be_bytes(at(record, 24));
+        flow.start = millis(record, 32);
+        flow.end = millis(record, 40);
+        flow.source_port = short(record, 48);
+        flow.destination_port = short(record, 50);
+        flow.tcp_flags = behind[0].into();
+        flow.protocol = behind[1];
+        sum = consume(sum, &flow);
+    }
+    sum
+}
+
+/// Reads addresses, ports, protocol, octets and packets of a packet of [`crate::datagrams::IPV4_FIELDS`].
+#[inline]
+#[must_use]
+pub fn v9_five_tuple(datagram: &[u8]) -> u64 {
+    let (_, body) = v9_set(datagram);
+    body.as_chunks::<IPV4_LEN>().0.iter().fold(0, |sum, record| {
+        let values = [
+            word(record, 0).into(),
+            word(record, 4).into(),
+            short(record, 32).into(),
+            short(record, 34).into(),
+            record[37].into(),
+            word(record, 20).into(),
+            word(record, 16).into(),
+        ];
+        consume_values(sum, &values)
+    })
 }
 
 /// Decodes a packet of [`crate::datagrams::IPV4_FIELDS`].

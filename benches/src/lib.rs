@@ -25,7 +25,7 @@ pub mod traces;
 
 use core::hint::black_box;
 
-use netflow_codec::FlowRecord;
+use netflow_codec::{FlowColumns, FlowRecord};
 
 /// What becomes of a decoded record: the whole of it goes to memory, and six of its members into a sum.
 #[inline]
@@ -38,4 +38,25 @@ pub fn consume(sum: u64, flow: &FlowRecord) -> u64 {
         .wrapping_add(flow.end.as_nanos())
         .wrapping_add(u64::from(flow.source_port) << 16)
         .wrapping_add(u64::from(flow.destination_as))
+}
+
+/// What becomes of the values of a projection: all of them go to memory and into a sum.
+#[inline]
+#[must_use]
+pub fn consume_values<const N: usize>(sum: u64, values: &[u64; N]) -> u64 {
+    black_box(values).iter().fold(sum, |sum, value| sum.wrapping_mul(31).wrapping_add(*value))
+}
+
+/// What becomes of columns: they are in memory already; the same members as [`consume`] takes go into the sum.
+#[inline]
+#[must_use]
+pub fn consume_columns(sum: u64, columns: &FlowColumns) -> u64 {
+    let columns = black_box(columns);
+    let sum = columns.octets().iter().fold(sum, |sum, value| sum.wrapping_add(*value));
+    let sum = columns.packets().iter().fold(sum, |sum, value| sum.wrapping_add(value << 8));
+    let times = columns.start().iter().chain(columns.end());
+    let sum = times.fold(sum, |sum, time| sum.wrapping_add(time.as_nanos()));
+    let ports = columns.source_port().iter();
+    let sum = ports.fold(sum, |sum, value| sum.wrapping_add(u64::from(*value) << 16));
+    columns.destination_as().iter().fold(sum, |sum, value| sum.wrapping_add(u64::from(*value)))
 }

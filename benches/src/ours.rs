@@ -1,12 +1,12 @@
 //! netflow-codec, used the way its documentation says.
 
 use netflow_codec::{
-    Batch, Decoder, ExportClock, ExportSession, ExportVersion, FlowRecord, PacketBuilder, PacketHeader,
-    RecordLayout, SessionConfig, SysUptime, v5,
+    Batch, Decoder, ElementId, ExportClock, ExportSession, ExportVersion, FlowColumns, FlowFields,
+    FlowRecord, PacketBuilder, PacketHeader, Projection, RecordLayout, SessionConfig, SysUptime, v5,
 };
 
 use crate::{
-    consume,
+    consume, consume_columns, consume_values,
     datagrams::{BOOT, IPV4_FIELDS, NOW, TEMPLATE_ID, UPTIME, specifiers},
 };
 
@@ -60,6 +60,74 @@ pub fn record_views(decoder: &mut Decoder<u32>, datagram: &[u8]) -> u64 {
         }
     }
     sum
+}
+
+/// Addresses, ports, protocol, octets and packets.
+#[must_use]
+pub const fn five_tuple() -> Projection<7> {
+    Projection::new([
+        ElementId::SOURCE_IPV4_ADDRESS,
+        ElementId::DESTINATION_IPV4_ADDRESS,
+        ElementId::SOURCE_TRANSPORT_PORT,
+        ElementId::DESTINATION_TRANSPORT_PORT,
+        ElementId::PROTOCOL_IDENTIFIER,
+        ElementId::OCTET_DELTA_COUNT,
+        ElementId::PACKET_DELTA_COUNT,
+    ])
+}
+
+/// Reads the elements of a projection and nothing else.
+#[inline]
+pub fn projected<const N: usize>(
+    decoder: &mut Decoder<u32>,
+    projection: &mut Projection<N>,
+    datagram: &[u8],
+) -> u64 {
+    let mut sum = 0;
+    for batch in decoder.decode(&7, datagram, NOW).unwrap() {
+        if let Batch::Data(records) = batch {
+            sum = projection.of(&records).fold(sum, |sum, row| consume_values(sum, &row.values()));
+        }
+    }
+    sum
+}
+
+/// Columns of the members that [`IPV4_FIELDS`] have.
+#[must_use]
+pub fn columns() -> FlowColumns {
+    FlowColumns::new(
+        FlowFields::SOURCE
+            | FlowFields::DESTINATION
+            | FlowFields::NEXT_HOP
+            | FlowFields::INGRESS_INTERFACE
+            | FlowFields::EGRESS_INTERFACE
+            | FlowFields::PACKETS
+            | FlowFields::OCTETS
+            | FlowFields::START
+            | FlowFields::END
+            | FlowFields::SOURCE_PORT
+            | FlowFields::DESTINATION_PORT
+            | FlowFields::TCP_FLAGS
+            | FlowFields::PROTOCOL
+            | FlowFields::TOS
+            | FlowFields::SOURCE_AS
+            | FlowFields::DESTINATION_AS
+            | FlowFields::SOURCE_PREFIX_LENGTH
+            | FlowFields::DESTINATION_PREFIX_LENGTH
+            | FlowFields::DIRECTION,
+    )
+}
+
+/// Decodes a datagram into columns, which are cleared before.
+#[inline]
+pub fn columned(decoder: &mut Decoder<u32>, columns: &mut FlowColumns, datagram: &[u8]) -> u64 {
+    columns.clear();
+    for batch in decoder.decode(&7, datagram, NOW).unwrap() {
+        if let Batch::Data(records) = batch {
+            columns.extend(&records);
+        }
+    }
+    consume_columns(0, columns)
 }
 
 /// Decodes a v5 datagram through the borrowed view of that version.

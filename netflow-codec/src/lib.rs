@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod biflow;
 mod cache;
+mod columns;
 mod decoder;
 mod element;
 mod encode;
@@ -15,6 +16,7 @@ mod flow;
 pub mod ipfix;
 mod lru;
 mod member;
+mod projection;
 mod record;
 mod restart;
 mod sampling;
@@ -41,6 +43,7 @@ pub use cache::{
 };
 #[cfg(feature = "serde")]
 pub use cache::{CacheSnapshot, Restored, SnapshotError};
+pub use columns::FlowColumns;
 pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
 pub use element::{
     DataType, DefineError, ElementId, ElementInfo, ElementRegistry, Elements, Semantics, Units, ValueRange,
@@ -54,6 +57,7 @@ pub use encode::{
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use fixed::{FixedRecord, FixedRecords};
 pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
+pub use projection::{ProjectedRecord, ProjectedRecords, Projection};
 pub use record::{DataRecord, DataRecords, Flows, Records};
 pub use restart::{Restart, RestartDetector, RestartEvidence, RestartKind};
 pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};

@@ -9,7 +9,7 @@ use crate::{
     flow::FlowRecord,
     member,
     structured::SubTemplateList,
-    template::{LEAD, LastWindow, Protocol, RecordPlan, ScopeType, Straight, Template, WINDOW},
+    template::{LEAD, LastWindow, RecordPlan, ScopeType, Straight, Template, WINDOW},
     time::{ExportClock, Timestamp},
     value::FieldView,
     wire::variable_length,
@@ -71,6 +71,15 @@ impl<'a> DataRecords<'a> {
     #[must_use]
     pub const fn clock(&self) -> &ExportClock {
         &self.clock
+    }
+
+    pub(crate) const fn datagram(&self) -> &'a [u8] {
+        self.datagram
+    }
+
+    /// Octets from the start of the datagram to the first record.
+    pub(crate) const fn start(&self) -> usize {
+        self.start
     }
 
     /// Octets from the start of the datagram to the FlowSet's header.
@@ -263,9 +272,7 @@ impl<'r, 'a> DataRecord<'r, 'a> {
     pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'r, 'a> {
         let Self { octets, depth, .. } = *self;
         let mut position = 0;
-        // Scope types are a number space of v9; in IPFIX any element can be a scope.
-        let is_v9 = self.template.protocol() == Protocol::NetFlow9;
-        let scopes = if is_v9 { self.template.scope_count() } else { 0 };
+        let scopes = self.template.wire_scopes();
         self.template.fields().iter().enumerate().map_while(move |(index, field)| {
             let (header, length) = if field.is_variable_length() {
                 variable_length(octets.get(position..)?)?

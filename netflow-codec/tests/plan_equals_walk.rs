@@ -1,7 +1,10 @@
 //! The compiled plan reads what the walk over the fields reads, whatever the template.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use netflow_codec::{Batch, Decoder, Timestamp};
+use netflow_codec::{
+    Batch, DataRecords, Decoder, ElementId, FieldView, FlowColumns, FlowFields, FlowRecord, Projection,
+    Timestamp,
+};
 use proptest::prelude::*;
 
 /// Elements that feed members, rivals among them, and some that feed none.
@@ -96,10 +99,57 @@ fn check_version(version: Version, fields: &[(u16, u16)], records: &[u8]) -> usi
             let mut mixed: Vec<_> = rest.next().into_iter().collect();
             rest.for_each(|flow| mixed.push(flow));
             assert_eq!(mixed, slow, "{fields:?}");
+            check_columns(&records, &slow);
+            check_projection(&records, fields);
             compared += fast.len();
         }
     }
     compared
+}
+
+/// Columns hold what the rows do; those of some members what the columns of all do.
+fn check_columns(records: &DataRecords<'_>, rows: &[FlowRecord]) {
+    let mut all = FlowColumns::new(FlowColumns::ALL);
+    let some = FlowFields::OCTETS | FlowFields::START | FlowFields::SOURCE | FlowFields::MPLS_LABELS;
+    let mut some = FlowColumns::new(some);
+    // Once more behind what is there already, and after it was cleared.
+    for times in [1, 2, 1] {
+        for _ in 0..times {
+            all.extend(records);
+            some.extend(records);
+        }
+        let found: Vec<_> = (0..).map_while(|index| all.row(index)).collect();
+        let expected = rows.repeat(times);
+        assert_eq!(found, expected, "{:?}", records.template().fields());
+        assert_eq!((some.octets(), some.start()), (all.octets(), all.start()));
+        assert_eq!((some.source(), some.mpls_labels()), (all.source(), all.mpls_labels()));
+        assert_eq!(some.fields(), all.fields());
+        assert!(some.packets().is_empty() && some.destination().is_empty() && some.vlan().is_empty());
+        all.clear();
+        some.clear();
+        assert!(all.is_empty() && some.is_empty());
+    }
+}
+
+/// A projection says what the fields say.
+fn check_projection(records: &DataRecords<'_>, fields: &[(u16, u16)]) {
+    let number = |index: usize| fields.get(index).map_or(1, |(number, _)| *number);
+    let elements = [number(0), number(3), 1, number(fields.len() - 1), 27, 82].map(ElementId::iana);
+    let mut projection = Projection::new(elements);
+    let rows: Vec<_> = projection.of(records).map(|row| *row.record()).collect();
+    assert_eq!(rows.len(), records.iter().count());
+    // The second time it is bound to the template already.
+    for (row, record) in projection.of(records).zip(records) {
+        assert_eq!(row.record().offset(), record.offset());
+        let found = elements.map(|element| record.fields().find(|field| field.element() == element));
+        let unsigned = found.map(|field| field.as_ref().and_then(FieldView::as_unsigned));
+        let octets = found.map(|field| field.map(|field| field.octets()));
+        for (index, (octets, unsigned)) in octets.into_iter().zip(unsigned).enumerate() {
+            assert_eq!((row.octets(index), row.unsigned(index)), (octets, unsigned), "{fields:?}");
+        }
+        assert_eq!(row.values(), unsigned.map(Option::unwrap_or_default), "{fields:?}");
+        assert_eq!((row.octets(elements.len()), row.unsigned(elements.len())), (None, None));
+    }
 }
 
 proptest! {

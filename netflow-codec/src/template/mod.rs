@@ -7,7 +7,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{element::ElementId, wire::variable_length};
 
-pub(crate) use plan::{LEAD, LastWindow, RecordPlan, Straight, WINDOW};
+pub(crate) use plan::{LEAD, LastWindow, RecordPlan, Slot, Straight, WINDOW};
 pub(crate) use wire::{TemplateRecord, TemplateRecords, WireTemplate};
 
 /// Which of the template protocols: their template ids are independent.
@@ -192,6 +192,14 @@ impl Template {
     #[must_use]
     pub const fn scope_count(&self) -> usize {
         self.scope_count
+    }
+
+    /// How many of the scopes are scope types, a number space of v9; in IPFIX any element can be a scope.
+    pub(crate) const fn wire_scopes(&self) -> usize {
+        match self.protocol {
+            Protocol::NetFlow9 => self.scope_count,
+            Protocol::Ipfix => 0,
+        }
     }
 
     /// Octets of a record; of the shortest possible one when the template has variable-length fields.

@@ -31,9 +31,8 @@ impl Chosen {
         if self.length > self.target.member.width() {
             return None;
         }
-        // Of longer fields, which are addresses, these are the last 8 octets.
-        let mask = u64::MAX >> (64 - 8 * self.length.min(8));
-        Some(Slot { mask, start })
+        // Of longer fields, which are addresses, the last 8 octets.
+        Some(Slot::new(start, self.length))
     }
 
     /// The slot of a field in front of all variable-length ones.

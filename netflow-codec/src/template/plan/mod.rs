@@ -14,8 +14,8 @@ mod window;
 
 use alloc::boxed::Box;
 
-pub(crate) use window::{LEAD, LastWindow, WINDOW};
-use window::{Lead, Slot, read_v4, read_v6};
+pub(crate) use window::{LEAD, LastWindow, Slot, WINDOW};
+use window::{Lead, read_v4, read_v6};
 
 use super::FieldSpecifier;
 use crate::{
@@ -172,6 +172,55 @@ impl RecordPlan {
 }
 
 impl Straight {
+    /// What every record has, times that nothing dates excepted.
+    pub(crate) const fn fields(&self) -> FlowFields {
+        self.fields
+    }
+
+    /// Whether every member is at a place of its own that [`Self::slot_of`] tells.
+    pub(crate) const fn is_columnar(&self) -> bool {
+        self.tails.is_empty() && self.rare.is_empty()
+    }
+
+    /// Where a member is: its last 8 octets for an IPv6 address; prefix lengths of either family are those without one.
+    pub(crate) fn slot_of(&self, member: Member) -> Option<Slot> {
+        use Member as M;
+        let whole = |start: u8, length| Some(Slot::new(start, length));
+        let straight = match (member, self.addresses, self.next_hop) {
+            (M::Source4, Addresses::V4 { source, .. }, _) => whole(source, 4),
+            (M::Destination4, Addresses::V4 { destination, .. }, _) => whole(destination, 4),
+            (M::NextHop4, _, NextHop::V4(start)) => whole(start, 4),
+            (M::Source6, Addresses::V6 { source, .. }, _) => whole(source, 16),
+            (M::Destination6, Addresses::V6 { destination, .. }, _) => whole(destination, 16),
+            (M::NextHop6, _, NextHop::V6(start)) => whole(start, 16),
+            (M::MplsLabel(position), ..) if position < self.labels.depth => {
+                whole(self.labels.start + 3 * position, 3)
+            }
+            _ => match second_index(member) {
+                Some(index) => self.second.get(index).copied(),
+                None => self.slots.get(member.index()).copied(),
+            },
+        };
+        let is_member = |extra: &&Extra| match extra.target.member {
+            M::SourcePrefixLength6 => member == M::SourcePrefixLength,
+            M::DestinationPrefixLength6 => member == M::DestinationPrefixLength,
+            other => member == other,
+        };
+        let extra = || self.extras.iter().find(is_member).map(|extra| extra.slot);
+        straight.filter(|slot| slot.is_set()).or_else(extra)
+    }
+
+    /// How start or end are coded; `None` when the template lacks them.
+    pub(crate) fn coding_of(&self, member: Member) -> Option<TimeCoding> {
+        let straight = match member {
+            Member::Start => self.start,
+            Member::End => self.end,
+            _ => None,
+        };
+        let extra = || self.extras.iter().find(|extra| extra.target.member == member);
+        straight.or_else(|| extra().map(|extra| extra.target.coding))
+    }
+
     /// Decodes one record into `flow`, which is empty or holds another record of this template; octets of the record,
     /// `None` when it runs past the end of its set.
     ///

@@ -9,14 +9,37 @@ pub(crate) const WINDOW: usize = 263;
 
 /// Where a member's octets are: the 8 octets at `start` of the window, masked.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     pub(super) mask: u64,
     pub(super) start: u8,
 }
 
 impl Slot {
+    /// Of 1 to 8 octets that end with the 8 octets at `start`; of more octets the last 8.
+    pub(crate) const fn new(start: u8, length: usize) -> Self {
+        let octets = if length < 8 { length } else { 8 };
+        Self { mask: u64::MAX >> ((64 - 8 * octets) & 63), start }
+    }
+
+    /// Whether there is anything to read.
     #[inline]
-    pub(super) fn read(self, lead: &(impl Lead + ?Sized)) -> u64 {
+    pub(crate) const fn is_set(self) -> bool {
+        self.mask != 0
+    }
+
+    /// Where the 8 octets are in the window.
+    pub(crate) const fn start(self) -> u8 {
+        self.start
+    }
+
+    /// The field among its 8 octets.
+    #[inline]
+    pub(crate) const fn masked(self, eight: u64) -> u64 {
+        eight & self.mask
+    }
+
+    #[inline]
+    pub(crate) fn read(self, lead: &(impl Lead + ?Sized)) -> u64 {
         lead.eight(self.start) & self.mask
     }
 }
