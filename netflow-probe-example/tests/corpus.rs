@@ -347,6 +347,11 @@ fn the_program_decodes_captures_as_the_library_decodes_datagrams() {
             // The times of arrival differ.
             for exporter in summary["exporters"].as_array_mut().unwrap() {
                 exporter["last_seen_ns"] = Value::Null;
+                for domain in exporter["domains"].as_array_mut().unwrap() {
+                    if let Some(last) = domain.pointer_mut("/restarts/last") {
+                        last["since"] = Value::Null;
+                    }
+                }
                 // `packets.bin` has no room for IPv6 addresses.
                 let address = exporter["exporter"].as_str().unwrap();
                 if address == "0.0.0.0" || address.contains(':') {

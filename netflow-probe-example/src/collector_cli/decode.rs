@@ -13,7 +13,7 @@ use netflow_codec::{Timestamp, Transport};
 
 use super::{
     Failure, OutputArgs,
-    session::{stored, tell},
+    session::{limits_of_files, stored, tell},
 };
 use crate::{
     collector::Collector,
@@ -42,7 +42,7 @@ pub struct DecodeArgs {
 /// Fails when a file is unreadable or cut off, after decoding what can be read of all of them.
 pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     args.output.check(&args.files)?;
-    let mut collector = args.output.collector()?;
+    let mut collector = args.output.collector(limits_of_files())?;
     let mut ignored = 0;
     let read = read_files(&args.files, &args.ports, &mut collector, &mut ignored);
     let written = read.and_then(|code| collector.finish().map(|()| code));

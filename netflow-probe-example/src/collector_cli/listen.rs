@@ -8,6 +8,7 @@ use core::{
 use std::{io, process::ExitCode, sync::Arc, time::Instant};
 
 use clap::Args;
+use netflow_codec::CacheLimits;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -57,7 +58,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     } else {
         Receiver::bind(&args.bind, args.receive_buffer)?
     };
-    let mut collector = args.output.collector()?;
+    let mut collector = args.output.collector(CacheLimits::default())?;
     // Also when quiet: with port 0 there is no other way to know.
     for address in receiver.addresses() {
         tell(format_args!("listening on {address}"));

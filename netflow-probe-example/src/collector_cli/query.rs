@@ -7,9 +7,13 @@ use std::{
 };
 
 use clap::Args;
-use netflow_codec::{FlowFields, Timestamp};
+use netflow_codec::{FlowFields, Strictness, Timestamp};
 
-use super::{Failure, decode::read_files, session::tell};
+use super::{
+    Failure,
+    decode::read_files,
+    session::{limits_of_files, tell},
+};
 use crate::{
     collector::Collector,
     flow::{Flow, Record},
@@ -105,7 +109,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         total: Totals::default(),
         answer: Answer::of(args),
     };
-    let mut collector = Collector::new(query);
+    let mut collector = Collector::with_limits(query, limits_of_files(), Strictness::default());
     if !args.quiet {
         collector.on_fault(|fault| tell(fault));
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Args;
-use netflow_codec::{CacheLimits, ElementRegistry, Strictness};
+use netflow_codec::{CacheLimits, ElementRegistry, Strictness, TemplateLifetime};
 
 use super::Failure;
 use crate::{
@@ -95,6 +95,13 @@ impl StoreArgs {
 /// Where flows go: to what prints them, to the store, or to both.
 pub(super) type Sinks = (Option<Box<dyn FlowSink>>, Option<Store>);
 
+/// The limits for what is read from files: between two captures may lie years, and templates stay known.
+pub(super) fn limits_of_files() -> CacheLimits {
+    let mut limits = CacheLimits::default();
+    limits.lifetime = TemplateLifetime::FOREVER;
+    limits
+}
+
 /// Says something on standard error. That nobody may be listening there is no reason to stop.
 pub(super) fn tell(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{message}");
@@ -136,7 +143,7 @@ impl OutputArgs {
     }
 
     /// A collector that prints what these arguments ask for.
-    pub(super) fn collector(&self) -> Result<Collector<Sinks>, Failure> {
+    pub(super) fn collector(&self, limits: CacheLimits) -> Result<Collector<Sinks>, Failure> {
         let elements = self.defined()?;
         let store = self.store.open()?;
         let printer = match &self.output {
@@ -149,7 +156,7 @@ impl OutputArgs {
         };
         let sink = (printer, store);
         let strictness = if self.strict { Strictness::Rfc } else { Strictness::Lenient };
-        let mut collector = Collector::with_limits(sink, CacheLimits::default(), strictness);
+        let mut collector = Collector::with_limits(sink, limits, strictness);
         if !self.quiet {
             collector.on_fault(|fault| tell(fault));
         }
