@@ -7,7 +7,7 @@ use netflow_codec::{ExportVersion, SessionConfig, Timestamp};
 use netflow_flowcache::Timestamp as PacketTime;
 
 use crate::{
-    meter::{Meter, MeterAccount, MeterConfig, REORDER},
+    meter::{Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
     pcap::{CaptureError, CaptureFile, Frame},
     send::{Destination, DestinationAccount, Pacer, SendError, Target, max_datagram},
 };
@@ -44,6 +44,10 @@ pub struct Exporter {
     now: Timestamp,
     /// When the next destination has something to do.
     due: Option<Timestamp>,
+    /// When the statistics of the selectors are told the next time; `None` when they are not.
+    statistics_due: Option<Timestamp>,
+    /// When the exporter claims to have booted.
+    boot: Timestamp,
     /// Uptimes are good until then.
     latest: Timestamp,
 }
@@ -78,6 +82,8 @@ impl Exporter {
             pacer: Pacer::new(config.rate_limit),
             now: Timestamp::ZERO,
             due: None,
+            statistics_due: None,
+            boot: Timestamp::ZERO,
             latest: Timestamp::ZERO,
             config,
         };
@@ -168,6 +174,23 @@ impl Exporter {
         }
     }
 
+    /// Samples otherwise from now on: the flows metered so far end and are sent, and collectors are told of the change
+    /// before the first flow metered after it (RFC 3917 section 5.2). Frames are sampled by `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Session`] when the version cannot announce a rate, after which nothing more can be exported; as
+    /// [`Self::handle_frame`].
+    pub fn change_sampling(&mut self, sampling: &SamplingSpec, seed: u64) -> Result<(), SendError> {
+        self.end_flows()?;
+        // All flows have been exported.
+        self.meter.change_sampling(sampling, seed, |_| {});
+        self.config.meter.sampling = sampling.clone();
+        self.statistics_due = None;
+        self.begin_sessions(self.boot, self.now)?;
+        self.announce_selection(self.now)
+    }
+
     /// Ends all flows and sends everything.
     ///
     /// # Errors
@@ -179,6 +202,9 @@ impl Exporter {
             self.open(self.now)?;
         }
         self.end_flows()?;
+        if self.statistics_due.is_some() {
+            self.tell_statistics(self.now)?;
+        }
         for destination in &mut self.destinations {
             destination.finish(self.now, &mut self.pacer)?;
         }
@@ -229,6 +255,10 @@ impl Exporter {
     fn handle_timeouts(&mut self, time: Timestamp) -> Result<(), SendError> {
         // What comes later is of another session.
         let time = time.min(self.latest);
+        if let Some(due) = self.statistics_due.filter(|due| *due <= time) {
+            self.now = self.now.max(due);
+            self.tell_statistics(self.now)?;
+        }
         // Templates that are due make a datagram, which is sent a delay later. What was due more often while no
         // frame came is sent once.
         for _ in 0..2 {
@@ -250,7 +280,7 @@ impl Exporter {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        self.destinations.iter().filter_map(Destination::poll_timeout).min()
+        self.destinations.iter().filter_map(Destination::poll_timeout).chain(self.statistics_due).min()
     }
 
     fn open(&mut self, first: Timestamp) -> Result<(), SendError> {
@@ -259,6 +289,31 @@ impl Exporter {
             let config = self.session_config(target, boot);
             self.destinations.push(Destination::open(target.clone(), config)?);
         }
+        self.announce_selection(first)
+    }
+
+    /// Tells of the selectors what one rate does not say: IPFIX only.
+    fn announce_selection(&mut self, now: Timestamp) -> Result<(), SendError> {
+        if self.config.version != ExportVersion::Ipfix {
+            return Ok(());
+        }
+        for options in self.meter.selection_reports().map_err(SendError::Session)? {
+            for destination in &mut self.destinations {
+                destination.set_options(options.clone(), now, &mut self.pacer)?;
+            }
+        }
+        self.tell_statistics(now)
+    }
+
+    /// Tells what the selectors observed and selected, which has to be told periodically (RFC 5476 section 6.5.3).
+    fn tell_statistics(&mut self, now: Timestamp) -> Result<(), SendError> {
+        let Some(options) = self.meter.selection_statistics() else { return Ok(()) };
+        let options = options.map_err(SendError::Session)?;
+        for destination in &mut self.destinations {
+            destination.set_options(options.clone(), now, &mut self.pacer)?;
+        }
+        self.statistics_due = Some(now.saturating_add(self.config.template_refresh));
+        self.due = self.next_due();
         Ok(())
     }
 
@@ -279,14 +334,20 @@ impl Exporter {
             UPTIME_AT_START.saturating_add(self.config.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT))
         };
         let boot = self.boot(start, uptime);
+        self.begin_sessions(boot, self.now)?;
+        self.now = start;
+        self.due = None;
+        self.announce_selection(start)
+    }
+
+    /// Sends what the sessions hold, as of `now`, and goes on with new ones.
+    fn begin_sessions(&mut self, boot: Timestamp, now: Timestamp) -> Result<(), SendError> {
         for index in 0..self.destinations.len() {
             let Some(destination) = self.destinations.get(index) else { break };
             let config = self.session_config(destination.target(), boot);
             let Some(destination) = self.destinations.get_mut(index) else { break };
-            destination.restart(config, self.now, &mut self.pacer)?;
+            destination.restart(config, now, &mut self.pacer)?;
         }
-        self.now = start;
-        self.due = None;
         Ok(())
     }
 
@@ -294,6 +355,7 @@ impl Exporter {
     fn boot(&mut self, now: Timestamp, uptime: Duration) -> Timestamp {
         let boot = Timestamp::from_secs(now.as_secs().saturating_sub(uptime.as_secs()));
         self.latest = boot.saturating_add(MAX_UPTIME);
+        self.boot = boot;
         boot
     }
 
@@ -304,7 +366,7 @@ impl Exporter {
         session.max_datagram = max_datagram(config.mtu, target.is_ipv6());
         session.template_refresh_packets = Some(config.template_refresh_packets);
         session.template_refresh = Some(config.template_refresh);
-        session.sampling = self.meter.sampling();
+        session.sampling = self.meter.sampling_in(config.version);
         session
     }
 }

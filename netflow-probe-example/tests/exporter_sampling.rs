@@ -2,13 +2,71 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use core::{net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
-use netflow_codec::{FlowFields, FlowRecord};
+use netflow_codec::{Batch, Decoder, ExportVersion, FieldView, FlowFields, FlowRecord};
 use netflow_flowcache::{Timeouts, Timestamp, sample::SelectorStatistics};
 use netflow_probe_example::{
+    dissect::udp_datagram,
+    exporter::{Exporter, ExporterConfig},
     meter::{Meter, MeterConfig, SamplingSpec},
-    pcap::{Frame, LinkType},
+    pcap::{CaptureFile, Frame, LinkType},
+    send::Target,
 };
+
+fn exporter(file: &Path, sampling: &str, version: ExportVersion, refresh: Duration) -> Exporter {
+    Exporter::new(ExporterConfig {
+        meter: MeterConfig {
+            timeouts: Timeouts::default(),
+            max_flows: 1_000,
+            sampling: sampling.parse().unwrap(),
+            seed: 7,
+        },
+        targets: vec![Target::File(file.to_owned())],
+        version,
+        source_id: 5,
+        mtu: 1_500,
+        template_refresh_packets: 20,
+        template_refresh: refresh,
+        rate_limit: 0,
+    })
+    .unwrap()
+}
+
+fn written(file: &Path) -> Vec<Vec<u8>> {
+    let mut capture = CaptureFile::open(file).unwrap();
+    let mut datagrams = Vec::new();
+    while let Some(frame) = capture.next_frame().unwrap() {
+        datagrams.push(udp_datagram(frame.link_type, frame.data).unwrap().payload.to_vec());
+    }
+    datagrams
+}
+
+/// What an exporter writes of 4,000 packets in 4 seconds, as version 10.
+fn export(sampling: &str, refresh: Duration) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.pcap");
+    let mut exporter = exporter(&file, sampling, ExportVersion::Ipfix, refresh);
+    for number in 0..4_000 {
+        exporter.handle_frame(&frame(&packet(number), number)).unwrap();
+    }
+    exporter.finish().unwrap();
+    written(&file)
+}
+
+/// The options records in datagrams: elements with values, in order.
+fn options(datagrams: &[Vec<u8>]) -> Vec<Vec<(u16, u64)>> {
+    let mut decoder = Decoder::new();
+    let mut records = Vec::new();
+    for datagram in datagrams {
+        for batch in decoder.decode(&0, datagram, netflow_codec::Timestamp::ZERO).unwrap() {
+            let Batch::Options(batch) = batch else { continue };
+            let value = |field: FieldView<'_>| (field.element().number(), field.as_unsigned().unwrap_or(0));
+            records.extend(batch.iter().map(|record| record.fields().map(value).collect::<Vec<_>>()));
+        }
+    }
+    records
+}
 
 /// An IPv4 UDP packet with a payload that counts.
 fn packet(number: u32) -> Vec<u8> {
@@ -121,4 +179,86 @@ fn a_change_of_sampling_ends_all_flows() {
     assert!(after.iter().all(|flow| flow.start > newest));
     // Forced end (RFC 5102, flowEndReason 4).
     assert!(before.iter().all(|flow| flow.has(FlowFields::FLOW_END_REASON) && flow.flow_end_reason == 4));
+}
+
+fn values(record: &[(u16, u64)], element: u16) -> Vec<u64> {
+    record.iter().filter(|(number, _)| *number == element).map(|(_, value)| *value).collect()
+}
+
+// S17: what was observed and selected is told again and again, and adds up. S18: each selector with its scope; S11: and
+// without its secret. S15: the sequence with its selectors in order.
+#[test]
+fn ipfix_tells_of_the_selectors_and_their_statistics() {
+    let text = "match:destination-port=53+hash:1:4,initialiser=77";
+    let records = options(&export(text, Duration::from_secs(1)));
+    let of = |first: u16, other: u16| -> Vec<&Vec<(u16, u64)>> {
+        let found = |record: &&Vec<(u16, u64)>| {
+            record[0].0 == first && record.iter().any(|(element, _)| *element == other)
+        };
+        records.iter().filter(found).collect()
+    };
+    let sequence = of(301, 302);
+    assert_eq!((values(sequence[0], 301), values(sequence[0], 302)), (vec![1], vec![1, 2]));
+    let selectors = of(302, 304);
+    let filter = selectors.iter().find(|record| values(record, 302) == [1]).unwrap();
+    assert_eq!((values(filter, 304), values(filter, 11)), (vec![5], vec![53]));
+    let hash = selectors.iter().find(|record| values(record, 302) == [2]).unwrap();
+    assert_eq!((values(hash, 304), values(hash, 328)), (vec![6], vec![8]));
+    assert_eq!(values(hash, 332)[0] - values(hash, 331)[0], (1 << 30) - 1);
+    assert!(values(hash, 334).is_empty());
+    let statistics = of(301, 318);
+    assert!(statistics.len() >= 4, "{}", statistics.len());
+    let observed: Vec<u64> = statistics.iter().map(|record| values(record, 318)[0]).collect();
+    assert!(observed.is_sorted() && observed[0] == 0);
+    let last = statistics.last().unwrap();
+    assert_eq!(values(last, 318), [4_000, 1_000]);
+    assert_eq!(values(last, 319)[0], 1_000);
+    assert!(values(last, 319)[1].abs_diff(250) < 70);
+}
+
+// S17, S18: a plain rate is told as selector 1, whose statistics follow; what is not sampled has none.
+#[test]
+fn ipfix_tells_a_plain_rate_as_a_selector() {
+    let records = options(&export("random:1:10", Duration::from_secs(1)));
+    let selector = records.iter().find(|record| !values(record, 304).is_empty()).unwrap();
+    assert_eq!((values(selector, 302), values(selector, 304)), (vec![1], vec![3]));
+    assert_eq!((values(selector, 309), values(selector, 310)), (vec![1], vec![10]));
+    let last = records.iter().rfind(|record| !values(record, 318).is_empty()).unwrap();
+    assert_eq!((values(last, 318), values(last, 319)), (vec![4_000], vec![400]));
+    let records = options(&export("1:1", Duration::from_secs(1)));
+    assert!(records.iter().all(|record| values(record, 318).is_empty()));
+}
+
+// S26 (ST19): the change is announced before the first flow metered after it, in every version; sequence numbers go on.
+#[test]
+fn a_change_is_announced_before_the_flows_metered_after_it() {
+    for version in [ExportVersion::V5, ExportVersion::V9, ExportVersion::Ipfix] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("out.pcap");
+        let mut exporter = exporter(&file, "random:1:2", version, Duration::from_secs(600));
+        for number in 0..4_000 {
+            if number == 2_000 {
+                exporter.change_sampling(&"1:4".parse().unwrap(), 7).unwrap();
+            }
+            exporter.handle_frame(&frame(&packet(number), number)).unwrap();
+        }
+        exporter.finish().unwrap();
+        let mut decoder = Decoder::new();
+        let mut packets = BTreeMap::new();
+        for datagram in written(&file) {
+            let mut batches = decoder.decode(&0, &datagram, netflow_codec::Timestamp::ZERO).unwrap();
+            let flows: Vec<FlowRecord> = batches
+                .by_ref()
+                .flat_map(|batch| match batch {
+                    Batch::Data(records) => records.flows().collect::<Vec<_>>(),
+                    Batch::Fixed(records) => records.flows().collect(),
+                    _ => Vec::new(),
+                })
+                .collect();
+            for flow in flows {
+                *packets.entry(batches.sampling(&flow).unwrap().interval).or_insert(0) += flow.packets;
+            }
+        }
+        assert_eq!(packets, BTreeMap::from([(2, 1_000), (4, 500)]), "{version:?}");
+    }
 }

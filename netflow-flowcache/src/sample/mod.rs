@@ -36,6 +36,8 @@
 
 mod announce;
 mod any;
+#[cfg(feature = "codec")]
+mod codec;
 mod content;
 mod count;
 mod error;

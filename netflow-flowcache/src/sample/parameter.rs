@@ -1,6 +1,7 @@
 //! Information Elements with values, for options records.
 
 use alloc::{string::String, vec::Vec};
+use core::net::IpAddr;
 
 /// An Information Element and its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +37,10 @@ pub enum ParameterValue {
     Float64(f64),
     /// boolean.
     Boolean(bool),
-    /// An address or another value of fixed length, as on the wire.
-    Octets(Vec<u8>),
+    /// ipv4Address or ipv6Address.
+    Address(IpAddr),
+    /// macAddress.
+    MacAddress([u8; 6]),
     /// string, of variable length.
     Text(String),
 }
@@ -49,10 +52,10 @@ impl ParameterValue {
         match self {
             Self::Unsigned8(_) | Self::Boolean(_) => 1,
             Self::Unsigned16(_) => 2,
-            Self::Unsigned32(_) => 4,
+            Self::Unsigned32(_) | Self::Address(IpAddr::V4(_)) => 4,
             Self::Unsigned64(_) | Self::Float64(_) => 8,
-            // 16 at most, for an IPv6 address.
-            Self::Octets(octets) => u16::try_from(octets.len()).unwrap_or(u16::MAX),
+            Self::Address(IpAddr::V6(_)) => 16,
+            Self::MacAddress(_) => 6,
             Self::Text(_) => u16::MAX,
         }
     }
@@ -65,7 +68,7 @@ impl ParameterValue {
             Self::Unsigned16(value) => Some(value as u64),
             Self::Unsigned32(value) => Some(value as u64),
             Self::Unsigned64(value) => Some(value),
-            Self::Float64(_) | Self::Boolean(_) | Self::Octets(_) | Self::Text(_) => None,
+            _ => None,
         }
     }
 
@@ -84,7 +87,9 @@ impl ParameterValue {
             Self::Unsigned64(value) => out.extend(value.to_be_bytes()),
             Self::Float64(value) => out.extend(value.to_be_bytes()),
             Self::Boolean(value) => out.push(if *value { 1 } else { 2 }),
-            Self::Octets(octets) => out.extend(octets),
+            Self::Address(IpAddr::V4(address)) => out.extend(address.octets()),
+            Self::Address(IpAddr::V6(address)) => out.extend(address.octets()),
+            Self::MacAddress(address) => out.extend(address),
             Self::Text(text) => {
                 let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
                 if let Ok(length @ ..=254) = u8::try_from(length) {

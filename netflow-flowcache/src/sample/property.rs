@@ -101,15 +101,8 @@ impl Property {
                 ParameterValue::Unsigned32(value)
             }
             Self::Octets(value) => ParameterValue::Unsigned64(value.into()),
-            Self::Source(IpAddr::V4(address)) | Self::Destination(IpAddr::V4(address)) => {
-                ParameterValue::Octets(address.octets().into())
-            }
-            Self::Source(IpAddr::V6(address)) | Self::Destination(IpAddr::V6(address)) => {
-                ParameterValue::Octets(address.octets().into())
-            }
-            Self::SourceMac(address) | Self::DestinationMac(address) => {
-                ParameterValue::Octets(address.into())
-            }
+            Self::Source(address) | Self::Destination(address) => ParameterValue::Address(address),
+            Self::SourceMac(address) | Self::DestinationMac(address) => ParameterValue::MacAddress(address),
         }
     }
 

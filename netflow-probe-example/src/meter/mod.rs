@@ -10,7 +10,7 @@ mod sampling;
 
 use core::{fmt, time::Duration};
 
-use netflow_codec::{FlowRecord, SamplingInfo};
+use netflow_codec::{EncodeError, ExportVersion, FlowRecord, OptionsData, SamplingInfo};
 use netflow_flowcache::{
     Config, ConfigError, ExpireReason, FirstPacket, FlowTable, HashSeed, ObservedPacket, SevenTuple,
     Timeouts, Timestamp,
@@ -146,6 +146,28 @@ impl Meter {
     #[must_use]
     pub fn sampling(&self) -> Option<SamplingInfo> {
         sampling::announce(&self.sampler)
+    }
+
+    /// How packets are selected, as one rate that all flows of `version` are announced with.
+    #[must_use]
+    pub fn sampling_in(&self, version: ExportVersion) -> Option<SamplingInfo> {
+        sampling::announce_in(&self.sampler, version)
+    }
+
+    /// The selectors, as options of IPFIX that are announced once.
+    ///
+    /// # Errors
+    ///
+    /// None that a sampling specification leads to.
+    pub fn selection_reports(&self) -> Result<Vec<OptionsData>, EncodeError> {
+        sampling::reports(&self.sampler)
+    }
+
+    /// What the selectors observed and selected so far, as options of IPFIX that are announced again and again; `None`
+    /// when all packets are metered.
+    #[must_use]
+    pub fn selection_statistics(&self) -> Option<Result<OptionsData, EncodeError>> {
+        sampling::statistics(&self.sampler)
     }
 
     /// The samplers, with what each of them observed and selected.

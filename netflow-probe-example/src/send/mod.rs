@@ -9,7 +9,8 @@ use core::{fmt, net::SocketAddr};
 use std::{io, path::PathBuf};
 
 use netflow_codec::{
-    EncodeError, ExportSession, ExportVersion, FlowRecord, SessionConfig, SessionStats, Timestamp,
+    EncodeError, ExportSession, ExportVersion, FlowRecord, OptionsData, SessionConfig, SessionStats,
+    Timestamp,
 };
 
 pub use output::Output;
@@ -125,6 +126,21 @@ impl Destination {
     /// As [`Self::handle_flow`].
     pub fn handle_timeout(&mut self, now: Timestamp, pacer: &mut Pacer) -> Result<(), SendError> {
         self.session.handle_timeout(now);
+        self.transmit(now, pacer)
+    }
+
+    /// Announces options.
+    ///
+    /// # Errors
+    ///
+    /// When the session has no room for them; as [`Self::handle_flow`].
+    pub fn set_options(
+        &mut self,
+        options: OptionsData,
+        now: Timestamp,
+        pacer: &mut Pacer,
+    ) -> Result<(), SendError> {
+        self.session.set_options(options, now).map_err(SendError::Session)?;
         self.transmit(now, pacer)
     }
 

@@ -5,9 +5,9 @@ mod stage;
 
 use core::{fmt, str::FromStr};
 
-use netflow_codec::{ExportVersion, SamplingAlgorithm, SamplingInfo, SamplingSource};
+use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
 use netflow_flowcache::sample::{
-    Announced, AnySampler, Sampler, SamplerSeed, Sampling, SelectionSequence, Unsampled,
+    Announced, AnySampler, Sampler, SamplerSeed, Sampling, Secrets, SelectionSequence, Unsampled,
 };
 use stage::Stage;
 
@@ -160,10 +160,56 @@ fn unsampled() -> SelectionSequence {
     SelectionSequence::new(1, [AnySampler::Unsampled(Unsampled::new())]).expect("one selector")
 }
 
+/// Whether v9's terms say all of it, so that they can be taken for IPFIX, too.
+fn is_plain(sampling: &Sampling) -> bool {
+    matches!(
+        sampling,
+        Sampling::Unsampled
+            | Sampling::SystematicCount { interval: 1, .. }
+            | Sampling::RandomOutOf { size: 1, .. }
+    )
+}
+
+/// What is announced as the rate of all flows of a version; in IPFIX only what is one in N, the rest being announced by
+/// [`reports`].
+pub(super) fn announce_in(sequence: &SelectionSequence, version: ExportVersion) -> Option<SamplingInfo> {
+    if version == ExportVersion::Ipfix && !is_plain(&sequence.describe()) {
+        return None;
+    }
+    announce(sequence)
+}
+
+/// Options templates of reports: the session's own are 256 to 263.
+const STATISTICS_TEMPLATE: u16 = 300;
+const SEQUENCE_TEMPLATE: u16 = 301;
+const SELECTOR_TEMPLATES: u16 = 302;
+
+/// What is announced in IPFIX besides, once: the selection sequence, and each selector that is not announced as a rate
+/// (RFC 5476 sections 6.5.1 and 6.5.2). Nothing when all packets are metered.
+pub(super) fn reports(sequence: &SelectionSequence) -> Result<Vec<OptionsData>, EncodeError> {
+    let sampling = sequence.describe();
+    if sampling == Sampling::Unsampled {
+        return Ok(Vec::new());
+    }
+    let mut reports = vec![sequence.sequence_report().to_options(SEQUENCE_TEMPLATE)?];
+    if !is_plain(&sampling) {
+        for (id, report) in (SELECTOR_TEMPLATES..).zip(sequence.selector_reports(Secrets::Keep)) {
+            reports.push(report.to_options(id)?);
+        }
+    }
+    Ok(reports)
+}
+
+/// What is announced in IPFIX again and again: how many packets each selector observed and selected (RFC 5476 section
+/// 6.5.3). Nothing when all packets are metered.
+pub(super) fn statistics(sequence: &SelectionSequence) -> Option<Result<OptionsData, EncodeError>> {
+    let sampled = sequence.describe() != Sampling::Unsampled;
+    sampled.then(|| sequence.statistics_report().to_options(STATISTICS_TEMPLATE))
+}
+
 /// What the collectors are told in the terms of v5 and v9; that every packet is metered is told as one in one.
 pub(super) fn announce(sequence: &SelectionSequence) -> Option<SamplingInfo> {
-    let rate = sequence.describe().v9().rate()?;
-    SamplingInfo::new(rate.interval, SamplingAlgorithm::from_number(rate.algorithm), SamplingSource::Domain)
+    sequence.describe().v9().rate()?.to_sampling_info()
 }
 
 #[cfg(test)]
