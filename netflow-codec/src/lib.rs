@@ -17,6 +17,7 @@ pub mod ipfix;
 mod lru;
 mod member;
 mod projection;
+mod quirk;
 mod record;
 mod restart;
 mod sampling;
@@ -58,9 +59,12 @@ pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use fixed::{FixedRecord, FixedRecords};
 pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
 pub use projection::{ProjectedRecord, ProjectedRecords, Projection};
+pub use quirk::{Quirk, QuirkCounts, QuirkSetting, Quirks, UnknownQuirk};
 pub use record::{DataRecord, DataRecords, Flows, Records};
 pub use restart::{Restart, RestartDetector, RestartEvidence, RestartKind};
-pub use sampling::{SamplingAlgorithm, SamplingInfo, SamplingSource};
+pub use sampling::{
+    SampledUnit, SamplingAlgorithm, SamplingInfo, SamplingRate, SamplingSource, SelectorAlgorithm,
+};
 pub use sequence::{SequenceCounts, SequenceEvent, SequenceTracker, SequenceUnit};
 pub use structured::{
     BasicList, BasicListValues, ListSemantic, MAX_LIST_DEPTH, SubTemplateList, SubTemplateMultiList,

@@ -184,6 +184,7 @@ impl Target {
             48 => (M::SamplerId, 0),
             302 => (M::SamplerId, 1),
             34 => (M::SamplingInterval, 0),
+            50 => (M::SamplingInterval, 1),
             54 => (M::FragmentIdentification, 0),
             58 => (M::Vlan, 0),
             243 => (M::Vlan, 1),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// From the bottom up.
 const LAYERS: &[&[&str]] = &[
-    &["error", "wire", "time", "lru"],
+    &["error", "wire", "time", "lru", "quirk"],
     &["element", "flow"],
     &["member"],
     &["template"],

@@ -320,7 +320,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                     for record in records.iter() {
                         let fields = RecordFields::Fixed(record);
                         let template = Described { template_id: None, is_options: false, scope_fields: 0 };
-                        let sampling = self.sampling(&FlowRecord::EMPTY);
+                        let sampling = self.sampling(&FlowRecord::EMPTY, None);
                         let context = Context::new(&self.decoded, clock);
                         self.sink.record(&template.record(place, record.offset(), fields, context))?;
                         let record = record.to_flow();
@@ -416,8 +416,11 @@ impl<S: FlowSink> Work<'_, '_, S> {
         (stats.evicted_templates, stats.evicted_scopes)
     }
 
-    fn sampling(&mut self, record: &FlowRecord) -> Option<SamplingInfo> {
-        let sampling = self.decoded.sampling(record);
+    fn sampling(&mut self, flow: &FlowRecord, record: Option<&DataRecord<'_, '_>>) -> Option<SamplingInfo> {
+        let sampling = match record {
+            Some(record) => self.decoded.sampling_of(record, flow),
+            None => self.decoded.sampling(flow),
+        };
         self.sampling = sampling.or(self.sampling);
         sampling
     }
@@ -439,7 +442,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
     fn flow(&mut self, source: &Source<'_>, record: &DataRecord<'_, '_>, flow: FlowRecord) -> io::Result<()> {
         let Source { template, clock, place, envelope, layout } = *source;
         let fields = RecordFields::Data(*record);
-        let sampling = self.sampling(&flow);
+        let sampling = self.sampling(&flow, Some(record));
         let context = Context::new(&self.decoded, clock);
         self.sink.record(&template.record(place, record.offset(), fields, context))?;
         self.counts.data_records += 1;

@@ -21,6 +21,7 @@ use alloc::{sync::Arc, vec::Vec};
 use crate::{
     element::ElementId,
     error::{DecodeError, DecodeErrorKind},
+    quirk::QuirkState,
     record::DataRecords,
     sampling::SamplingTable,
     template::{Protocol, Template, WireTemplate},
@@ -63,6 +64,8 @@ pub struct TemplateCache<E> {
     table: Table<E>,
     pending: Pending<E>,
     stats: CacheStats,
+    /// The quirks of the exporter whose datagram is being decoded.
+    pub(crate) quirks: QuirkState,
 }
 
 impl<E: Clone + Ord> TemplateCache<E> {
@@ -75,7 +78,8 @@ impl<E: Clone + Ord> TemplateCache<E> {
     /// An empty cache.
     #[must_use]
     pub fn with_policy(limits: CacheLimits, policy: ScopePolicy<E>) -> Self {
-        Self { limits, policy, table: Table::new(), pending: Pending::new(), stats: CacheStats::default() }
+        let (table, pending, stats) = (Table::new(), Pending::new(), CacheStats::default());
+        Self { limits, policy, table, pending, stats, quirks: QuirkState::new() }
     }
 
     /// The limits.
@@ -414,9 +418,10 @@ impl<E: Clone + Ord> TemplateCache<E> {
         let fallback = self.policy.has_fallback();
         let Some((scope, of_exporter)) = self.table.scope_and_sampling(slot) else { return };
         for record in records {
-            scope.sampling.learn(&record);
+            let acted = scope.sampling.learn(&record, self.quirks.active);
+            self.quirks.counts.add(acted);
             if fallback {
-                of_exporter.learn(&record);
+                of_exporter.learn(&record, self.quirks.active);
             }
             let boot =
                 record.fields().find(|field| field.element() == ElementId::SYSTEM_INIT_TIME_MILLISECONDS);
@@ -424,6 +429,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
                 scope.boot = Some(Timestamp::from_millis(boot));
             }
         }
+        self.stats.sampling_refused += scope.sampling.take_refused();
         self.table.settle(slot);
         self.table.make_room(slot, 0, 1, &self.limits, &mut self.stats);
     }

@@ -47,6 +47,8 @@ pub struct CacheStats {
     pub pending_dropped: u64,
     /// Why waiting data sets were dropped.
     pub pending_drops: PendingDropCounts,
+    /// Announcements of sampling rates for which there was no room: 1,024 of a scope are kept.
+    pub sampling_refused: u64,
 }
 
 /// Templates refused, by reason.

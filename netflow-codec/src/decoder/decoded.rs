@@ -9,8 +9,16 @@ use super::{
     sets::{Context, Sets},
 };
 use crate::{
-    cache::TemplateCache, element::Elements, error::DecodeError, fixed::FixedRecords, flow::FlowRecord,
-    sampling::SamplingInfo, template::Template, time::Timestamp,
+    cache::TemplateCache,
+    element::Elements,
+    error::DecodeError,
+    fixed::FixedRecords,
+    flow::FlowRecord,
+    quirk::{Quirk, Quirks},
+    record::DataRecord,
+    sampling::{SampledUnit, SamplingInfo, SamplingQuery},
+    template::Template,
+    time::Timestamp,
 };
 
 /// A datagram being decoded: an iterator of its parts.
@@ -91,16 +99,67 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     }
 
     /// One packet in how many was metered for this flow, as far as the exporter has said by now.
+    ///
+    /// Of what the data record itself may say, a typed flow has samplingInterval (34) and samplerRandomInterval (50)
+    /// only; see [`Self::sampling_of`]. `None` is unknown, which is not 1.
     #[must_use]
-    pub fn sampling(&self, flow: &FlowRecord) -> Option<SamplingInfo> {
-        match &self.content {
-            Content::Sets(sets) => {
-                let (slot, cache) = (sets.slot?, &self.decoder.cache);
-                let own = cache.sampling(slot).and_then(|table| table.resolve(flow));
-                own.or_else(|| cache.fallback_sampling(slot)?.resolve(flow))
-            }
-            _ => self.header.sampling,
+    pub fn sampling(&mut self, flow: &FlowRecord) -> Option<SamplingInfo> {
+        let Content::Sets(sets) = &self.content else { return self.header.sampling };
+        let quirks = self.decoder.cache.quirks.active;
+        let found = SamplingInfo::of_flow(flow, quirks)
+            .or_else(|| self.resolve(&SamplingQuery::of(flow, sets.template_id), quirks));
+        self.note(found)
+    }
+
+    /// As [`Self::sampling`], with all that the data record says of its rate, its sampler (48, 302 of any length) and its
+    /// chain of selectors (301). `flow` is the same record, typed.
+    #[must_use]
+    pub fn sampling_of(&mut self, record: &DataRecord<'_, '_>, flow: &FlowRecord) -> Option<SamplingInfo> {
+        self.sampling_of_unit(record, flow, SampledUnit::Packets)
+    }
+
+    /// One flow in how many was kept after metering, where flows were selected (RFC 7014: elements 390 and 396 to 399).
+    /// Unlike that of packets, this rate does not multiply the counters of a flow.
+    #[must_use]
+    pub fn flow_sampling_of(
+        &mut self,
+        record: &DataRecord<'_, '_>,
+        flow: &FlowRecord,
+    ) -> Option<SamplingInfo> {
+        self.sampling_of_unit(record, flow, SampledUnit::Flows)
+    }
+
+    fn sampling_of_unit(
+        &mut self,
+        record: &DataRecord<'_, '_>,
+        flow: &FlowRecord,
+        unit: SampledUnit,
+    ) -> Option<SamplingInfo> {
+        let quirks = self.decoder.cache.quirks.active;
+        let found = SamplingInfo::of_record(record, unit, quirks).or_else(|| {
+            let query = SamplingQuery::of(flow, None).with_record(record).of_unit(unit);
+            self.resolve(&query, quirks)
+        });
+        self.note(found)
+    }
+
+    /// By what options said: of the domain, else of the exporter's other domains.
+    fn resolve(&self, query: &SamplingQuery, quirks: Quirks) -> Option<(SamplingInfo, Quirks)> {
+        let Content::Sets(sets) = &self.content else { return None };
+        let (slot, cache) = (sets.slot?, &self.decoder.cache);
+        let own = cache.sampling(slot).and_then(|table| table.resolve(query, quirks));
+        if own.is_some() || !quirks.contains(Quirk::SamplingOfOtherDomains) {
+            return own;
         }
+        let (info, acted) = cache.fallback_sampling(slot)?.resolve(&query.elsewhere(), quirks)?;
+        Some((SamplingInfo { elsewhere: true, ..info }, acted.with(Quirk::SamplingOfOtherDomains)))
+    }
+
+    /// Counts the quirks that an answer took.
+    fn note(&mut self, found: Option<(SamplingInfo, Quirks)>) -> Option<SamplingInfo> {
+        let (info, acted) = found?;
+        self.decoder.cache.quirks.counts.add(acted);
+        Some(info)
     }
 }
 

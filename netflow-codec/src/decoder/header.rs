@@ -1,6 +1,13 @@
 //! What the header of a datagram says, in one form for all versions.
 
-use crate::{fixed::FixedRecords, ipfix, sampling::SamplingInfo, time::ExportClock, v9};
+use crate::{
+    fixed::FixedRecords,
+    ipfix,
+    quirk::{Quirk, QuirkState, Quirks},
+    sampling::SamplingInfo,
+    time::ExportClock,
+    v5, v9,
+};
 
 /// What the header of a datagram says.
 #[derive(Clone, Copy, Debug)]
@@ -22,15 +29,25 @@ pub struct DatagramHeader {
 }
 
 impl DatagramHeader {
-    pub(super) fn of_fixed(records: &FixedRecords<'_>) -> Self {
+    pub(super) fn of_fixed(records: &FixedRecords<'_>, quirks: &mut QuirkState) -> Self {
         Self {
             version: records.version(),
             count: records.announced(),
             sequence: records.sequence(),
             observation_domain: records.engine().into(),
             clock: *records.clock(),
-            sampling: records.sampling().and_then(SamplingInfo::from_v5),
+            sampling: records.sampling().and_then(|header| Self::sampling(header, quirks)),
         }
+    }
+
+    fn sampling(header: v5::SamplingHeader, quirks: &mut QuirkState) -> Option<SamplingInfo> {
+        if !quirks.active.contains(Quirk::V5SamplingOf16Bits) {
+            return SamplingInfo::from_v5(header);
+        }
+        if header.mode() != 0 {
+            quirks.counts.add(Quirks::NONE.with(Quirk::V5SamplingOf16Bits));
+        }
+        SamplingInfo::from_v5_of_16_bits(header)
     }
 
     pub(super) const fn of_ipfix(header: ipfix::Header<'_>) -> Self {

@@ -6,7 +6,7 @@ mod header;
 mod sets;
 mod strict;
 
-use alloc::sync::Arc;
+use alloc::{collections::BTreeMap, sync::Arc};
 
 pub use self::{batch::Batch, decoded::Decoded, header::DatagramHeader};
 use self::{decoded::Content, sets::Sets};
@@ -16,6 +16,7 @@ use crate::{
     error::{DecodeError, DecodeErrorKind},
     fixed::FixedRecords,
     ipfix,
+    quirk::{QuirkCounts, Quirks},
     taught::TaughtElements,
     template::Protocol,
     time::Timestamp,
@@ -81,6 +82,9 @@ pub struct Decoder<E> {
     cache: TemplateCache<E>,
     strictness: Strictness,
     transport: Transport,
+    quirks: Quirks,
+    /// The quirks of some exporters.
+    quirks_of: BTreeMap<E, Quirks>,
     datagrams: u64,
     /// The user's definitions of elements.
     defined: Option<Arc<ElementRegistry>>,
@@ -107,6 +111,11 @@ impl<E: Clone + Ord> Decoder<E> {
             cache: TemplateCache::new(limits),
             strictness,
             transport: Transport::Udp,
+            quirks: match strictness {
+                Strictness::Lenient => Quirks::DEFAULT,
+                Strictness::Rfc => Quirks::RFC,
+            },
+            quirks_of: BTreeMap::new(),
             datagrams: 0,
             defined: None,
             taught: TaughtElements::new(),
@@ -123,6 +132,37 @@ impl<E: Clone + Ord> Decoder<E> {
     #[must_use]
     pub fn with_elements(self, registry: impl Into<Arc<ElementRegistry>>) -> Self {
         Self { defined: Some(registry.into()), ..self }
+    }
+
+    /// This decoder with other quirks; at first they are [`Quirks::DEFAULT`], with [`Strictness::Rfc`] [`Quirks::RFC`].
+    ///
+    /// What a quirk does to a template it does when the template is learned.
+    #[must_use]
+    pub fn with_quirks(self, quirks: Quirks) -> Self {
+        Self { quirks, ..self }
+    }
+
+    /// Gives one exporter quirks of its own. `None` takes them away again.
+    pub fn set_quirks_of(&mut self, exporter: E, quirks: Option<Quirks>) {
+        match quirks {
+            Some(quirks) => self.quirks_of.insert(exporter, quirks),
+            None => self.quirks_of.remove(&exporter),
+        };
+    }
+
+    /// The quirks of an exporter.
+    #[must_use]
+    pub fn quirks(&self, exporter: &E) -> Quirks {
+        if self.quirks_of.is_empty() {
+            return self.quirks;
+        }
+        self.quirks_of.get(exporter).copied().unwrap_or(self.quirks)
+    }
+
+    /// How often each quirk acted, of all exporters together.
+    #[must_use]
+    pub const fn quirk_counts(&self) -> &QuirkCounts {
+        &self.cache.quirks.counts
     }
 
     /// What is known of the elements of an exporter: the definitions of [`Self::with_elements`], the built-in tables,
@@ -180,11 +220,12 @@ impl<E: Clone + Ord> Decoder<E> {
     ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
         let ordinal = self.datagrams;
         self.datagrams += 1;
+        self.cache.quirks.active = self.quirks(exporter);
         let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
         let (header, content) = match version {
             1 | 5..=8 => {
                 let records = FixedRecords::parse(datagram)?;
-                (DatagramHeader::of_fixed(&records), Content::Fixed(records))
+                (DatagramHeader::of_fixed(&records, &mut self.cache.quirks), Content::Fixed(records))
             }
             v9::VERSION => {
                 let packet = v9::Packet::parse(datagram)?;

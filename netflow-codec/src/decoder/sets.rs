@@ -25,6 +25,8 @@ pub(super) struct Sets<'a, E> {
     pub(super) current: usize,
     /// Octets from the start of the datagram to that set, or to the template record in it.
     pub(super) offset: usize,
+    /// The template of the last data set that was decoded.
+    pub(super) template_id: Option<u16>,
     started: bool,
     templates: Option<TemplateRecords<'a>>,
     /// A template that came just now: data may have waited for it.
@@ -62,6 +64,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             slot,
             current: 0,
             offset: v9::HEADER_LEN,
+            template_id: None,
             started: false,
             templates: None,
             arrived: None,
@@ -119,6 +122,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         if recovered.records().template().is_options() {
             cache.learn_options(slot, &recovered.records());
         }
+        self.template_id = Some(recovered.records().template().id());
         Some(recovered)
     }
 
@@ -222,6 +226,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             let kept = cache.keep_pending(&self.key, template_id, set.body, clock, origin);
             return Batch::TemplateMissing { template_id, offset: set.offset, octets: set.body, kept };
         };
+        self.template_id = Some(template_id);
         let start = set.body_offset();
         let clock = self.clock(cache, context);
         if template.is_always_sound() {

@@ -169,6 +169,12 @@ impl ElementId {
             )
     }
 
+    /// Whether fields of the element say something of sampling: of a rate, of an algorithm, or which selectors a chain
+    /// has.
+    pub(crate) const fn announces_sampling(self) -> bool {
+        self.enterprise == 0 && matches!(self.number, 34 | 35 | 49 | 50 | 301 | 304..=311 | 390 | 396..=399)
+    }
+
     /// What a value of the element means, where IANA has a registry of them: `idle timeout` for flowEndReason 1.
     ///
     /// ```

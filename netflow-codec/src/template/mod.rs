@@ -104,6 +104,8 @@ pub struct Template {
     raw: Box<[u8]>,
     minimum_length: usize,
     directions: Directions,
+    /// Whether records may say something of sampling.
+    announces_sampling: bool,
     /// Octets in front of each variable-length field, from the one before.
     gaps: Box<[usize]>,
     /// Octets behind the last variable-length field.
@@ -156,6 +158,7 @@ impl Template {
             options: wire.options,
             plan: RecordPlan::compile(fields.get(wire.scope_count..).unwrap_or(&[]), &fields),
             directions: Directions::of(fields.get(wire.scope_count..).unwrap_or(&[])),
+            announces_sampling: fields.iter().any(|field| field.element.announces_sampling()),
             gaps: gaps.into(),
             last_gap,
             fields,
@@ -247,6 +250,12 @@ impl Template {
             && self.minimum_length > 0
             && !self.options
             && self.directions != Directions::Undirected
+    }
+
+    /// Whether records may say something of sampling: there are elements of rates or of algorithms.
+    #[must_use]
+    pub const fn announces_sampling(&self) -> bool {
+        self.announces_sampling
     }
 
     pub(crate) const fn plan(&self) -> &RecordPlan {

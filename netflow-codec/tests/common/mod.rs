@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+pub mod packets;
 pub mod sets;
 pub mod vectors;
 

@@ -190,6 +190,8 @@ fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
     if let Some(sampling) = account.sampling {
         let sampling = json!({
             "rate": sampling.interval, "algorithm": sampling.algorithm.number(), "source": sampling.source.name(),
+            "population": sampling.rate.population(), "selected": sampling.rate.selected(),
+            "selector_algorithm": sampling.selector.number(), "elsewhere": sampling.elsewhere,
         });
         json.insert("sampling".to_owned(), sampling);
     }
