@@ -367,6 +367,21 @@ impl Exporter {
         session.template_refresh_packets = Some(config.template_refresh_packets);
         session.template_refresh = Some(config.template_refresh);
         session.sampling = self.meter.sampling_in(config.version);
+        if config.version == ExportVersion::Ipfix {
+            session.statistics = true;
+            let selectors = self.meter.selection().selectors();
+            // Flows name what stands for their rate: the selector or, where there are several, one more for what they
+            // come to together.
+            match (selectors, session.sampling) {
+                ([selector], None) => session.selector_id = u32::try_from(selector.id()).ok(),
+                (_, None) => {
+                    session.sampling = self.meter.sampling();
+                    let others = u32::try_from(selectors.len()).ok();
+                    session.selector_id = others.filter(|_| session.sampling.is_some()).map(|count| count + 1);
+                }
+                _ => {}
+            }
+        }
         session
     }
 }

@@ -3,7 +3,7 @@
 use core::{
     fmt,
     hash::BuildHasher,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     ops::ControlFlow,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -31,7 +31,7 @@ use crate::{
     config::{parse_duration, same_file},
     exporter::{ExportError, Exporter, ExporterConfig, MAX_ACTIVE_TIMEOUT},
     meter::{MeterConfig, SAMPLING_HELP, SamplingSpec},
-    send::{SendError, Target},
+    send::{SendError, Target, default_port},
 };
 
 /// The most flows metered at once, of IPv4 and of IPv6: they take 4.4 GB together.
@@ -49,9 +49,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     read: Vec<PathBuf>,
 
-    /// Collector to send to; can be given several times, each one gets all flows
-    #[arg(long, value_name = "HOST:PORT", value_parser = resolve)]
-    collector: Vec<SocketAddr>,
+    /// Collector to send to; can be given several times, each one gets all flows. Without a port: 2055, for version 10
+    /// the one that IPFIX has, 4739
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = resolve)]
+    collector: Vec<Collector>,
 
     /// Write the datagrams to a capture file
     #[arg(long, value_name = "FILE.pcap")]
@@ -135,12 +136,40 @@ fn parse_refresh(text: &str) -> Result<Duration, String> {
     if accepted.contains(&duration) { Ok(duration) } else { Err("accepted are 1s to 1d".to_owned()) }
 }
 
+/// A collector as it was given.
+#[derive(Clone, Copy, Debug)]
+enum Collector {
+    /// With its port.
+    At(SocketAddr),
+    /// At the port of the version.
+    Host(IpAddr),
+}
+
+impl Collector {
+    fn address(self, default_port: u16) -> SocketAddr {
+        match self {
+            Self::At(address) => address,
+            Self::Host(address) => SocketAddr::new(address, default_port),
+        }
+    }
+}
+
 /// The first address of a host name, or an address as it is.
-fn resolve(text: &str) -> Result<SocketAddr, String> {
-    let accepted = "accepted are HOST:PORT, ADDRESS:PORT and [IPV6-ADDRESS]:PORT";
-    let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; {accepted}"))?;
+fn resolve(text: &str) -> Result<Collector, String> {
+    let accepted = "accepted are HOST, HOST:PORT, ADDRESS, ADDRESS:PORT and [IPV6-ADDRESS]:PORT";
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse() {
+        return Ok(Collector::Host(address));
+    }
+    let has_port = text.contains(':');
+    let addresses = if has_port { text.to_socket_addrs() } else { (text, 0).to_socket_addrs() };
+    let mut addresses = addresses.map_err(|error| format!("{error}; {accepted}"))?;
     let address = addresses.next().ok_or_else(|| format!("the name has no address; {accepted}"))?;
-    if address.port() == 0 { Err(format!("port 0 cannot be sent to; {accepted}")) } else { Ok(address) }
+    match (has_port, address.port()) {
+        (false, _) => Ok(Collector::Host(address.ip())),
+        (true, 0) => Err(format!("port 0 cannot be sent to; {accepted}")),
+        (true, _) => Ok(Collector::At(address)),
+    }
 }
 
 /// The process failed; its exit status.
@@ -233,7 +262,8 @@ impl Arguments {
         let mut timeouts = Timeouts::default();
         timeouts.active = Some(self.active_timeout);
         timeouts.inactive = Some(self.inactive_timeout);
-        let collectors = self.collector.iter().copied().map(Target::Collector);
+        let port = default_port(version);
+        let collectors = self.collector.iter().map(|collector| Target::Collector(collector.address(port)));
         let files = self.write.iter().cloned().map(Target::File);
         Ok(ExporterConfig {
             meter: MeterConfig {

@@ -11,7 +11,7 @@ use netflow_flowcache::Timeouts;
 use netflow_probe_example::{
     dissect::udp_datagram,
     exporter::{ExportError, Exporter, ExporterAccount, ExporterConfig},
-    meter::{MeterConfig, SamplingSpec},
+    meter::MeterConfig,
     pcap::CaptureFile,
     send::Target,
 };
@@ -23,10 +23,20 @@ type Key = (String, String, u64, u64, u64);
 type Sums = (u64, u64, u64);
 
 fn export(capture: &Path, to: &Path, version: ExportVersion, max_flows: usize) -> (bool, ExporterAccount) {
+    export_sampled(capture, to, version, max_flows, "1:1")
+}
+
+fn export_sampled(
+    capture: &Path,
+    to: &Path,
+    version: ExportVersion,
+    max_flows: usize,
+    sampling: &str,
+) -> (bool, ExporterAccount) {
     let mut timeouts = Timeouts::default();
     timeouts.active = Some(Duration::from_secs(60));
     timeouts.inactive = Some(Duration::from_secs(15));
-    let meter = MeterConfig { timeouts, max_flows, sampling: SamplingSpec::default(), seed: 7 };
+    let meter = MeterConfig { timeouts, max_flows, sampling: sampling.parse().unwrap(), seed: 7 };
     let config = ExporterConfig {
         meter,
         targets: vec![Target::File(to.to_owned())],
@@ -150,4 +160,42 @@ fn exported_records_add_up_to_the_captures_truth() {
         }
     }
     assert!(compared >= 6 * 300 && survived > 0, "{compared} compared, {survived} survived");
+}
+
+#[test]
+fn collectors_of_ipfix_find_the_rate_of_every_method_that_has_one() {
+    // S18, S23, X23
+    let Some(shared) = common::shared_dir() else { return };
+    let capture = shared.join("traffic/ntop__dropbox.pcap");
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.pcap");
+    let cases = [
+        ("1:1", Some((1, 1))),
+        ("1:10", Some((10, 1))),
+        ("random:1:7", Some((7, 2))),
+        ("count:2/8", Some((5, 1))),
+        ("random:3:30", Some((10, 2))),
+        // Of each and of both together; flows name the latter.
+        ("1:2+random:1:5", Some((10, 2))),
+    ];
+    for (text, expected) in cases {
+        export_sampled(&capture, &out, ExportVersion::Ipfix, 65_536, text);
+        let mut decoder = Decoder::new();
+        let mut file = CaptureFile::open(&out).unwrap();
+        let mut flows = 0;
+        while let Some(frame) = file.next_frame().unwrap() {
+            let datagram = udp_datagram(frame.link_type, frame.data).unwrap();
+            assert_eq!(datagram.destination.port(), 4_739);
+            let mut batches = decoder.decode(&0, datagram.payload, Timestamp::ZERO).unwrap();
+            while let Some(batch) = batches.next() {
+                let Batch::Data(records) = batch else { continue };
+                for flow in records.flows() {
+                    let told = batches.sampling(&flow).map(|info| (info.interval, info.algorithm.number()));
+                    assert_eq!(told, expected, "{text}");
+                    flows += 1;
+                }
+            }
+        }
+        assert!(flows > 0, "{text}");
+    }
 }

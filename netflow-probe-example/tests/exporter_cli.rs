@@ -210,7 +210,7 @@ fn wrong_arguments_are_named_with_what_is_accepted() {
         (&["--read", read], &["--collector", "--write"]),
         (&["--collector", "127.0.0.1:2055"], &["--read"]),
         (&["--read", read, "--collector", "nonsense"], &["--collector", "HOST:PORT"]),
-        (&["--read", read, "--collector", "127.0.0.1"], &["--collector", "HOST:PORT"]),
+        (&["--read", read, "--collector", "127.0.0.1:port"], &["--collector", "HOST:PORT"]),
         (&["--read", read, "--collector", "127.0.0.1:0"], &["--collector", "port 0"]),
         (
             &["--read", read, "--write", "/dev/null", "--export-version", "7"],

@@ -1,8 +1,9 @@
 //! How an export session is to behave, and what it counted.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::times::FlowTimes;
+use super::{options::OptionsData, times::FlowTimes};
 use crate::{sampling::SamplingInfo, time::Timestamp};
 
 /// Which version a session speaks.
@@ -50,9 +51,16 @@ pub struct SessionConfig {
     pub times: FlowTimes,
     /// How the packets were selected, announced to the collector. `None` says nothing.
     ///
-    /// In IPFIX flows name the selector that the options record describes in selectorId (302): the one of the flow's
-    /// own [`sampler_id`](crate::FlowRecord::sampler_id) or, where that is 0, number 1.
+    /// In IPFIX the options record is that of a selector, [`Self::selector_id`] or else number 1, which flows name.
     pub sampling: Option<SamplingInfo>,
+    /// IPFIX: the selector that flows name in selectorId (302) unless they have a
+    /// [`sampler_id`](crate::FlowRecord::sampler_id) of their own. `None`, without [`Self::sampling`]: they have no
+    /// such field.
+    pub selector_id: Option<u32>,
+    /// v9, IPFIX: options to announce with the templates, before them. [`ExportSession::set_options`] replaces them.
+    ///
+    /// [`ExportSession::set_options`]: crate::ExportSession::set_options
+    pub options: Vec<OptionsData>,
     /// Whether options records say how many messages, octets and flow records were exported (RFC 7011 section 4.1).
     /// Default: not.
     pub statistics: bool,
@@ -79,6 +87,8 @@ impl SessionConfig {
                 ExportVersion::V5 | ExportVersion::V9 => FlowTimes::Uptime,
             },
             sampling: None,
+            selector_id: None,
+            options: Vec::new(),
             statistics: false,
             max_delay: Duration::from_secs(1),
             first_sequence: 0,

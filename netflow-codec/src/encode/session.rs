@@ -86,7 +86,9 @@ impl ExportSession {
     /// # Errors
     ///
     /// [`EncodeError::SamplingInterval`] for a v5 session with an interval above 16383;
-    /// [`EncodeError::TooLarge`] when datagrams are too small for a template or a record.
+    /// [`EncodeError::TooLarge`] when datagrams are too small for a template or a record;
+    /// [`EncodeError::NotInV9`] for sampling that v9 cannot express; [`EncodeError::TemplateInUse`] and
+    /// [`EncodeError::UnknownTemplate`] for options of an id that is taken, or of another protocol.
     pub fn new(config: SessionConfig) -> Result<Self, EncodeError> {
         let format = match config.version {
             ExportVersion::V5 => {

@@ -25,7 +25,7 @@ const STATISTICS_TEMPLATE: u16 = 258;
 const FLOW_TEMPLATES: u16 = 260;
 /// MPLS labels of the layouts that have them.
 const MPLS_DEPTH: u16 = 10;
-/// The selector of flows that name none themselves.
+/// The selector that a session has unless it is told otherwise.
 const SELECTOR: u32 = 1;
 /// Flow labels have 20 bits.
 const MAX_FLOW_LABEL: u32 = 0xf_ffff;
@@ -39,8 +39,8 @@ pub(super) struct Templated {
     pub(super) scheduler: TemplateScheduler,
     layouts: [RecordLayout; 4],
     announcements: Announcements,
-    /// Whether flows name the selector that sampled them.
-    names_selector: bool,
+    /// The selector of flows that name none themselves; `None` when flows have no field for it.
+    selector: Option<u32>,
 }
 
 impl Templated {
@@ -49,13 +49,18 @@ impl Templated {
             ExportVersion::Ipfix => Protocol::Ipfix,
             ExportVersion::V5 | ExportVersion::V9 => Protocol::NetFlow9,
         };
-        let names_selector = protocol == Protocol::Ipfix && config.sampling.is_some();
+        let selector = config.selector_id.or_else(|| config.sampling.map(|_| SELECTOR));
+        let selector = selector.filter(|_| protocol == Protocol::Ipfix);
         let shaped = |layout: RecordLayout| {
             let layout = match config.times {
                 FlowTimes::Uptime => layout,
                 FlowTimes::Milliseconds => layout.with_absolute_times()?,
             };
-            if names_selector { layout.with_field(FieldSpecifier::new(SELECTOR_ID, 4)) } else { Ok(layout) }
+            if selector.is_some() {
+                layout.with_field(FieldSpecifier::new(SELECTOR_ID, 4))
+            } else {
+                Ok(layout)
+            }
         };
         let v4 = shaped(RecordLayout::ipv4(FLOW_TEMPLATES)?)?;
         let v6 = shaped(RecordLayout::ipv6(FLOW_TEMPLATES + 1)?)?;
@@ -70,7 +75,7 @@ impl Templated {
             scheduler: TemplateScheduler::new(packets, time),
             layouts: [v4, v6, v4_mpls, v6_mpls],
             announcements: Announcements::default(),
-            names_selector,
+            selector,
         };
         templated.fill(protocol, config)?;
         Ok(templated)
@@ -80,8 +85,9 @@ impl Templated {
     fn fill(&mut self, protocol: Protocol, config: &SessionConfig) -> Result<(), EncodeError> {
         let list = &mut self.announcements;
         if let Some(sampling) = config.sampling {
-            let selector = SELECTOR.into();
-            let options = OptionsData::sampling(protocol, SAMPLING_TEMPLATE, selector, sampling.into())?;
+            let selector = self.selector.unwrap_or(SELECTOR);
+            let options =
+                OptionsData::sampling(protocol, SAMPLING_TEMPLATE, selector.into(), sampling.into())?;
             list.push(Announcement::Options(options));
         }
         if protocol == Protocol::Ipfix && config.times == FlowTimes::Uptime {
@@ -93,6 +99,14 @@ impl Templated {
             let mut options = OptionsData::statistics(protocol, STATISTICS_TEMPLATE)?;
             options.replace_statistics(config.source_id, 0, 0, 0)?;
             list.push(Announcement::Options(options));
+        }
+        for options in &config.options {
+            let id = options.template().id();
+            let taken = list.iter().any(|known| known.template_id(&self.layouts) == id);
+            if taken || self.layouts.iter().any(|layout| layout.template_id() == id) {
+                return Err(EncodeError::TemplateInUse(id));
+            }
+            list.push(Announcement::Options(options.clone()));
         }
         (0..self.layouts.len()).for_each(|index| list.push(Announcement::Layout(index)));
         // They are due with the first flow, all of them.
@@ -215,9 +229,11 @@ impl Templated {
         if self.builder.protocol() == Protocol::Ipfix && !is_in_range(flow) {
             return Err(EncodeError::ValueRange { element: out_of_range(flow) });
         }
-        if self.names_selector && flow.sampler_id == 0 {
+        if let Some(selector) = self.selector
+            && flow.sampler_id == 0
+        {
             let mut flow = *flow;
-            flow.sampler_id = SELECTOR;
+            flow.sampler_id = selector;
             return self.builder.push_flow(layout, &flow, boot);
         }
         self.builder.push_flow(layout, flow, boot)

@@ -27,6 +27,13 @@ pub fn max_datagram(mtu: u16, ipv6: bool) -> usize {
     usize::from(mtu).saturating_sub(if ipv6 { IPV6_OVERHEAD } else { IPV4_OVERHEAD })
 }
 
+/// The port that collectors of a version listen at: that of IPFIX is assigned (RFC 7011 section 10.1), for the others
+/// 2055 is customary.
+#[must_use]
+pub const fn default_port(version: ExportVersion) -> u16 {
+    if matches!(version, ExportVersion::Ipfix) { 4_739 } else { 2_055 }
+}
+
 /// Where datagrams go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Target {
@@ -87,7 +94,7 @@ impl Destination {
     pub fn open(target: Target, config: SessionConfig) -> Result<Self, SendError> {
         let (version, first_sequence) = (config.version, config.first_sequence);
         let session = ExportSession::new(config).map_err(SendError::Session)?;
-        let output = Output::open(&target)
+        let output = Output::open(&target, default_port(version))
             .map_err(|source| SendError::Output { target: target.to_string(), source })?;
         Ok(Self {
             target,

@@ -13,24 +13,24 @@ use crate::pcap::DatagramWriter;
 
 /// Addresses of the packets in a capture file: of the block for documentation (RFC 5737).
 const FILE_SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4_444);
-const FILE_DESTINATION: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)), 2_055);
+const FILE_DESTINATION: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
 
 /// Takes datagrams.
 #[derive(Debug)]
 pub enum Output {
     /// A connected UDP socket.
     Socket(UdpSocket),
-    /// A capture file.
-    File(Box<DatagramWriter>),
+    /// A capture file, and where its datagrams say they go.
+    File(Box<DatagramWriter>, SocketAddr),
 }
 
 impl Output {
-    /// Opens the socket or the file.
+    /// Opens the socket or the file, whose datagrams go to `port`.
     ///
     /// # Errors
     ///
     /// When that fails.
-    pub fn open(target: &Target) -> io::Result<Self> {
+    pub fn open(target: &Target, port: u16) -> io::Result<Self> {
         match target {
             Target::Collector(address) => {
                 let any: IpAddr = if address.is_ipv6() {
@@ -43,7 +43,10 @@ impl Output {
                 socket.connect(address)?;
                 Ok(Self::Socket(socket))
             }
-            Target::File(path) => Ok(Self::File(Box::new(DatagramWriter::create(path)?))),
+            Target::File(path) => {
+                let destination = SocketAddr::new(FILE_DESTINATION, port);
+                Ok(Self::File(Box::new(DatagramWriter::create(path)?), destination))
+            }
         }
     }
 
@@ -62,9 +65,9 @@ impl Output {
     pub fn send(&mut self, datagram: &[u8], now: Timestamp) -> io::Result<()> {
         match self {
             Self::Socket(socket) => socket.send(datagram).map(drop),
-            Self::File(file) => {
+            Self::File(file, destination) => {
                 let time = netflow_flowcache::Timestamp::from_nanos(now.as_nanos());
-                file.write(time, FILE_SOURCE, FILE_DESTINATION, datagram)
+                file.write(time, FILE_SOURCE, *destination, datagram)
             }
         }
     }
@@ -76,7 +79,7 @@ impl Output {
                 let error = socket.take_error().ok().flatten();
                 error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
             }
-            Self::File(_) => false,
+            Self::File(..) => false,
         }
     }
 
@@ -88,7 +91,7 @@ impl Output {
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Socket(_) => Ok(()),
-            Self::File(file) => file.flush(),
+            Self::File(file, _) => file.flush(),
         }
     }
 }
