@@ -75,7 +75,9 @@ fn applications() {
     assert_eq!(record[..8], [0, 0, 0, 0, 3, 0, 0, 80], "engine, then the selector right-aligned");
     assert_eq!(record.len(), 4 + 4 + 24 + 55);
     let ipfix = OptionsData::applications(Protocol::Ipfix, 300, &application(&[3, 0, 80])).unwrap();
-    assert_eq!(ipfix.records().next().unwrap(), b"\x03\x03\0\x50\x04http\x03web");
+    assert_eq!(ipfix.records().next().unwrap(), b"\x03\0\0\x50\x04http\x03web");
+    let long = OptionsData::applications(Protocol::Ipfix, 300, &application(&[13, 1, 2, 3, 4])).unwrap();
+    assert_eq!(long.records().next().unwrap(), b"\x05\x0d\x01\x02\x03\x04\x04http\x03web");
     assert!(told(&ipfix)[0].ends_with("applicationName=http applicationDescription=web"));
     for protocol in BOTH {
         let none = OptionsData::applications(protocol, 300, &application(&[]));

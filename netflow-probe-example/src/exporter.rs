@@ -377,7 +377,8 @@ impl Exporter {
                 (_, None) => {
                     session.sampling = self.meter.sampling();
                     let others = u32::try_from(selectors.len()).ok();
-                    session.selector_id = others.filter(|_| session.sampling.is_some()).map(|count| count + 1);
+                    session.selector_id =
+                        others.filter(|_| session.sampling.is_some()).map(|count| count + 1);
                 }
                 _ => {}
             }

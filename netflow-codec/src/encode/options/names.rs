@@ -90,8 +90,9 @@ impl OptionsData {
         Self::of_records(shape.build(protocol, template_id)?, records)
     }
 
-    /// The application table, one record an application. v9: ids of at most 4 octets, whose selectors are right-aligned
-    /// (RFC 6759 section 4.2), names of 24, descriptions of 55.
+    /// The application table, one record an application. Ids have 4 octets, in which selectors are right-aligned (RFC 6759
+    /// section 4.2); in IPFIX they have variable length when one of them is longer. v9: names of 24 octets,
+    /// descriptions of 55.
     ///
     /// # Errors
     ///
@@ -101,9 +102,12 @@ impl OptionsData {
         template_id: u16,
         applications: &[ApplicationName<'_>],
     ) -> Result<Self, EncodeError> {
+        // Wireshark 4.0 reads no template of which all fields have variable length.
+        let is_short = |application: &ApplicationName<'_>| application.id.len() <= V9_APPLICATION.into();
+        let length = if applications.iter().all(is_short) { V9_APPLICATION } else { VARIABLE };
         let shape = Shape {
             v9_scope: (ScopeType::SYSTEM, 4),
-            ipfix_scopes: &[(95, VARIABLE)],
+            ipfix_scopes: &[(95, length)],
             v9_fields: &[(95, V9_APPLICATION), (96, V9_APPLICATION_NAME), (94, V9_APPLICATION_DESCRIPTION)],
             ipfix_fields: &[(96, VARIABLE), (94, VARIABLE)],
         };
