@@ -7,3 +7,4 @@ pub mod decode;
 pub mod flow_table;
 pub mod roundtrip;
 pub mod session;
+pub mod snapshot;

@@ -10,7 +10,10 @@ use core::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use netflow_codec::{Batch, Decoder, Strictness, Timestamp, Transport};
 
-use crate::check::{Account, check_batch, check_error, limits};
+use crate::{
+    check::{Account, check_batch, check_error, limits},
+    snapshot,
+};
 
 /// What the fuzzer chooses.
 #[derive(Arbitrary, Debug)]
@@ -30,7 +33,7 @@ enum Operation {
     Clock(i16),
     /// The exporter boots: its uptime and its sequence numbers begin anew.
     Boot(Sender),
-    /// The state is taken out and put into a new decoder.
+    /// The templates are stored, and restored.
     Snapshot,
 }
 
@@ -154,7 +157,10 @@ impl Session {
                 };
             }
             Operation::Boot(from) => self.exporters[from.index()] = Exporter { boot: self.now, sequence: 0 },
-            Operation::Snapshot => {}
+            Operation::Snapshot => {
+                snapshot::again_at(&mut self.decoder, self.now);
+                self.account.check(self.decoder.cache(), self.strictness);
+            }
         }
     }
 

@@ -29,6 +29,11 @@ fn session_holds_for_all_seeds() {
 }
 
 #[test]
+fn snapshot_holds_for_all_seeds() {
+    replay("snapshot", netflow_fuzz::snapshot::run);
+}
+
+#[test]
 fn flow_table_holds_for_all_seeds() {
     replay("flow_table", netflow_fuzz::flow_table::run);
 }

@@ -6,7 +6,7 @@
 use std::{fs, io, path::Path};
 
 use netflow_codec::{
-    ElementId, ExportClock, ExportSession, ExportVersion, FieldSpecifier, FlowRecord, PacketBuilder,
+    Decoder, ElementId, ExportClock, ExportSession, ExportVersion, FieldSpecifier, FlowRecord, PacketBuilder,
     PacketHeader, RecordLayout, SamplingAlgorithm, SamplingInfo, SamplingSource, SessionConfig, SysUptime,
     Timestamp,
 };
@@ -21,6 +21,7 @@ fn main() -> io::Result<()> {
         ("decode", decode_seeds()),
         ("roundtrip", roundtrip_seeds()),
         ("session", session_seeds()),
+        ("snapshot", snapshot_seeds()),
         ("flow_table", flow_table_seeds()),
     ] {
         let folder = root.join(target);
@@ -60,6 +61,27 @@ fn decode_seeds() -> Seeds {
         ("v9_variable_length", frames(&[(0, 0, &variable_length())])),
         ("v9_cut_off", frames(&[(0, 0, &hand_made()[..50])])),
         ("unknown_version", frames(&[(0, 0, &[0, 10, 0, 16, 0, 0, 0, 0])])),
+    ]
+}
+
+/// Snapshots of caches that have decoded something, and damaged ones.
+fn snapshot_seeds() -> Seeds {
+    let stored = |datagrams: &[Vec<u8>]| {
+        let mut decoder = Decoder::<u8>::new();
+        for datagram in datagrams {
+            decoder.decode(&1, datagram, NOW).expect("it is sound").for_each(drop);
+        }
+        serde_json::to_string(&decoder.cache().snapshot()).expect("it can be written")
+    };
+    let one = stored(&[template_packet(false)]);
+    let many = [session(ExportVersion::V9, Some(1_000)), session(ExportVersion::Ipfix, Some(100))].concat();
+    vec![
+        ("empty", stored(&[]).into()),
+        ("one_template", one.clone().into()),
+        ("many", stored(&many).into()),
+        ("another_version", one.replace("\"version\":1", "\"version\":2").into()),
+        ("a_record_of_another_length", one.replace("[1,44,0,", "[1,44,1,").into()),
+        ("a_template_id_below_256", one.replace("[1,44,0,", "[0,44,0,").into()),
     ]
 }
 
