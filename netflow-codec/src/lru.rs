@@ -1,13 +1,14 @@
 //! A map that knows which entry was used longest ago, and which entries have proved themselves.
 //!
 //! Entries live in a slab; doubly linked lists through it keep the order of use, one for newcomers and one for
-//! established entries. Looking up is logarithmic, touching and evicting are constant, and an attacker who chooses
-//! the keys gains nothing: newcomers are evicted first, so a flood of them only pushes out its own.
+//! established entries. Looking up takes a few comparisons, logarithmically many when there are many entries; touching
+//! and evicting are constant. An attacker who chooses the keys gains nothing: newcomers are evicted first, so a flood of
+//! them only pushes out its own.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
 /// The end of a list.
-const NIL: usize = usize::MAX;
+const NIL: u32 = u32::MAX;
 
 /// Octets of a B-tree map of so many entries, at most: nodes hold 11 entries and, but for the root, at least 5.
 pub(crate) const fn tree_octets(entries: usize, entry: usize) -> usize {
@@ -27,21 +28,23 @@ pub(crate) enum Segment {
     Established,
 }
 
+/// The key of an entry and its neighbours. Apart from the values: so looking for an entry and changing the order of
+/// use touch nothing else, and what they touch stays in the processor's cache.
 #[derive(Debug)]
-struct Node<K, V> {
-    key: K,
-    value: V,
-    segment: Segment,
+struct Place<K> {
+    /// `None`: vacant, and `newer` is the next vacant place.
+    key: Option<K>,
     /// Used more recently.
-    newer: usize,
+    newer: u32,
     /// Used longer ago.
-    older: usize,
+    older: u32,
+    segment: Segment,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct List {
-    newest: usize,
-    oldest: usize,
+    newest: u32,
+    oldest: u32,
     len: usize,
 }
 
@@ -51,21 +54,35 @@ impl List {
 
 #[derive(Debug)]
 pub(crate) struct LruMap<K, V> {
-    index: BTreeMap<K, usize>,
-    slab: Vec<Option<Node<K, V>>>,
-    free: Vec<usize>,
+    index: BTreeMap<K, u32>,
+    places: Vec<Place<K>>,
+    values: Vec<Option<V>>,
+    vacant: u32,
     newcomers: List,
     established: List,
-    /// The slot that was linked last: the newest of its list.
-    last: usize,
+    /// The place that was linked last: the newest of its list.
+    last: u32,
+}
+
+/// So many places are searched one by one.
+const FEW: usize = 16;
+
+const fn wide(slot: u32) -> usize {
+    slot as usize
+}
+
+/// No map has so many entries that this would not be exact.
+fn narrow(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(NIL)
 }
 
 impl<K: Clone + Ord, V> LruMap<K, V> {
     pub(crate) const fn new() -> Self {
         Self {
             index: BTreeMap::new(),
-            slab: Vec::new(),
-            free: Vec::new(),
+            places: Vec::new(),
+            values: Vec::new(),
+            vacant: NIL,
             newcomers: List::EMPTY,
             established: List::EMPTY,
             last: NIL,
@@ -85,55 +102,64 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
         self.established.len
     }
 
-    /// Octets of memory the map itself takes, at most, without what the values own.
+    /// Octets of memory the map itself takes, at most, without what keys and values own.
     pub(crate) fn memory_octets(&self) -> usize {
-        self.slab.capacity() * size_of::<Option<Node<K, V>>>()
-            + self.free.capacity() * size_of::<usize>()
-            + tree_octets(self.index.len(), size_of::<K>() + size_of::<usize>())
+        self.values.capacity() * size_of::<Option<V>>()
+            + self.places.capacity() * size_of::<Place<K>>()
+            + tree_octets(self.index.len(), size_of::<K>() + size_of::<u32>())
     }
 
     /// The slot of a key, which becomes the most recently used one of its list.
     #[inline]
     pub(crate) fn touch(&mut self, key: &K) -> Option<usize> {
         // Mostly it is the one that was used last.
-        if let Some(Some(last)) = self.slab.get(self.last)
-            && last.key == *key
-        {
-            return Some(self.last);
+        if self.places.get(wide(self.last)).is_some_and(|last| last.key.as_ref() == Some(key)) {
+            return Some(wide(self.last));
         }
-        let slot = *self.index.get(key)?;
-        self.unlink(slot);
-        self.link(slot);
+        let slot = self.slot(key)?;
+        self.unlink(narrow(slot));
+        self.link(narrow(slot));
         Some(slot)
     }
 
     pub(crate) fn slot(&self, key: &K) -> Option<usize> {
-        self.index.get(key).copied()
+        if self.places.len() <= FEW {
+            return self.places.iter().position(|place| place.key.as_ref() == Some(key));
+        }
+        self.index.get(key).copied().map(wide)
     }
 
     pub(crate) fn key(&self, slot: usize) -> Option<&K> {
-        self.node(slot).map(|node| &node.key)
+        self.places.get(slot)?.key.as_ref()
     }
 
     pub(crate) fn value(&self, slot: usize) -> Option<&V> {
-        self.node(slot).map(|node| &node.value)
+        self.values.get(slot)?.as_ref()
     }
 
     pub(crate) fn value_mut(&mut self, slot: usize) -> Option<&mut V> {
-        self.node_mut(slot).map(|node| &mut node.value)
+        self.values.get_mut(slot)?.as_mut()
+    }
+
+    /// The values, in no order.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.values.iter_mut().flatten()
     }
 
     pub(crate) fn segment(&self, slot: usize) -> Option<Segment> {
-        self.node(slot).map(|node| node.segment)
+        self.places.get(slot).filter(|place| place.key.is_some()).map(|place| place.segment)
     }
 
     /// Moves an entry to a list, as its most recently used one.
     pub(crate) fn move_to(&mut self, slot: usize, segment: Segment) {
-        self.unlink(slot);
-        if let Some(node) = self.node_mut(slot) {
-            node.segment = segment;
+        if self.key(slot).is_none() {
+            return;
         }
-        self.link(slot);
+        self.unlink(narrow(slot));
+        if let Some(place) = self.places.get_mut(slot) {
+            place.segment = segment;
+        }
+        self.link(narrow(slot));
     }
 
     /// Adds or replaces an entry, as the most recently used one; a new one is a newcomer.
@@ -144,19 +170,33 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
             }
             return slot;
         }
-        let node = Node { key: key.clone(), value, segment: Segment::Newcomer, newer: NIL, older: NIL };
-        let slot = self.free.pop().unwrap_or(self.slab.len());
-        if slot == self.slab.capacity() {
-            // Most maps stay small, and memory is bounded: grow by little.
-            self.slab.reserve_exact(self.slab.len() / 4 + 1);
+        let slot = self.vacant_slot();
+        if let (Some(place), Some(vacant)) = (self.places.get_mut(slot), self.values.get_mut(slot)) {
+            place.key = Some(key.clone());
+            place.segment = Segment::Newcomer;
+            *vacant = Some(value);
         }
-        match self.slab.get_mut(slot) {
-            Some(vacant) => *vacant = Some(node),
-            None => self.slab.push(Some(node)),
-        }
-        self.index.insert(key, slot);
-        self.link(slot);
+        self.index.insert(key, narrow(slot));
+        self.link(narrow(slot));
         slot
+    }
+
+    /// Takes a place from the list of vacant ones, or makes one.
+    fn vacant_slot(&mut self) -> usize {
+        if let Some(place) = self.places.get(wide(self.vacant)) {
+            let slot = wide(self.vacant);
+            self.vacant = place.newer;
+            return slot;
+        }
+        if self.places.len() == self.places.capacity() {
+            // Most maps stay small, and memory is bounded: grow by little.
+            let more = self.places.len() / 4 + 1;
+            self.places.reserve_exact(more);
+            self.values.reserve_exact(more);
+        }
+        self.places.push(Place { key: None, newer: NIL, older: NIL, segment: Segment::Newcomer });
+        self.values.push(None);
+        self.places.len() - 1
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
@@ -165,14 +205,15 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
     }
 
     pub(crate) fn remove_slot(&mut self, slot: usize) -> Option<(K, V)> {
-        self.unlink(slot);
-        let Node { key, value, .. } = self.slab.get_mut(slot)?.take()?;
+        let value = self.values.get_mut(slot)?.take()?;
+        self.unlink(narrow(slot));
+        let place = self.places.get_mut(slot)?;
+        let key = place.key.take()?;
+        place.newer = core::mem::replace(&mut self.vacant, narrow(slot));
         self.index.remove(&key);
         if self.index.is_empty() {
             // A map that is empty is as a new one.
             *self = Self::new();
-        } else {
-            self.free.push(slot);
         }
         Some((key, value))
     }
@@ -180,8 +221,8 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
     /// The entry of a list that was used longest ago, unless it is `spared`.
     pub(crate) fn oldest_of(&self, segment: Segment, spared: Option<usize>) -> Option<usize> {
         let oldest = self.list(segment).oldest;
-        let oldest = if Some(oldest) == spared { self.node(oldest)?.newer } else { oldest };
-        (oldest != NIL).then_some(oldest)
+        let oldest = if Some(wide(oldest)) == spared { self.places.get(wide(oldest))?.newer } else { oldest };
+        (oldest != NIL).then_some(wide(oldest))
     }
 
     /// The entry to evict, unless it is `spared`: the newcomer used longest ago, else the established one.
@@ -197,22 +238,16 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
 
     /// The entries, in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.index.iter().filter_map(|(key, slot)| Some((key, self.value(*slot)?)))
+        self.index.iter().filter_map(|(key, slot)| Some((key, self.value(wide(*slot))?)))
     }
 
     /// The slots of a list, that used longest ago first.
     #[cfg(any(test, feature = "serde"))]
     pub(crate) fn by_use(&self, segment: Segment) -> impl Iterator<Item = usize> {
-        let some = |slot: usize| (slot != NIL).then_some(slot);
-        core::iter::successors(some(self.list(segment).oldest), move |slot| some(self.node(*slot)?.newer))
-    }
-
-    fn node(&self, slot: usize) -> Option<&Node<K, V>> {
-        self.slab.get(slot)?.as_ref()
-    }
-
-    fn node_mut(&mut self, slot: usize) -> Option<&mut Node<K, V>> {
-        self.slab.get_mut(slot)?.as_mut()
+        let some = |slot: u32| (slot != NIL).then_some(wide(slot));
+        core::iter::successors(some(self.list(segment).oldest), move |slot| {
+            some(self.places.get(*slot)?.newer)
+        })
     }
 
     const fn list(&self, segment: Segment) -> &List {
@@ -229,15 +264,18 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
         }
     }
 
-    fn link(&mut self, slot: usize) {
-        let Some(segment) = self.segment(slot) else { return };
+    fn place_mut(&mut self, slot: u32) -> Option<&mut Place<K>> {
+        self.places.get_mut(wide(slot))
+    }
+
+    fn link(&mut self, slot: u32) {
+        let Some(segment) = self.places.get(wide(slot)).map(|place| place.segment) else { return };
         let second = self.list(segment).newest;
-        if let Some(node) = self.node_mut(slot) {
-            node.newer = NIL;
-            node.older = second;
+        if let Some(place) = self.place_mut(slot) {
+            (place.newer, place.older) = (NIL, second);
         }
-        match self.node_mut(second) {
-            Some(node) => node.newer = slot,
+        match self.place_mut(second) {
+            Some(place) => place.newer = slot,
             None => self.list_mut(segment).oldest = slot,
         }
         let list = self.list_mut(segment);
@@ -246,15 +284,14 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
         self.last = slot;
     }
 
-    fn unlink(&mut self, slot: usize) {
-        let Some(node) = self.node(slot) else { return };
-        let (segment, newer, older) = (node.segment, node.newer, node.older);
-        match self.node_mut(newer) {
-            Some(node) => node.older = older,
+    fn unlink(&mut self, slot: u32) {
+        let Some(&Place { newer, older, segment, .. }) = self.places.get(wide(slot)) else { return };
+        match self.place_mut(newer) {
+            Some(place) => place.older = older,
             None => self.list_mut(segment).newest = older,
         }
-        match self.node_mut(older) {
-            Some(node) => node.newer = newer,
+        match self.place_mut(older) {
+            Some(place) => place.newer = newer,
             None => self.list_mut(segment).oldest = newer,
         }
         self.list_mut(segment).len -= 1;
@@ -312,7 +349,7 @@ mod tests {
                 map.remove(&(key % 3));
             }
         }
-        assert!(map.slab.len() <= 3);
+        assert!(map.values.len() <= 3);
         let entries: Vec<_> = map.iter().map(|(key, value)| (*key, *value)).collect();
         assert_eq!(entries, [(0, 99), (1, 97), (2, 98)]);
     }

@@ -6,9 +6,9 @@ mod common;
 
 use core::net::SocketAddr;
 
-use common::sets::{at, ipfix, set, template, told, v9, v9_sampling_template};
+use common::sets::{at, ipfix, sampling_record, set, template, told, v9, v9_sampling_template};
 use netflow_codec::{
-    CacheLimits, CacheSnapshot, DecodeErrorKind, Decoder, ScopePolicy, SnapshotError, Strictness,
+    Batch, CacheLimits, CacheSnapshot, DecodeErrorKind, Decoder, ScopePolicy, SnapshotError, Strictness,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -28,7 +28,12 @@ fn filled() -> Decoder<u8> {
         told(&mut decoder, &1, &ipfix(7, secs, &[set(2, &template(301, &[(2, 4)]))]), at(secs));
     }
     told(&mut decoder, &2, &ipfix(8, 700, &[set(2, &template(302, &[(1, 8)]))]), at(700));
-    told(&mut decoder, &1, &v9(7, 720, &[set(300, &[0, 0, 0, 1])]), at(720));
+    told(
+        &mut decoder,
+        &1,
+        &v9(7, 720, &[set(300, &[0, 0, 0, 1]), set(400, &sampling_record(1_000))]),
+        at(720),
+    );
     decoder
 }
 
@@ -85,6 +90,21 @@ fn established_exporters_are_restored_as_such() {
 }
 
 #[test]
+fn sampling_rates_are_restored_in_their_scope_and_for_the_exporter() {
+    let mut decoder = with_limits(|_| {});
+    restore(&mut decoder, &stored(&filled()), 800).unwrap();
+    // In its own domain, and in another one.
+    for (datagram, elsewhere) in
+        [(v9(7, 800, &[set(300, &[0, 0, 0, 5])]), false), (ipfix(7, 800, &[set(301, &[0, 0, 0, 5])]), true)]
+    {
+        let mut decoded = decoder.decode(&1, &datagram, at(800)).unwrap();
+        let Some(Batch::Data(records)) = decoded.next() else { panic!("data") };
+        let sampling = decoded.sampling(&records.flows().next().unwrap()).unwrap();
+        assert_eq!((sampling.interval, sampling.elsewhere), (1_000, elsewhere));
+    }
+}
+
+#[test]
 fn lifetimes_go_on_while_the_collector_is_down() {
     let value = stored(&filled());
     let mut decoder = with_limits(|_| {});
@@ -130,33 +150,58 @@ fn the_limits_of_the_new_cache_hold() {
 #[test]
 fn what_no_wire_could_have_brought_is_refused_whole() {
     type Change = fn(&mut Value);
-    let cases: [(Change, SnapshotError); 10] = [
+    let cases: [(Change, SnapshotError); 13] = [
         (|value| value["version"] = json!(2), SnapshotError::Version(2)),
         (|value| value["version"] = json!(0), SnapshotError::Version(0)),
-        (|value| value["scopes"][2]["protocol"] = json!(5), SnapshotError::Protocol(5)),
+        (|value| value["exporters"][1]["scopes"][1]["protocol"] = json!(5), SnapshotError::Protocol(5)),
         (
             |value| {
-                let first = value["scopes"][0].clone();
-                value["scopes"].as_array_mut().unwrap().push(first);
+                let first = value["exporters"][0].clone();
+                value["exporters"].as_array_mut().unwrap().push(first);
             },
-            SnapshotError::ScopeTwice(3),
+            SnapshotError::Twice(2),
         ),
         (
             |value| {
-                let templates = value["scopes"][2]["templates"].as_array_mut().unwrap();
+                let scopes = value["exporters"][1]["scopes"].as_array_mut().unwrap();
+                let first = scopes[0].clone();
+                scopes.push(first);
+            },
+            SnapshotError::Twice(1),
+        ),
+        // The scope of another exporter.
+        (
+            |value| {
+                let other = value["exporters"][0]["scopes"][0].clone();
+                value["exporters"][1]["scopes"].as_array_mut().unwrap().push(other);
+            },
+            SnapshotError::Policy(1),
+        ),
+        // Rates out of order.
+        (
+            |value| {
+                let rates = value["exporters"][1]["scopes"][1]["sampling"]["entries"].as_array_mut().unwrap();
+                let first = rates[0].clone();
+                rates.push(first);
+            },
+            SnapshotError::Sampling(1),
+        ),
+        (
+            |value| {
+                let templates = value["exporters"][1]["scopes"][1]["templates"].as_array_mut().unwrap();
                 let first = templates[0].clone();
                 templates.push(first);
             },
-            SnapshotError::TemplateTwice(400),
+            SnapshotError::TemplateTwice(300),
         ),
         // An id below 256.
         (
-            |value| value["scopes"][2]["templates"][1]["record"][0] = json!(0),
+            |value| value["exporters"][1]["scopes"][1]["templates"][0]["record"][0] = json!(0),
             SnapshotError::Template(netflow_codec_error(0, DecodeErrorKind::TemplateId(44))),
         ),
         // More fields announced than there are.
         (
-            |value| value["scopes"][2]["templates"][1]["record"][3] = json!(2),
+            |value| value["exporters"][1]["scopes"][1]["templates"][0]["record"][3] = json!(2),
             SnapshotError::Template(netflow_codec_error(
                 0,
                 DecodeErrorKind::TemplateTruncated { template_id: 300, announced: 2, available: 1 },
@@ -165,15 +210,19 @@ fn what_no_wire_could_have_brought_is_refused_whole() {
         // Octets behind the record.
         (
             |value| {
-                let record = value["scopes"][2]["templates"][1]["record"].as_array_mut().unwrap();
+                let record =
+                    value["exporters"][1]["scopes"][1]["templates"][0]["record"].as_array_mut().unwrap();
                 record.extend([json!(1), json!(2)]);
             },
             SnapshotError::Record(10),
         ),
-        (|value| value["scopes"][2]["templates"][1]["record"] = json!([]), SnapshotError::Record(0)),
+        (
+            |value| value["exporters"][1]["scopes"][1]["templates"][0]["record"] = json!([]),
+            SnapshotError::Record(0),
+        ),
         // A withdrawal.
         (
-            |value| value["scopes"][0]["templates"][0]["record"] = json!([1, 44, 0, 0]),
+            |value| value["exporters"][0]["scopes"][0]["templates"][0]["record"] = json!([1, 44, 0, 0]),
             SnapshotError::Record(4),
         ),
     ];
@@ -206,16 +255,16 @@ fn oversize_templates_are_refused() {
         json!(record)
     };
     let mut value = stored(&filled());
-    value["scopes"][2]["templates"][1]["record"] = record(1_025);
+    value["exporters"][1]["scopes"][1]["templates"][0]["record"] = record(1_025);
     let kind = DecodeErrorKind::TooManyFields { template_id: 300, fields: 1_025, limit: 1_024 };
     let expected = SnapshotError::Template(netflow_codec_error(0, kind));
     assert_eq!(restore(&mut with_limits(|_| {}), &value, 800), Err(expected));
     let unlimited = |limits: &mut CacheLimits| limits.fields_per_template = u16::MAX;
     assert!(restore(&mut with_limits(unlimited), &value, 800).is_ok());
-    value["scopes"][2]["templates"][1]["record"] = record(20_000);
+    value["exporters"][1]["scopes"][1]["templates"][0]["record"] = record(20_000);
     assert_eq!(restore(&mut with_limits(unlimited), &value, 800), Err(SnapshotError::Record(80_004)));
     let small = |limits: &mut CacheLimits| limits.template_octets_per_exporter = 10_000;
-    value["scopes"][2]["templates"][1]["record"] = record(1_000);
+    value["exporters"][1]["scopes"][1]["templates"][0]["record"] = record(1_000);
     let refused = restore(&mut with_limits(small), &value, 800);
     let Err(SnapshotError::Template(error)) = refused else { panic!("{refused:?}") };
     assert!(matches!(error.kind, DecodeErrorKind::TemplateTooLarge { template_id: 300, .. }));

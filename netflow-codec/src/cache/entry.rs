@@ -46,6 +46,8 @@ pub(crate) struct Reception {
 pub(super) struct Entry {
     pub(super) template: Arc<Template>,
     pub(super) announcements: Announcements,
+    /// Before when it cannot be too old; what follows from the announcements.
+    deadline: Timestamp,
     /// Expired or withdrawn. Remembered, to know whether what comes next is another template.
     pub(super) gone: bool,
     /// When the template was exported first, and when that was received.
@@ -55,12 +57,33 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) const fn new(
+    pub(super) fn new(
         template: Arc<Template>,
         announcements: Announcements,
         defined: Reception,
+        limits: &CacheLimits,
     ) -> Self {
-        Self { template, announcements, gone: false, defined, previous: None }
+        let deadline = announcements.deadline(&limits.lifetime, template.protocol());
+        Self { template, announcements, deadline, gone: false, defined, previous: None }
+    }
+
+    /// The template was announced again.
+    pub(super) fn announced(&mut self, now: Timestamp, packets: u64, limits: &CacheLimits) {
+        self.announcements.again(now, packets);
+        self.deadline = self.announcements.deadline(&limits.lifetime, self.template.protocol());
+    }
+
+    /// Whether the template is too old to be used (RFC 3954 section 9).
+    #[inline]
+    pub(super) fn is_over(&self, reception: &Reception, packets: u64, limits: &CacheLimits) -> bool {
+        reception.received >= self.deadline
+            && !reception.ordered
+            && self.announcements.are_over(
+                &limits.lifetime,
+                self.template.protocol(),
+                reception.received,
+                packets,
+            )
     }
 
     /// Octets of memory, at most, of a template in an entry.

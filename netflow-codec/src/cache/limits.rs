@@ -153,6 +153,12 @@ impl Announcements {
         self.interval.max(self.interval_before)
     }
 
+    /// Before when the template cannot be too old.
+    pub(crate) fn deadline(&self, lifetime: &TemplateLifetime, protocol: Protocol) -> Timestamp {
+        let lifetime = lifetime.of(protocol, self.interval());
+        lifetime.map_or(Timestamp::from_nanos(u64::MAX), |lifetime| self.last.saturating_add(lifetime))
+    }
+
     /// Whether the template is too old to be used (RFC 3954 section 9).
     pub(crate) fn are_over(
         &self,
@@ -161,10 +167,7 @@ impl Announcements {
         now: Timestamp,
         packets: u64,
     ) -> bool {
-        lifetime
-            .of(protocol, self.interval())
-            .is_some_and(|lifetime| now.saturating_since(self.last) >= lifetime)
-            && packets.saturating_sub(self.packets) >= lifetime.packets
+        now >= self.deadline(lifetime, protocol) && packets.saturating_sub(self.packets) >= lifetime.packets
     }
 }
 

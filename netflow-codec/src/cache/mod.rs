@@ -216,14 +216,12 @@ impl<E: Clone + Ord> TemplateCache<E> {
         reception: &Reception,
     ) -> Option<Arc<Template>> {
         let scope = self.table.scope_mut(slot)?;
-        let packets = scope.packets;
+        let (packets, settled) = (scope.packets, scope.is_settled(reception.received));
         let entry = scope.touch(template_id)?;
         if entry.gone {
             return None;
         }
-        let (lifetime, protocol) = (&self.limits.lifetime, entry.template.protocol());
-        if !reception.ordered && entry.announcements.are_over(lifetime, protocol, reception.received, packets)
-        {
+        if entry.is_over(reception, packets, &self.limits) {
             scope.change(template_id, |entry| entry.gone = true);
             self.stats.expired += 1;
             return None;
@@ -235,8 +233,8 @@ impl<E: Clone + Ord> TemplateCache<E> {
             }
             _ => Arc::clone(&entry.template),
         };
-        if !self.table.is_proven(slot) {
-            self.table.prove(slot, reception.received, &self.limits);
+        if !settled {
+            self.table.prove(slot, &self.limits);
         }
         Some(template)
     }
@@ -273,7 +271,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
             return Ok((Learned::Late, template));
         }
         let announcements = Announcements::first(reception.received, scope.packets);
-        let mut entry = Entry::new(Arc::clone(&template), announcements, *reception);
+        let mut entry = Entry::new(Arc::clone(&template), announcements, *reception, &self.limits);
         let mut learned = Learned::New;
         if let Some(other) = scope.remove(wire.id) {
             if !other.gone {
@@ -321,7 +319,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
         if !entry.template.is_refreshed_by(wire) {
             return None;
         }
-        entry.announcements.again(reception.received, packets);
+        entry.announced(reception.received, packets, limits);
         let template = Arc::clone(&entry.template);
         let gone = entry.gone;
         if gone || entry.previous().is_some() {

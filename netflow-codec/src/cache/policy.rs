@@ -59,11 +59,14 @@ impl<E> TemplateScope<E> {
 /// ```
 #[derive(Debug)]
 pub struct ScopePolicy<E> {
-    sender: fn(&E, Protocol) -> E,
-    exporter: fn(&E) -> E,
+    /// `None`: all of it, without a call.
+    parts: Option<Parts<E>>,
     domains: bool,
     fallback: bool,
 }
+
+/// What tells senders apart, and what exporters.
+type Parts<E> = (fn(&E, Protocol) -> E, fn(&E) -> E);
 
 impl<E> Clone for ScopePolicy<E> {
     fn clone(&self) -> Self {
@@ -73,9 +76,9 @@ impl<E> Clone for ScopePolicy<E> {
 
 impl<E> Copy for ScopePolicy<E> {}
 
-impl<E: Clone> Default for ScopePolicy<E> {
+impl<E> Default for ScopePolicy<E> {
     fn default() -> Self {
-        Self::new(|sender, _| sender.clone(), E::clone)
+        Self { parts: None, domains: true, fallback: true }
     }
 }
 
@@ -86,7 +89,7 @@ impl<E> ScopePolicy<E> {
     /// The same `E` must always give the same results.
     #[must_use]
     pub const fn new(sender: fn(&E, Protocol) -> E, exporter: fn(&E) -> E) -> Self {
-        Self { sender, exporter, domains: true, fallback: true }
+        Self { parts: Some((sender, exporter)), domains: true, fallback: true }
     }
 
     /// This policy, but one template id means the same in all observation domains of a sender.
@@ -114,18 +117,22 @@ impl<E> ScopePolicy<E> {
     pub const fn has_fallback(&self) -> bool {
         self.fallback
     }
+}
 
+impl<E: Clone> ScopePolicy<E> {
     /// The scope of a sender's templates.
     #[must_use]
     pub fn scope(&self, sender: &E, protocol: Protocol, observation_domain: u32) -> TemplateScope<E> {
         let observation_domain = if self.domains { observation_domain } else { 0 };
-        TemplateScope::new((self.sender)(sender, protocol), protocol, observation_domain)
+        let exporter =
+            self.parts.map_or_else(|| sender.clone(), |(of_sender, _)| of_sender(sender, protocol));
+        TemplateScope::new(exporter, protocol, observation_domain)
     }
 
     /// The exporter that a sender belongs to.
     #[must_use]
     pub fn exporter(&self, sender: &E) -> E {
-        (self.exporter)(sender)
+        self.parts.map_or_else(|| sender.clone(), |(_, of_exporter)| of_exporter(sender))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Templates are stored as the octets of their records, and taken as if they came from the wire: whatever would be
 //! refused there makes the whole snapshot refused here. Data that waits is not stored.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,12 @@ use super::{
     entry::{Entry, Reception},
     limits::Announcements,
     policy::TemplateScope,
-    table,
+    table::{self, Exporter, ScopeKey},
 };
 use crate::{
     error::{DecodeError, DecodeErrorKind},
     lru::Segment,
+    sampling::SamplingTable,
     template::{Protocol, Template, TemplateRecord, TemplateRecords},
     time::Timestamp,
 };
@@ -49,6 +50,15 @@ const VERSION: u32 = 1;
 pub struct CacheSnapshot<E> {
     version: u32,
     /// That used longest ago first.
+    exporters: Vec<StoredExporter<E>>,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct StoredExporter<E> {
+    is_established: bool,
+    /// What any of the scopes announced.
+    sampling: SamplingTable,
+    /// That used longest ago first.
     scopes: Vec<StoredScope<E>>,
 }
 
@@ -58,9 +68,9 @@ struct StoredScope<E> {
     /// The version number of the protocol.
     protocol: u16,
     observation_domain: u32,
-    exporter_is_established: bool,
     is_established: bool,
     boot: Option<Timestamp>,
+    sampling: SamplingTable,
     /// That used longest ago first.
     templates: Vec<StoredTemplate>,
 }
@@ -98,12 +108,16 @@ pub enum SnapshotError {
     /// A protocol that has no templates.
     #[error("protocol {0} has no templates")]
     Protocol(u16),
-    /// A scope that this cache's policy does not make: exporters or domains were told apart in another way.
-    #[error("scope {0} is none of the cache's policy")]
+    /// A scope that this cache's policy does not make, or of another exporter: exporters or domains were told apart in
+    /// another way.
+    #[error("a scope of exporter {0} is none of the cache's policy")]
     Policy(usize),
-    /// A scope that is there twice.
-    #[error("scope {0} is there twice")]
-    ScopeTwice(usize),
+    /// A scope that is there twice, or the scopes of one exporter in two places.
+    #[error("exporter {0}, or a scope of it, is there twice")]
+    Twice(usize),
+    /// Sampling rates that are out of order, or too many.
+    #[error("the sampling rates of exporter {0} are none that can be learned")]
+    Sampling(usize),
     /// A template whose identifier is there twice in its scope.
     #[error("template {0} is there twice")]
     TemplateTwice(u16),
@@ -118,14 +132,15 @@ pub enum SnapshotError {
 impl<E> CacheSnapshot<E> {
     /// How many scopes there are.
     #[must_use]
-    pub const fn scope_count(&self) -> usize {
-        self.scopes.len()
+    pub fn scope_count(&self) -> usize {
+        self.exporters.iter().map(|exporter| exporter.scopes.len()).sum()
     }
 
     /// How many templates there are.
     #[must_use]
     pub fn template_count(&self) -> usize {
-        self.scopes.iter().map(|scope| scope.templates.len()).sum()
+        let scopes = self.exporters.iter().flat_map(|exporter| &exporter.scopes);
+        scopes.map(|scope| scope.templates.len()).sum()
     }
 }
 
@@ -133,20 +148,14 @@ impl<E: Clone + Ord> TemplateCache<E> {
     /// The templates and what belongs to them, for storing them. Data that waits for a template is left out.
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot<E> {
-        let mut scopes = Vec::with_capacity(self.scope_count());
-        for (exporters, established) in [(Segment::Newcomer, false), (Segment::Established, true)] {
-            let content = self.table.scopes_by_use(exporters);
-            scopes.extend(content.map(|(key, scope, is_established)| StoredScope {
-                exporter: key.exporter.clone(),
-                protocol: number_of(key.protocol),
-                observation_domain: key.observation_domain,
-                exporter_is_established: established,
+        let exporters = SEGMENTS.into_iter().flat_map(|(segment, is_established)| {
+            self.table.exporters_by_use(segment).map(move |exporter| StoredExporter {
                 is_established,
-                boot: scope.boot,
-                templates: scope.entries_by_use().filter_map(StoredTemplate::of).collect(),
-            }));
-        }
-        CacheSnapshot { version: VERSION, scopes }
+                sampling: exporter.sampling.clone(),
+                scopes: StoredScope::all_of(exporter).collect(),
+            })
+        });
+        CacheSnapshot { version: VERSION, exporters: exporters.collect() }
     }
 
     /// Takes a snapshot in place of what the cache knows: whole, or not at all. The policy of scopes must be that of
@@ -168,8 +177,9 @@ impl<E: Clone + Ord> TemplateCache<E> {
         }
         let mut fresh = Self::with_policy(self.limits, self.policy);
         let mut restored = Restored::default();
-        for (number, scope) in snapshot.scopes.iter().enumerate() {
-            fresh.restore_scope(number, scope, now, &mut restored)?;
+        let mut seen = BTreeSet::new();
+        for (number, exporter) in snapshot.exporters.iter().enumerate() {
+            fresh.restore_exporter(number, exporter, now, &mut seen, &mut restored)?;
         }
         restored.scopes = fresh.scope_count();
         restored.templates = fresh.template_count();
@@ -180,43 +190,93 @@ impl<E: Clone + Ord> TemplateCache<E> {
         Ok(restored)
     }
 
-    fn restore_scope(
+    fn restore_exporter(
         &mut self,
         number: usize,
+        stored: &StoredExporter<E>,
+        now: Timestamp,
+        seen: &mut BTreeSet<E>,
+        restored: &mut Restored,
+    ) -> Result<(), SnapshotError> {
+        if !stored.sampling.is_sound() || stored.scopes.iter().any(|scope| !scope.sampling.is_sound()) {
+            return Err(SnapshotError::Sampling(number));
+        }
+        let mut keys = BTreeSet::new();
+        for scope in &stored.scopes {
+            let key = self.stored_key(scope)?.ok_or(SnapshotError::Policy(number))?;
+            let exporter = key.exporter.clone();
+            if keys.first().is_some_and(|first: &ScopeKey<E>| first.exporter != exporter) {
+                return Err(SnapshotError::Policy(number));
+            }
+            if !keys.insert(key.clone()) {
+                return Err(SnapshotError::Twice(number));
+            }
+            self.restore_scope(scope, &key, stored, now, restored)?;
+        }
+        match keys.pop_first() {
+            Some(key) if !seen.insert(key.exporter.clone()) => Err(SnapshotError::Twice(number)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The key of a scope, if the policy makes such scopes.
+    fn stored_key(&self, stored: &StoredScope<E>) -> Result<Option<ScopeKey<E>>, SnapshotError> {
+        let protocol = protocol_of(stored.protocol)?;
+        let scope = TemplateScope::new(stored.exporter.clone(), protocol, stored.observation_domain);
+        let made = self.policy.scope(&stored.exporter, protocol, stored.observation_domain);
+        Ok((scope == made).then(|| self.key_of(scope)))
+    }
+
+    fn restore_scope(
+        &mut self,
         stored: &StoredScope<E>,
+        key: &ScopeKey<E>,
+        exporter: &StoredExporter<E>,
         now: Timestamp,
         restored: &mut Restored,
     ) -> Result<(), SnapshotError> {
-        let protocol = protocol_of(stored.protocol)?;
-        let scope = TemplateScope::new(stored.exporter.clone(), protocol, stored.observation_domain);
-        if scope != self.policy.scope(&stored.exporter, protocol, stored.observation_domain) {
-            return Err(SnapshotError::Policy(number));
-        }
-        let key = self.key_of(scope);
-        if self.table.get(&key).is_some() {
-            return Err(SnapshotError::ScopeTwice(number));
-        }
-        let slot = self.open(&key, now);
-        let mut ids: Vec<u16> = Vec::with_capacity(stored.templates.len());
+        let slot = self.open(key, now);
+        let mut ids = BTreeSet::new();
         for template in &stored.templates {
-            let entry = template.entry(self, protocol, now)?;
-            ids.push(entry.template.id());
+            let entry = template.entry(self, key.scope.protocol, now)?;
+            if !ids.insert(entry.template.id()) {
+                return Err(SnapshotError::TemplateTwice(entry.template.id()));
+            }
             let lifetime = &self.limits.lifetime;
-            if entry.announcements.are_over(lifetime, protocol, now, u64::MAX) {
+            if entry.announcements.are_over(lifetime, key.scope.protocol, now, u64::MAX) {
                 restored.expired += 1;
             } else {
                 self.insert(slot, entry);
             }
         }
-        ids.sort_unstable();
-        if let Some((id, _)) = ids.iter().zip(ids.iter().skip(1)).find(|(id, next)| id == next) {
-            return Err(SnapshotError::TemplateTwice(*id));
-        }
-        if let Some(scope) = self.table.scope_mut(slot) {
+        if let Some((scope, of_exporter)) = self.table.scope_and_sampling(slot) {
             scope.boot = stored.boot;
+            scope.sampling = stored.sampling.clone();
+            *of_exporter = exporter.sampling.clone();
         }
-        self.table.restore_proof(slot, stored.exporter_is_established, stored.is_established, &self.limits);
+        self.table.restore_proof(slot, exporter.is_established, stored.is_established, &self.limits);
+        self.table.settle(slot);
+        self.table.make_room(slot, 0, 1, &self.limits, &mut self.stats);
         Ok(())
+    }
+}
+
+/// Newcomers come first: so they are what there is no room for.
+const SEGMENTS: [(Segment, bool); 2] = [(Segment::Newcomer, false), (Segment::Established, true)];
+
+impl<E: Clone + Ord> StoredScope<E> {
+    fn all_of(exporter: &Exporter<E>) -> impl Iterator<Item = Self> {
+        SEGMENTS.into_iter().flat_map(|(segment, is_established)| {
+            exporter.scopes_by_use(segment).map(move |(key, scope)| Self {
+                exporter: key.exporter.clone(),
+                protocol: number_of(key.protocol),
+                observation_domain: key.observation_domain,
+                is_established,
+                boot: scope.boot,
+                sampling: scope.sampling.clone(),
+                templates: scope.entries_by_use().filter_map(StoredTemplate::of).collect(),
+            })
+        })
     }
 }
 
@@ -261,7 +321,7 @@ impl StoredTemplate {
         let announcements = Announcements::restored(last, self.interval, self.announcements);
         // Nothing is late by it: when it was exported first is not known.
         let defined = Reception { received: Timestamp::ZERO, exported: Timestamp::ZERO, ordered: false };
-        Ok(Entry::new(template, announcements, defined))
+        Ok(Entry::new(template, announcements, defined, &cache.limits))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A scope and the exporter it belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct ScopeKey<E> {
     pub(crate) scope: TemplateScope<E>,
     pub(crate) exporter: E,
@@ -34,10 +34,34 @@ pub(super) struct Exporter<E> {
     scopes: LruMap<TemplateScope<E>, Scope>,
     /// The rates that were announced in any of the scopes.
     pub(super) sampling: SamplingTable,
-    first_heard: Timestamp,
     octets_of_scopes: usize,
     /// What [`Table::octets`] holds of it.
     octets: usize,
+}
+
+impl<E: Clone + Ord> Exporter<E> {
+    /// The scopes of a kind, that used longest ago first.
+    #[cfg(feature = "serde")]
+    pub(super) fn scopes_by_use(
+        &self,
+        segment: Segment,
+    ) -> impl Iterator<Item = (&TemplateScope<E>, &Scope)> {
+        let slots = self.scopes.by_use(segment);
+        slots.filter_map(|slot| Some((self.scopes.key(slot)?, self.scopes.value(slot)?)))
+    }
+
+    /// Makes a scope established; others become newcomers again when that are too many.
+    fn establish(&mut self, scope: usize, limits: &CacheLimits) {
+        self.scopes.move_to(scope, Segment::Established);
+        while self.scopes.established() > share_of_established(limits.scopes_per_exporter).max(1)
+            && let Some(oldest) = self.scopes.oldest_of(Segment::Established, Some(scope))
+        {
+            self.scopes.move_to(oldest, Segment::Newcomer);
+            if let Some(scope) = self.scopes.value_mut(oldest) {
+                scope.proven = false;
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -51,13 +75,16 @@ pub(super) struct Scope {
     pub(super) boot: Option<Timestamp>,
     /// Datagrams so far.
     pub(super) packets: u64,
-    first_heard: Timestamp,
+    /// Whether the scope and its exporter are established.
+    proven: bool,
+    /// When they can be: no earlier than that has the scope been known for long enough.
+    probation_ends: Timestamp,
     /// What [`Exporter::octets_of_scopes`] holds of it.
     octets: usize,
 }
 
 impl Scope {
-    fn new(now: Timestamp) -> Self {
+    fn new(now: Timestamp, limits: &CacheLimits) -> Self {
         Self {
             templates: LruMap::new(),
             live: 0,
@@ -65,9 +92,16 @@ impl Scope {
             sampling: SamplingTable::default(),
             boot: None,
             packets: 1,
-            first_heard: now,
+            proven: false,
+            probation_ends: now.saturating_add(limits.probation),
             octets: 0,
         }
+    }
+
+    /// Whether the scope and its exporter are established, or cannot be yet.
+    #[inline]
+    pub(super) fn is_settled(&self, now: Timestamp) -> bool {
+        self.proven || now < self.probation_ends
     }
 
     /// How many templates can be used.
@@ -212,7 +246,6 @@ impl<E: Clone + Ord> Table<E> {
             let exporter = Exporter {
                 scopes: LruMap::new(),
                 sampling: SamplingTable::default(),
-                first_heard: now,
                 octets_of_scopes: 0,
                 octets: 0,
             };
@@ -224,7 +257,7 @@ impl<E: Clone + Ord> Table<E> {
         {}
         while self.scopes >= limits.scopes.max(1) && self.evict_any_scope(exporter, limits, stats) {}
         let scope = match self.exporters.value_mut(exporter) {
-            Some(exporter) => exporter.scopes.insert(key.scope.clone(), Scope::new(now)),
+            Some(exporter) => exporter.scopes.insert(key.scope.clone(), Scope::new(now, limits)),
             None => usize::MAX,
         };
         self.scopes += 1;
@@ -268,54 +301,32 @@ impl<E: Clone + Ord> Table<E> {
         self.exporters.iter().flat_map(|(_, exporter)| exporter.scopes.iter())
     }
 
-    /// All scopes of a kind of exporters, that used longest ago first; and whether the scope is established.
+    /// All exporters of a kind, that used longest ago first.
     #[cfg(feature = "serde")]
-    pub(super) fn scopes_by_use(
-        &self,
-        exporters: Segment,
-    ) -> impl Iterator<Item = (&TemplateScope<E>, &Scope, bool)> {
-        let exporters = self.exporters.by_use(exporters).filter_map(|slot| self.exporters.value(slot));
-        exporters.flat_map(|exporter| {
-            let scopes = &exporter.scopes;
-            [(Segment::Newcomer, false), (Segment::Established, true)].into_iter().flat_map(
-                move |(segment, established)| {
-                    let slots = scopes.by_use(segment);
-                    slots.filter_map(move |slot| Some((scopes.key(slot)?, scopes.value(slot)?, established)))
-                },
-            )
-        })
+    pub(super) fn exporters_by_use(&self, segment: Segment) -> impl Iterator<Item = &Exporter<E>> {
+        self.exporters.by_use(segment).filter_map(|slot| self.exporters.value(slot))
     }
 
     pub(super) fn is_established_exporter(&self, exporter: &E) -> bool {
         self.exporters.slot(exporter).is_some_and(|slot| self.is_established(slot))
     }
 
-    /// Whether the scope and its exporter are established.
-    #[inline]
-    pub(super) fn is_proven(&self, slot: ScopeSlot) -> bool {
-        self.is_established(slot.exporter)
-            && self
-                .exporters
-                .value(slot.exporter)
-                .is_some_and(|exporter| exporter.scopes.segment(slot.scope) == Some(Segment::Established))
+    /// Data was decoded, and the scope has been known for long enough: it and its exporter are established.
+    #[cold]
+    pub(super) fn prove(&mut self, slot: ScopeSlot, limits: &CacheLimits) {
+        if let Some(exporter) = self.exporters.value_mut(slot.exporter) {
+            exporter.establish(slot.scope, limits);
+        }
+        self.establish(slot.exporter, limits);
+        self.note_proof(slot);
     }
 
-    /// Data was decoded: the scope and its exporter are established when they have been known for long enough.
-    #[cold]
-    pub(super) fn prove(&mut self, slot: ScopeSlot, now: Timestamp, limits: &CacheLimits) {
+    fn note_proof(&mut self, slot: ScopeSlot) {
+        let proven = self.is_established(slot.exporter);
         let Some(exporter) = self.exporters.value_mut(slot.exporter) else { return };
-        let known_for_long = |since: Timestamp| now.saturating_since(since) >= limits.probation;
-        let scopes = &mut exporter.scopes;
-        if scopes.value(slot.scope).is_some_and(|scope| known_for_long(scope.first_heard)) {
-            scopes.move_to(slot.scope, Segment::Established);
-            while scopes.established() > share_of_established(limits.scopes_per_exporter).max(1)
-                && let Some(oldest) = scopes.oldest_of(Segment::Established, Some(slot.scope))
-            {
-                scopes.move_to(oldest, Segment::Newcomer);
-            }
-        }
-        if known_for_long(exporter.first_heard) {
-            self.establish(slot.exporter, limits);
+        let proven = proven && exporter.scopes.segment(slot.scope) == Some(Segment::Established);
+        if let Some(scope) = exporter.scopes.value_mut(slot.scope) {
+            scope.proven = proven;
         }
     }
 
@@ -334,6 +345,7 @@ impl<E: Clone + Ord> Table<E> {
         if exporter {
             self.establish(slot.exporter, limits);
         }
+        self.note_proof(slot);
     }
 
     fn establish(&mut self, exporter: usize, limits: &CacheLimits) {
@@ -353,8 +365,11 @@ impl<E: Clone + Ord> Table<E> {
             && let Some(oldest) = self.exporters.oldest_of(Segment::Established, Some(spared))
         {
             self.exporters.move_to(oldest, Segment::Newcomer);
-            self.established.scopes -= self.scopes_of(oldest);
-            self.established.octets -= self.exporters.value(oldest).map_or(0, |exporter| exporter.octets);
+            if let Some(exporter) = self.exporters.value_mut(oldest) {
+                exporter.scopes.values_mut().for_each(|scope| scope.proven = false);
+                self.established.scopes -= exporter.scopes.len();
+                self.established.octets -= exporter.octets;
+            }
         }
     }
 

@@ -42,6 +42,7 @@ impl Form {
 
 /// The numbers that announce a rate, from one record or from several about the same thing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub(super) struct Numbers {
     values: [u64; 8],
     /// Which of them are there, by their places.
@@ -54,6 +55,7 @@ pub(super) struct Numbers {
 
 /// A rate and what goes with it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub(super) struct Announced {
     pub(super) rate: SamplingRate,
     pub(super) algorithm: SamplingAlgorithm,

@@ -12,10 +12,28 @@
 /// assert_eq!(SamplingRate::from_probability(0.01).unwrap().interval(), 100);
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(try_from = "Unchecked"))]
 pub struct SamplingRate {
     population: u64,
     selected: u64,
+}
+
+/// A rate as it was stored, by whomever.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct Unchecked {
+    population: u64,
+    selected: u64,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Unchecked> for SamplingRate {
+    type Error = &'static str;
+
+    fn try_from(Unchecked { population, selected }: Unchecked) -> Result<Self, Self::Error> {
+        Self::new(population, selected)
+            .ok_or("a sampling rate selects at least one, and no more than there are")
+    }
 }
 
 impl SamplingRate {
@@ -145,6 +163,17 @@ mod tests {
         );
         assert_eq!(rate(100, 1).then(rate(5, 2)), Some(rate(250, 1)));
         assert_eq!(rate(u64::MAX, 1).then(rate(2, 1)), None);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn stored_rates_are_checked() {
+        let read = |text: &str| serde_json::from_str::<SamplingRate>(text).ok();
+        let rate = SamplingRate::new(7, 3).unwrap();
+        assert_eq!(read(&serde_json::to_string(&rate).unwrap()), Some(rate));
+        assert_eq!(read(r#"{"population": 10, "selected": 4}"#), SamplingRate::new(5, 2));
+        assert_eq!(read(r#"{"population": 10, "selected": 0}"#), None);
+        assert_eq!(read(r#"{"population": 3, "selected": 4}"#), None);
     }
 
     #[test]

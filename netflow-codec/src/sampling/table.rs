@@ -15,6 +15,7 @@ use crate::{
 
 /// What a rate applies to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 enum Target {
     Domain,
     Ingress(u64),
@@ -27,7 +28,8 @@ enum Target {
 
 type Key = (SampledUnit, Target);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 struct Entry {
     key: Key,
     numbers: Numbers,
@@ -38,12 +40,14 @@ struct Entry {
 }
 
 /// The rates that the options records of one observation domain, or of all of an exporter's, announced.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub(crate) struct SamplingTable {
     /// Sorted by key.
     entries: Vec<Entry>,
     last_sampler: Option<u64>,
     /// Announcements that there was no room for.
+    #[cfg_attr(feature = "serde", serde(skip))]
     refused: u64,
 }
 
@@ -150,6 +154,12 @@ impl SamplingTable {
     /// Announcements for which there was no room since this was asked last.
     pub(crate) const fn take_refused(&mut self) -> u64 {
         core::mem::replace(&mut self.refused, 0)
+    }
+
+    /// Whether a table that was stored is one that could have been learned.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_sound(&self) -> bool {
+        self.entries.len() <= Self::LIMIT && self.entries.is_sorted_by(|one, next| one.key < next.key)
     }
 
     /// Octets of memory the table takes, roughly.
