@@ -64,5 +64,9 @@ examples! {
     embed_flow_table
     encode_v5
     encode_v9
+    ipfix_file
+    ipfix_options
     options_sampling
+    rewrite_v9
+    tcp_framing
 }

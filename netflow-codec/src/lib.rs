@@ -20,6 +20,7 @@ mod projection;
 mod quirk;
 mod record;
 mod restart;
+pub mod rewrite;
 mod sampling;
 mod sequence;
 mod set;
@@ -45,7 +46,9 @@ pub use cache::{
 #[cfg(feature = "serde")]
 pub use cache::{CacheSnapshot, Restored, SnapshotError};
 pub use columns::FlowColumns;
-pub use decoder::{Batch, DatagramHeader, Decoded, Decoder, Strictness, Transport};
+pub use decoder::{
+    Batch, CountMismatch, DatagramHeader, Decoded, Decoder, Located, Provenance, Strictness, Transport,
+};
 pub use element::{
     DataType, DefineError, ElementId, ElementInfo, ElementRegistry, Elements, Semantics, Units, ValueRange,
 };

@@ -11,6 +11,7 @@ use crate::{
     structured::SubTemplateList,
     template::{LEAD, LastWindow, RecordPlan, ScopeType, Straight, Template, WINDOW},
     time::{ExportClock, Timestamp},
+    v9::padding,
     value::FieldView,
     wire::variable_length,
 };
@@ -45,7 +46,8 @@ pub struct DataRecords<'a> {
     start: usize,
     end: usize,
     clock: ExportClock,
-    set_offset: usize,
+    /// How many of the last records may be padding.
+    doubtful: u8,
 }
 
 impl<'a> DataRecords<'a> {
@@ -58,7 +60,7 @@ impl<'a> DataRecords<'a> {
         clock: ExportClock,
     ) -> Self {
         debug_assert!(start >= LEAD && end <= datagram.len(), "a header precedes every set");
-        Self { template, datagram, start, end, clock, set_offset: start.saturating_sub(4) }
+        Self { template, datagram, start, end, clock, doubtful: 0 }
     }
 
     /// The template.
@@ -85,7 +87,14 @@ impl<'a> DataRecords<'a> {
     /// Octets from the start of the datagram to the FlowSet's header.
     #[must_use]
     pub const fn set_offset(&self) -> usize {
-        self.set_offset
+        self.start.saturating_sub(4)
+    }
+
+    /// How many of the last records may be padding of the set: v9, records of 1 to 3 octets, and nothing in the packet
+    /// that tells one from the other (RFC 3954 section 5.3). They are all zeros.
+    #[must_use]
+    pub const fn doubtful_records(&self) -> usize {
+        self.doubtful as usize
     }
 
     /// The records in order.
@@ -109,6 +118,24 @@ impl<'a> DataRecords<'a> {
         self.flows().fold_in_place((), |(), flow| visit(flow));
     }
 
+    /// The set at hand, a v9 FlowSet whose last records may be padding.
+    pub(crate) fn body(&self) -> &'a [u8] {
+        self.datagram.get(self.start..self.end).unwrap_or(&[])
+    }
+
+    /// Takes records away from the end, which are padding.
+    pub(crate) fn shorten(&mut self, records: usize) {
+        self.end = self.end.saturating_sub(records * self.template.minimum_length()).max(self.start);
+    }
+
+    /// Says that the last records may be padding as far as they are zeros.
+    pub(crate) fn doubt(&mut self) {
+        if self.template.has_doubtful_padding() {
+            let zeros = padding::zeros(self.body(), self.template.minimum_length());
+            self.doubtful = u8::try_from(zeros).unwrap_or(u8::MAX);
+        }
+    }
+
     /// How many records there are.
     ///
     /// With a template of fixed length this is a division, else a walk over the set.
@@ -130,11 +157,11 @@ impl<'a> DataRecords<'a> {
     pub fn fault(&self) -> Option<DecodeError> {
         if self.template.minimum_length() == 0 {
             let kind = DecodeErrorKind::EmptyTemplate(self.template.id());
-            return Some(DecodeError::new(self.set_offset, kind));
+            return Some(DecodeError::new(self.set_offset(), kind));
         }
         if self.template.is_reverse_only() {
             let kind = DecodeErrorKind::ReverseWithoutKey(self.template.id());
-            return Some(DecodeError::new(self.set_offset, kind));
+            return Some(DecodeError::new(self.set_offset(), kind));
         }
         if !self.template.is_variable_length() {
             return None;

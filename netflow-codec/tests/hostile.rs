@@ -116,6 +116,142 @@ fn header_counts_that_lie_change_nothing() {
 }
 
 #[test]
+fn a_count_that_differs_from_the_packet_can_be_asked_for() {
+    // D14
+    let mut octets = sample();
+    for (count, expected) in [(5, None), (0, Some(5)), (4, Some(5)), (6, Some(5)), (u16::MAX, Some(5))] {
+        octets[2..4].copy_from_slice(&u16::to_be_bytes(count));
+        let mut decoder = Decoder::new();
+        let mut parts = decoder.decode(&1, &octets, Timestamp::ZERO).unwrap();
+        parts.by_ref().for_each(drop);
+        let mismatch = parts.count_mismatch().map(|found| (found.announced, found.records));
+        assert_eq!(mismatch, expected.map(|records| (count, records)));
+    }
+    // Of data without a template nobody knows how many records there are.
+    let data = packet(1, &[1, 99, 0, 8, 1, 2, 3, 4]);
+    let mut decoder = Decoder::new();
+    let mut parts = decoder.decode(&1, &data, Timestamp::ZERO).unwrap();
+    parts.by_ref().for_each(drop);
+    assert_eq!(parts.count_mismatch(), None);
+}
+
+#[test]
+fn several_templates_in_several_sets() {
+    // D18
+    let mut octets = header(1);
+    octets.extend([0, 0, 0, 20, 1, 44, 0, 1, 0, 4, 0, 1, 1, 45, 0, 1, 0, 7, 0, 2]);
+    octets.extend([0, 0, 0, 12, 1, 46, 0, 1, 0, 8, 0, 4]);
+    octets.extend([1, 44, 0, 5, 6, 1, 45, 0, 6, 0, 80, 1, 46, 0, 8, 192, 0, 2, 1]);
+    let seen = decode(&octets);
+    assert_eq!((seen.templates, seen.records, seen.errors), (3, 3, vec![]));
+}
+
+/// The records of each data set, and how many of them may be padding.
+fn counts(count: u16, sets: &[&[u8]]) -> Vec<(usize, usize)> {
+    let mut octets = packet(1, &sets.concat());
+    octets[2..4].copy_from_slice(&count.to_be_bytes());
+    let mut counts = Vec::new();
+    for batch in Decoder::new().decode(&1, &octets, Timestamp::ZERO).unwrap() {
+        match batch {
+            Batch::Data(records) | Batch::Options(records) => {
+                assert_eq!(records.count(), records.flows().count());
+                assert_eq!(records.count(), records.iter().count());
+                counts.push((records.count(), records.doubtful_records()));
+            }
+            Batch::Template(..) | Batch::Reserved { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    counts
+}
+
+#[test]
+fn padding_as_long_as_a_record_is_told_from_records_by_the_count_or_not_at_all() {
+    // D27
+    let one: &[u8] = &[0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1];
+    let two: &[u8] = &[0, 0, 0, 12, 1, 45, 0, 1, 0, 7, 0, 2];
+    let three: &[u8] = &[0, 0, 0, 16, 1, 46, 0, 2, 0, 7, 0, 2, 0, 4, 0, 1];
+    // Three records of one octet and one of padding, or four records.
+    let data: &[u8] = &[1, 44, 0, 8, 6, 17, 1, 0];
+    assert_eq!(counts(1 + 3, &[one, data]), [(3, 0)]);
+    assert_eq!(counts(1 + 4, &[one, data]), [(4, 0)]);
+    // The count says neither, or may count FlowSets: told.
+    for count in [0, 2, 9, 500] {
+        assert_eq!(counts(count, &[one, data]), [(4, 1)], "{count}");
+    }
+    // Padding need not be zeros when the count settles it; what is no zero is in no doubt otherwise.
+    assert_eq!(counts(1 + 2, &[one, &[1, 44, 0, 8, 6, 17, 0xff, 0xff]]), [(2, 0)]);
+    assert_eq!(counts(9, &[one, &[1, 44, 0, 8, 6, 17, 1, 2]]), [(4, 0)]);
+    // A body that is not padded to 4 octets has no padding.
+    assert_eq!(counts(9, &[one, &[1, 44, 0, 7, 6, 0, 0]]), [(3, 0)]);
+    // Records of two and of three octets.
+    assert_eq!(counts(1 + 1, &[two, &[1, 45, 0, 8, 0, 80, 0, 0]]), [(2, 1)], "or two FlowSets");
+    assert_eq!(counts(1 + 3, &[two, &[1, 45, 0, 12, 0, 80, 0, 81, 0, 82, 0, 0]]), [(3, 0)]);
+    assert_eq!(counts(1 + 3, &[three, &[1, 46, 0, 16, 0, 80, 6, 0, 81, 6, 0, 82, 6, 0, 0, 0]]), [(3, 0)]);
+    // Two such FlowSets: all padding, or none, or nobody knows which.
+    let sets: [&[u8]; 4] = [one, data, two, &[1, 45, 0, 12, 0, 80, 0, 81, 0, 82, 0, 0]];
+    assert_eq!(counts(2 + 8, &sets), [(4, 0), (4, 0)]);
+    assert_eq!(counts(2 + 7, &sets), [(4, 1), (4, 1)]);
+    // Reserved sets cannot be counted.
+    assert_eq!(counts(1 + 3, &[one, data, &[0, 9, 0, 4]]), [(4, 1)]);
+}
+
+#[test]
+fn data_that_waited_is_in_doubt_as_well() {
+    // D27
+    let mut decoder = Decoder::new();
+    look(&mut decoder, 1, &packet(1, &[1, 44, 0, 8, 6, 17, 0, 0]), Timestamp::ZERO);
+    let template = packet(1, &[0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1]);
+    let recovered = decoder.decode(&1, &template, Timestamp::ZERO).unwrap().find_map(|batch| match batch {
+        Batch::Recovered(recovered) => Some(recovered.records().doubtful_records()),
+        _ => None,
+    });
+    assert_eq!(recovered, Some(2));
+}
+
+#[test]
+fn many_sets_of_short_records_are_settled_in_linear_time() {
+    // D67
+    let mut octets = packet(1, &[0, 0, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1]);
+    for _ in 0..8_000 {
+        octets.extend([1, 44, 0, 8, 6, 0, 0, 0]);
+    }
+    let start = std::time::Instant::now();
+    assert_eq!(decode(&octets).records, 32_000);
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_records_provenance_is_its_place() {
+    let mut decoder = Decoder::new();
+    let waiting = packet(7, &[&[0, 99, 0, 4][..], &[1, 46, 0, 6, 6, 17]].concat());
+    look(&mut decoder, 5, &waiting, Timestamp::ZERO);
+    let octets = [packet(7, &sample()[20..]), vec![0, 0, 0, 12, 1, 46, 0, 1, 0, 4, 0, 1]].concat();
+    let mut seen = Vec::new();
+    let mut parts = decoder.decode(&5, &octets, Timestamp::ZERO).unwrap();
+    while let Some(batch) = parts.next() {
+        let mut see = |provenance: netflow_codec::Provenance<'_, u32>| {
+            assert_eq!((*provenance.exporter, provenance.version, provenance.observation_domain), (5, 9, 7));
+            let (datagram, set) = (provenance.datagram, provenance.set);
+            seen.push((provenance.template_id.unwrap(), datagram, set, provenance.offset));
+        };
+        match batch {
+            Batch::Data(records) | Batch::Options(records) => {
+                records.iter().for_each(|record| see(parts.provenance(&5, &record)));
+            }
+            Batch::Recovered(recovered) => recovered
+                .records()
+                .iter()
+                .for_each(|record| see(parts.recovered_provenance(&5, &recovered, &record))),
+            _ => {}
+        }
+    }
+    assert_eq!(seen, [(300, 1, 1, 40), (300, 1, 1, 43), (301, 1, 3, 72), (302, 0, 1, 28), (302, 0, 1, 29)]);
+    // What the places say is true.
+    assert_eq!((octets[40], octets[43], waiting[28], waiting[29]), (6, 17, 6, 17));
+}
+
+#[test]
 fn a_set_shorter_than_its_header_ends_the_packet_with_an_error() {
     // D16
     for length in 0..4u8 {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use netflow_codec::{
-    Batch, DecodeErrorKind, Decoder, Protocol, TemplateScope, Timestamp, Transport,
+    Batch, DecodeErrorKind, Decoder, Timestamp, Transport,
     ipfix::{MessageFramer, MessageScanner, Piece},
 };
 use proptest::prelude::*;
@@ -152,7 +152,7 @@ fn the_messages_of_a_stream_are_a_session_that_ends() {
         decode(&mut decoder, message);
     }
     // The connection ends; in the next one the template is not known.
-    decoder.cache_mut().remove_scope(&TemplateScope::new(1, Protocol::Ipfix, 1));
+    decoder.cache_mut().remove_exporter(&1);
     framer.reset();
     decode(&mut decoder, &data);
     let expected = ["template", "1 flow", "withdrawn", "no template", "template", "recovered", "no template"];

@@ -170,6 +170,76 @@ fn malformed_messages_are_discarded_whole_when_strict() {
 }
 
 #[test]
+fn a_record_that_overruns_its_set_discards_the_message_when_strict() {
+    // D38, D47
+    let varying: &[u8] = &[0, 2, 0, 16, 1, 0, 0, 2, 0, 82, 0xff, 0xff, 0, 4, 0, 1];
+    let fixed: &[u8] = &[0, 2, 0, 12, 1, 0, 0, 1, 0, 4, 0, 1];
+    let other: &[u8] = &[0, 2, 0, 12, 1, 1, 0, 1, 0, 4, 0, 1];
+    let good: &[u8] = &[1, 0, 0, 8, 2, b'a', b'b', 6];
+    let overrun: &[u8] = &[1, 0, 0, 10, 0, 6, 9, b'a', b'b', 6];
+    let withdrawn: &[u8] = &[0, 2, 0, 8, 1, 0, 0, 0];
+    let all_withdrawn: &[u8] = &[0, 2, 0, 8, 0, 2, 0, 0];
+    let kind = DecodeErrorKind::RecordTruncated { template_id: 256 };
+    // The template is known from before, or comes with the data.
+    let mut decoder = strict();
+    decode(&mut decoder, &message(&[varying, good]));
+    for sets in [&[other, overrun][..], &[other, good, overrun], &[other, varying, overrun]] {
+        let octets = message(sets);
+        let error = decoder.decode(&1, &octets, Timestamp::ZERO).unwrap_err();
+        assert_eq!((error.kind, error.offset as usize), (kind, octets.len() - 4));
+        assert_eq!(decoder.cache().template_count(), 1, "nothing was learned");
+        let mut unknowing = strict();
+        if sets.contains(&varying) {
+            assert!(unknowing.decode(&1, &octets, Timestamp::ZERO).is_err());
+            assert_eq!(unknowing.cache().template_count(), 0);
+        } else {
+            let batches = decode(&mut unknowing, &octets);
+            assert!(matches!(batches.last(), Some(Batch::TemplateMissing { .. })));
+        }
+    }
+    // The message redefines the template, or ends it: the octets are no record of the old one.
+    let batches_octets = message(&[fixed, overrun]);
+    let batches = decode(&mut decoder, &batches_octets);
+    assert!(matches!(&batches[..], [Batch::Template(..), Batch::Data(records)] if records.count() == 6));
+    for withdrawal in [withdrawn, all_withdrawn] {
+        let mut stream = strict().over(Transport::Stream);
+        decode(&mut stream, &message(&[varying]));
+        let octets = message(&[withdrawal, overrun]);
+        let batches = decode(&mut stream, &octets);
+        assert!(matches!(batches[..], [Batch::Withdrawal { .. }, Batch::TemplateMissing { .. }]));
+        // Datagrams withdraw nothing.
+        let mut datagrams = strict();
+        decode(&mut datagrams, &message(&[varying]));
+        assert_eq!(datagrams.decode(&1, &octets, Timestamp::ZERO).unwrap_err().kind, kind);
+    }
+}
+
+#[test]
+fn files_may_redefine_templates_and_streams_are_told() {
+    // D69, T15
+    let old = message(&[&[0, 2, 0, 12, 1, 0, 0, 1, 0, 4, 0, 1]]);
+    let new = message(&[&[0, 2, 0, 12, 1, 0, 0, 1, 0, 7, 0, 2]]);
+    let withdrawal = message(&[&[0, 2, 0, 8, 1, 0, 0, 0]]);
+    let faults = |transport| {
+        let mut decoder = Decoder::new().over(transport);
+        let mut faults = Vec::new();
+        for octets in [&old, &old, &new, &withdrawal, &old] {
+            for batch in decode(&mut decoder, octets) {
+                match batch {
+                    Batch::Malformed(error) => faults.push(error.kind),
+                    Batch::Withdrawal { obeyed, .. } => assert_eq!(obeyed, transport != Transport::Udp),
+                    Batch::Template(..) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        faults
+    };
+    assert_eq!(faults(Transport::Stream), [DecodeErrorKind::NotWithdrawn(256)]);
+    assert_eq!((faults(Transport::File), faults(Transport::Udp)), (vec![], vec![]));
+}
+
+#[test]
 fn octets_behind_the_message_are_not_decoded() {
     // D39
     let mut octets = message(&[&[0, 2, 0, 12, 1, 0, 0, 1, 0, 4, 0, 1], &[1, 0, 0, 5, 6]]);

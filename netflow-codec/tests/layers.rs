@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["set", "record", "biflow", "fixed", "v1", "v5", "v6", "v7", "v8", "v9", "ipfix"],
     &["sampling", "sequence", "restart", "pending", "taught", "projection", "columns"],
     &["cache"],
-    &["encode", "decoder"],
+    &["encode", "decoder", "rewrite"],
 ];
 
 fn files(folder: &Path, module: &str, found: &mut Vec<(String, String)>) {

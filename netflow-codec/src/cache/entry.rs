@@ -144,7 +144,10 @@ impl RecoveredRecords {
     /// of the datagram: add [`Self::offset_correction`].
     #[must_use]
     pub fn records(&self) -> DataRecords<'_> {
-        DataRecords::new(Arc::clone(&self.template), &self.octets, LEAD, self.octets.len(), self.clock)
+        let mut records =
+            DataRecords::new(Arc::clone(&self.template), &self.octets, LEAD, self.octets.len(), self.clock);
+        records.doubt();
+        records
     }
 
     /// Where the set stood.

@@ -239,6 +239,11 @@ impl<E: Clone + Ord> TemplateCache<E> {
         Some(template)
     }
 
+    /// The template of an id, without marking it as used.
+    pub(crate) fn peek(&self, slot: ScopeSlot, template_id: u16) -> Option<&Arc<Template>> {
+        table::usable(self.table.scope(slot)?.entry(template_id)?)
+    }
+
     /// Counts a template record that could not be parsed.
     pub(crate) const fn count_refused(&mut self, error: &DecodeError) {
         self.stats.refused += 1;

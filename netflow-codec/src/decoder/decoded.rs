@@ -6,7 +6,7 @@ use super::{
     Decoder, Strictness,
     batch::Batch,
     header::DatagramHeader,
-    sets::{Context, Sets},
+    sets::{Context, Sets, tally},
 };
 use crate::{
     cache::TemplateCache,
@@ -19,6 +19,7 @@ use crate::{
     sampling::{SampledUnit, SamplingInfo, SamplingQuery},
     template::Template,
     time::Timestamp,
+    v9::{self, padding::Tally},
 };
 
 /// A datagram being decoded: an iterator of its parts.
@@ -32,6 +33,16 @@ pub struct Decoded<'d, 'a, E> {
     pub(super) ordinal: u64,
     pub(super) header: DatagramHeader,
     pub(super) content: Content<'a, E>,
+}
+
+/// A v9 header whose count is not that of the packet's records.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct CountMismatch {
+    /// What the header says.
+    pub announced: u16,
+    /// Records in the packet: templates, options templates and data.
+    pub records: usize,
 }
 
 #[derive(Debug)]
@@ -96,6 +107,23 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
             Content::Sets(sets) => self.decoder.elements(&sets.key.exporter),
             _ => self.decoder.defined_elements(),
         }
+    }
+
+    /// By how much the count in a v9 header and the packet differ, as far as its templates are known after the last
+    /// batch. The count bounds nothing (RFC 5655 appendix B.1.1): some exporters count FlowSets.
+    ///
+    /// The packet is walked again for it. `None` when they agree, when not all of the packet can be counted, and for other
+    /// versions.
+    #[must_use]
+    pub fn count_mismatch(&self) -> Option<CountMismatch> {
+        let Content::Sets(Sets { slot, .. }) = &self.content else { return None };
+        if self.header.version != v9::VERSION {
+            return None;
+        }
+        let Tally { records, doubtful, .. } = tally(self.datagram, *slot, &self.decoder.cache)?;
+        let announced = self.header.count;
+        let differs = !(records - doubtful..=records).contains(&usize::from(announced));
+        differs.then_some(CountMismatch { announced, records })
     }
 
     /// One packet in how many was metered for this flow, as far as the exporter has said by now.
@@ -192,6 +220,7 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
                     transport: self.decoder.transport,
                     ordinal: self.ordinal,
                     sequence: self.header.sequence,
+                    count: self.header.count,
                     now: self.now,
                 };
                 let batch = sets.step(&mut self.decoder.cache, &context);

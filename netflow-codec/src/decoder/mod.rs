@@ -3,12 +3,18 @@
 mod batch;
 mod decoded;
 mod header;
+mod provenance;
 mod sets;
 mod strict;
 
 use alloc::{collections::BTreeMap, sync::Arc};
 
-pub use self::{batch::Batch, decoded::Decoded, header::DatagramHeader};
+pub use self::{
+    batch::Batch,
+    decoded::{CountMismatch, Decoded},
+    header::DatagramHeader,
+    provenance::{Located, Provenance},
+};
 use self::{decoded::Content, sets::Sets};
 use crate::{
     cache::{CacheLimits, ScopePolicy, TemplateCache},
@@ -45,8 +51,11 @@ pub enum Transport {
     /// Datagrams: withdrawals must not be sent, and are ignored (RFC 7011 section 8.4).
     #[default]
     Udp,
-    /// A stream or a file: withdrawals are obeyed.
+    /// A stream: withdrawals are obeyed; another template under an id that was not withdrawn takes its place and is told
+    /// as a fault ([`DecodeErrorKind::NotWithdrawn`], RFC 7011 section 8.1).
     Stream,
+    /// A file: withdrawals are obeyed, and templates may be redefined (RFC 5655 section 7.1).
+    File,
 }
 
 /// Decodes the datagrams of any number of exporters; keeps their templates.
@@ -236,13 +245,13 @@ impl<E: Clone + Ord> Decoder<E> {
             }
             ipfix::VERSION => {
                 let message = ipfix::Message::parse_lenient(datagram)?;
-                if self.strictness == Strictness::Rfc {
-                    strict::check_message(&message)?;
-                }
                 let header = message.header();
                 let domain = header.observation_domain();
                 let key = self.cache.key(exporter, Protocol::Ipfix, domain);
                 let mut sets = Sets::new(message.raw_sets(false), key, &mut self.cache);
+                if self.strictness == Strictness::Rfc {
+                    strict::check_message(&message, self.transport, |id| self.cache.peek(sets.slot?, id))?;
+                }
                 sets.fault = message.length_fault();
                 (DatagramHeader::of_ipfix(header), Content::Sets(sets))
             }

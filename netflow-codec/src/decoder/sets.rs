@@ -11,7 +11,10 @@ use crate::{
     set::{RawSets, Set},
     template::{Protocol, Template, TemplateRecord, TemplateRecords, WireTemplate},
     time::{ExportClock, Timestamp},
-    v9,
+    v9::{
+        self,
+        padding::{self, Tally, Verdict},
+    },
 };
 
 /// Where the iteration over sets stands.
@@ -35,6 +38,8 @@ pub(super) struct Sets<'a, E> {
     template_fault: Option<DecodeError>,
     /// What is wrong with the set at hand, reported behind what is sound of it.
     pub(super) fault: Option<DecodeError>,
+    /// v9: how many records there are, counted when that was first in doubt; an error when they cannot be.
+    tally: Option<Result<Tally, ()>>,
 }
 
 /// What a step of the iteration needs to know of the datagram.
@@ -45,12 +50,13 @@ pub(super) struct Context<'a, 'h> {
     pub(super) transport: Transport,
     pub(super) ordinal: u64,
     pub(super) sequence: Option<u32>,
+    pub(super) count: u16,
     pub(super) now: Timestamp,
 }
 
 impl Context<'_, '_> {
     const fn reception(&self) -> Reception {
-        let ordered = matches!(self.transport, Transport::Stream);
+        let ordered = !matches!(self.transport, Transport::Udp);
         Reception { received: self.now, exported: self.clock.unix(), ordered }
     }
 }
@@ -70,6 +76,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             arrived: None,
             template_fault: None,
             fault: None,
+            tally: None,
         }
     }
 
@@ -136,7 +143,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         let learned = match record {
             Ok(TemplateRecord::Withdrawal { id, offset }) => {
                 self.offset = offset;
-                let obeyed = context.transport == Transport::Stream && self.withdraw(id, cache);
+                let obeyed = context.transport != Transport::Udp && self.withdraw(id, cache);
                 if !obeyed {
                     cache.ignore_withdrawal();
                 }
@@ -234,7 +241,10 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             let end = start + set.body.len();
             return Batch::Data(DataRecords::new(template, context.datagram, start, end, clock));
         }
-        let records = DataRecords::new(template, context.datagram, start, start + set.body.len(), clock);
+        let mut records = DataRecords::new(template, context.datagram, start, start + set.body.len(), clock);
+        if records.template().has_doubtful_padding() {
+            self.settle_padding(&mut records, cache, context);
+        }
         if self.fault.is_none() {
             self.fault = records.fault();
         }
@@ -253,6 +263,25 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         Batch::Options(records)
     }
 
+    /// Takes records that are padding away, as far as the header's count settles it.
+    fn settle_padding(
+        &mut self,
+        records: &mut DataRecords<'a>,
+        cache: &TemplateCache<E>,
+        context: &Context<'a, '_>,
+    ) {
+        let own = padding::doubtful(records.body().len(), records.template().minimum_length());
+        if own == 0 {
+            return;
+        }
+        // Once a datagram: the work stays linear in its length.
+        let tally = *self.tally.get_or_insert_with(|| tally(context.datagram, self.slot, cache).ok_or(()));
+        match tally.map(|tally| tally.settle(context.count, own)) {
+            Ok(Verdict::Padding(padding)) => records.shorten(padding),
+            _ => records.doubt(),
+        }
+    }
+
     /// The header's clock; in IPFIX the uptime follows from what options said of the time of boot.
     fn clock(&self, cache: &TemplateCache<E>, context: &Context<'a, '_>) -> ExportClock {
         match self.slot.and_then(|slot| cache.boot(slot)) {
@@ -260,6 +289,18 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             _ => *context.clock,
         }
     }
+}
+
+/// Counts the records of a v9 packet, by its own templates and those that are known.
+pub(super) fn tally<E: Clone + Ord>(
+    packet: &[u8],
+    slot: Option<ScopeSlot>,
+    cache: &TemplateCache<E>,
+) -> Option<Tally> {
+    padding::tally(RawSets::new(packet, v9::HEADER_LEN, true), |id| {
+        let template = cache.peek(slot?, id)?;
+        (!template.is_variable_length()).then(|| template.minimum_length())
+    })
 }
 
 /// Whether a set holds templates, and if so, whether they are options templates.

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// A header that cannot be one (another version, a length below 16) means that the place of the next message is lost.
 /// It is told once, and nothing comes out any more: close the session, as RFC 7011 section 9.1 allows, drop its
-/// templates with [`TemplateCache::remove_scope`](crate::TemplateCache), and [`Self::reset`] for the next one.
+/// templates with [`TemplateCache::remove_exporter`](crate::TemplateCache), and [`Self::reset`] for the next one.
 ///
 /// ```
 /// use netflow_codec::ipfix::MessageFramer;

@@ -247,7 +247,7 @@ impl Template {
     /// Whether a set of flow records of this template has nothing wrong with it, whatever its octets.
     pub(crate) fn is_always_sound(&self) -> bool {
         self.gaps.is_empty()
-            && self.minimum_length > 0
+            && self.minimum_length > 3
             && !self.options
             && self.directions != Directions::Undirected
     }
@@ -256,6 +256,11 @@ impl Template {
     #[must_use]
     pub const fn announces_sampling(&self) -> bool {
         self.announces_sampling
+    }
+
+    /// Whether padding of a set may be as long as a record: IPFIX does not allow it (RFC 7011 section 3.3.1).
+    pub(crate) fn has_doubtful_padding(&self) -> bool {
+        self.protocol == Protocol::NetFlow9 && self.gaps.is_empty() && self.minimum_length < 4
     }
 
     pub(crate) const fn plan(&self) -> &RecordPlan {

@@ -11,6 +11,8 @@
 //!
 //! The count is a hint (some exporters send the number of FlowSets); the datagram's length bounds what is read.
 
+pub(crate) mod padding;
+
 use crate::{
     error::DecodeError,
     set::RawSets,

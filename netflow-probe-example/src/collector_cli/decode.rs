@@ -107,7 +107,7 @@ fn decode<S: FlowSink>(
     let is_messages = begins_message(&beginning);
     let file = Cursor::new(beginning).chain(file);
     if is_messages {
-        collector.over(Transport::Stream);
+        collector.over(Transport::File);
         let result = messages(MessageFile::new(file), collector);
         collector.over(Transport::Udp);
         return result;
