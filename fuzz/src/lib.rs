@@ -4,6 +4,7 @@
 
 mod check;
 pub mod decode;
+pub mod fields;
 pub mod flow_table;
 pub mod roundtrip;
 pub mod session;

@@ -19,6 +19,11 @@ fn decode_holds_for_all_seeds() {
 }
 
 #[test]
+fn fields_holds_for_all_seeds() {
+    replay("fields", netflow_fuzz::fields::run);
+}
+
+#[test]
 fn roundtrip_holds_for_all_seeds() {
     replay("roundtrip", netflow_fuzz::roundtrip::run);
 }

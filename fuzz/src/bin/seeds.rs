@@ -19,6 +19,7 @@ fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     for (target, seeds) in [
         ("decode", decode_seeds()),
+        ("fields", fields_seeds()),
         ("roundtrip", roundtrip_seeds()),
         ("session", session_seeds()),
         ("snapshot", snapshot_seeds()),
@@ -82,6 +83,35 @@ fn snapshot_seeds() -> Seeds {
         ("another_version", one.replace("\"version\":1", "\"version\":2").into()),
         ("a_record_of_another_length", one.replace("[1,44,0,", "[1,44,1,").into()),
         ("a_template_id_below_256", one.replace("[1,44,0,", "[0,44,0,").into()),
+    ]
+}
+
+fn fields_seeds() -> Seeds {
+    let field = |enterprise: u32, number: u16, octets: &[u8]| {
+        let time = 1_700_000_000_u32.to_be_bytes();
+        [&enterprise.to_be_bytes()[..], &number.to_be_bytes(), &time, octets].concat()
+    };
+    // Lists within lists, one more than are opened.
+    let mut nested = vec![255, 0, 4, 0, 1, 6];
+    for _ in 0..8 {
+        let length = u8::try_from(nested.len()).expect("a list of a few octets");
+        nested = [&[3, 1, 35, 255, 255, length][..], &nested].concat();
+    }
+    // Records of three empty lists, a port and a name.
+    let record = [5, 3, 0, 14, 0, 4, 3, 3, 1, 44, 1, 3, 0, 80, 4, b'e', b't', b'h', b'0'];
+    let records = [&[3, 1, 44][..], &record, &record].concat();
+    let entries = [&[255, 1, 44, 0, 23][..], &record, &[1, 45, 0, 0, 1, 45, 0, 5, 9]].concat();
+    vec![
+        ("basic_list", field(0, 291, &[3, 0, 14, 0, 4, 0, 0, 0, 7, 0, 0, 0, 9])),
+        ("basic_list_of_an_enterprise", field(0, 291, &[3, 128, 1, 0, 2, 0, 0, 126, 217, 1, 2, 3])),
+        ("nested_lists", field(0, 291, &nested)),
+        ("records", field(0, 292, &records)),
+        ("records_of_several_templates", field(0, 293, &entries)),
+        ("application", field(0, 95, &[20, 0, 0, 126, 217, 0, 1, 2])),
+        ("reverse_octets", field(29_305, 1, &[1, 2, 3])),
+        ("nanoseconds_of_the_next_era", field(0, 156, &[0, 0, 0, 1, 255, 255, 255, 255])),
+        ("wide_flags", field(0, 515, &[1; 32])),
+        ("name", field(0, 82, b"eth0\0\0")),
     ]
 }
 
