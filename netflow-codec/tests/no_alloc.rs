@@ -10,9 +10,10 @@ use core::{
 use std::alloc::System;
 
 use netflow_codec::{
-    Batch, Decoder, ElementId, ExportSession, ExportVersion, FieldSpecifier, FieldValue, FlowColumns,
-    FlowRecord, InterfaceName, OptionsData, Projection, Protocol, SamplingAlgorithm, SamplingInfo,
-    SamplingSource, SessionConfig, TemplateBuilder, Timestamp,
+    Batch, DataType, Decoder, ElementId, ElementInfo, ElementRegistry, Elements, ExportClock, ExportSession,
+    ExportVersion, FieldSpecifier, FieldValue, FieldView, FlowColumns, FlowRecord, InterfaceName,
+    OptionsData, Projection, Protocol, SamplingAlgorithm, SamplingInfo, SamplingSource, SessionConfig,
+    TemplateBuilder, Timestamp,
 };
 
 struct Counting;
@@ -184,4 +185,39 @@ fn decoding_does_not_allocate_templates_announced_again_included() {
         assert!(octets > 1_000_000 && datagrams.len() > 100);
         assert_eq!(counted, 0, "{version:?}");
     }
+}
+
+#[test]
+fn reading_values_and_lists_does_not_allocate() {
+    // A list of two lists, a time, a name of an enterprise's element, an unknown one.
+    let list = [3, 1, 35, 255, 255, 7, 3, 0, 14, 0, 1, 5, 6, 6, 4, 0, 14, 0, 1, 9];
+    let fields = [
+        FieldView::new(ElementId::iana(291), &list),
+        FieldView::new(ElementId::iana(154), &[0; 8]),
+        FieldView::new(ElementId::new(6_871, 18), b"payload"),
+        FieldView::new(ElementId::new(32_473, 7), &[1]),
+        FieldView::new(ElementId::iana(515), &[1; 32]),
+    ];
+    let mut registry = ElementRegistry::new();
+    registry.define(ElementId::new(32_473, 7), ElementInfo::new("own", DataType::Unsigned8)).unwrap();
+    let elements = Elements::default().with_defined(&registry);
+    let clock = ExportClock::without_uptime(NOW);
+    let mut leaves = 0;
+    let counted = allocations(|| {
+        for field in &fields {
+            assert!(field.name_with(&elements).is_some());
+            match field.value_with(&elements, &clock) {
+                FieldValue::BasicList(list) => {
+                    for inner in list.iter() {
+                        let FieldValue::BasicList(inner) = inner.value() else { continue };
+                        leaves += inner.iter().filter_map(|value| value.as_unsigned()).sum::<u64>();
+                    }
+                }
+                FieldValue::Octets(_) => {}
+                _ => leaves += 100,
+            }
+        }
+        assert_eq!(ElementId::from_name("reverseOctetDeltaCount"), ElementId::OCTET_DELTA_COUNT.reverse());
+    });
+    assert_eq!((leaves, counted), (5 + 6 + 9 + 300, 0));
 }

@@ -44,6 +44,7 @@ pub struct Collector<S> {
     /// Datagrams given so far, which the decoder counts as well.
     given: u64,
     layouts: Layouts,
+    splits_biflows: bool,
     on_fault: Option<Report>,
 }
 
@@ -61,6 +62,7 @@ impl<S: FlowSink> Collector<S> {
             account: Account::default(),
             given: 0,
             layouts: Layouts::default(),
+            splits_biflows: false,
             on_fault: None,
         }
     }
@@ -73,6 +75,11 @@ impl<S: FlowSink> Collector<S> {
     /// Gives names and types to elements that the built-in tables do not have, or other ones to those of enterprises.
     pub fn define_elements(&mut self, registry: ElementRegistry) {
         self.decoder = core::mem::take(&mut self.decoder).with_elements(registry);
+    }
+
+    /// Whether the reverse direction of a biflow (RFC 5103) becomes a flow of its own, behind the forward one.
+    pub const fn split_biflows(&mut self, splits_biflows: bool) {
+        self.splits_biflows = splits_biflows;
     }
 
     /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
@@ -135,6 +142,7 @@ impl<S: FlowSink> Collector<S> {
             envelope,
             sink: &mut self.sink,
             layouts: &mut self.layouts,
+            splits_biflows: self.splits_biflows,
             faults,
             counts: Counts { datagrams: 1, octets: payload.len() as u64, ..Counts::default() },
             sampling: None,
@@ -280,6 +288,7 @@ struct Work<'c, 'a, S> {
     envelope: Envelope,
     sink: &'c mut S,
     layouts: &'c mut Layouts,
+    splits_biflows: bool,
     faults: Faults<'c>,
     counts: Counts,
     sampling: Option<SamplingInfo>,
@@ -451,7 +460,15 @@ impl<S: FlowSink> Work<'_, '_, S> {
             return Ok(());
         }
         let template_id = template.template_id;
-        self.sink.flow(&Flow { record: flow, envelope, template_id, sampling, fields, context, layout })
+        let flow = Flow { record: flow, envelope, template_id, sampling, fields, context, layout };
+        self.sink.flow(&flow)?;
+        if self.splits_biflows
+            && let Some(reverse) = record.to_biflow(&clock).reverse
+        {
+            // What has no column stands in the forward flow.
+            self.sink.flow(&Flow { record: reverse, layout: None, ..flow })?;
+        }
+        Ok(())
     }
 
     fn options(&mut self, records: &DataRecords<'_>, place: Place) -> io::Result<()> {

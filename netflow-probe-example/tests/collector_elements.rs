@@ -216,3 +216,20 @@ fn reverse_values_without_a_direction_are_no_flow_but_a_record_and_a_fault() {
     capture(folder.path(), &[message(&[set(2, &template), set(300, &[0, 80, 0, 9])])]);
     assert_eq!(decode(folder.path(), &[])[0]["fields"], json!({"reverseOctetDeltaCount": 9}));
 }
+
+#[test]
+fn the_reverse_direction_of_a_biflow_is_a_flow_of_its_own_when_asked_for() {
+    // C29
+    let folder = tempfile::tempdir().unwrap();
+    let template = [1, 44, 0, 4, 0, 7, 0, 2, 0, 11, 0, 2, 0, 1, 0, 2, 0x80, 1, 0, 2, 0, 0, 0x72, 0x79];
+    let record = [0x9c, 0x40, 0, 80, 0, 100, 0x13, 0x88];
+    capture(folder.path(), &[message(&[set(2, &template), set(300, &record)])]);
+    let shown = |flow: &Value| json!([flow["src_port"], flow["dst_port"], flow["bytes"], flow["fields"]]);
+    let one: Vec<Value> = decode(folder.path(), &[]).iter().map(shown).collect();
+    let forward = json!([40_000, 80, 100, {"reverseOctetDeltaCount": 5_000}]);
+    assert_eq!(one, [forward.clone()]);
+    let two: Vec<Value> = decode(folder.path(), &["--split-biflows"]).iter().map(shown).collect();
+    assert_eq!(two, [forward, json!([80, 40_000, 5_000, null])]);
+    // Records stay as they came.
+    assert_eq!(decode(folder.path(), &["--records", "--split-biflows"]).len(), 1);
+}

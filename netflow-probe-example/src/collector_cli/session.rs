@@ -42,6 +42,10 @@ pub struct OutputArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub store: StoreArgs,
+    /// Make the reverse direction of a biflow (RFC 5103, also counters of a responder as of Cisco's firewalls) a flow of
+    /// its own, behind the forward one. Without it, reverse values are among the fields of the one flow.
+    #[arg(long)]
+    pub split_biflows: bool,
     /// Files of definitions of elements, see [`elements::read`].
     #[arg(long, value_name = "FILE.csv", help = ELEMENTS_HELP)]
     pub elements: Vec<PathBuf>,
@@ -160,6 +164,7 @@ impl OutputArgs {
         if !self.quiet {
             collector.on_fault(|fault| tell(fault));
         }
+        collector.split_biflows(self.split_biflows);
         if !elements.is_empty() {
             collector.define_elements(elements);
         }
