@@ -215,7 +215,7 @@ impl<S: FlowSink> Collector<S> {
 
     /// Everything there is to report.
     pub const fn summary(&self) -> Summary<'_> {
-        Summary::new(&self.account, self.decoder.cache())
+        Summary::new(&self.account, self.decoder.cache(), *self.decoder.taught().stats())
     }
 
     /// The sink.

@@ -133,9 +133,18 @@ fn exporters_describe_their_own_elements() {
     fs::write(folder.path().join("own.csv"), DEFINITIONS).unwrap();
     let flows = decode(folder.path(), &["--elements", "own.csv"]);
     assert_eq!(flows[0]["fields"], json!({"queueDepth": 256}));
-    // C28: a name with NUL is none.
+    // C28: a name with NUL is none, and counted.
     capture(folder.path(), &[message(&[description(b"a\0"), own_element()].concat())]);
-    assert_eq!(decode(folder.path(), &[])[0]["fields"], json!({"32473/7": "000100"}));
+    let output = run(folder.path(), &["decode", "capture.pcap", "--summary", "summary.json"]);
+    assert_eq!(lines(&output.stdout)[0]["fields"], json!({"32473/7": "000100"}));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("elements     0 described by exporters, 1 descriptions ignored\n"), "{told}");
+    let summary: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("summary.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&summary["element_types"]["unsound"], &summary["element_types"]["learned"]),
+        (&1.into(), &0.into())
+    );
 }
 
 #[test]
@@ -227,7 +236,7 @@ fn the_reverse_direction_of_a_biflow_is_a_flow_of_its_own_when_asked_for() {
     let shown = |flow: &Value| json!([flow["src_port"], flow["dst_port"], flow["bytes"], flow["fields"]]);
     let one: Vec<Value> = decode(folder.path(), &[]).iter().map(shown).collect();
     let forward = json!([40_000, 80, 100, {"reverseOctetDeltaCount": 5_000}]);
-    assert_eq!(one, [forward.clone()]);
+    assert_eq!(one, core::slice::from_ref(&forward));
     let two: Vec<Value> = decode(folder.path(), &["--split-biflows"]).iter().map(shown).collect();
     assert_eq!(two, [forward, json!([80, 40_000, 5_000, null])]);
     // Records stay as they came.

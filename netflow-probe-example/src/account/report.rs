@@ -3,7 +3,7 @@
 use core::{fmt, net::IpAddr};
 use std::collections::BTreeMap;
 
-use netflow_codec::{SequenceCounts, SequenceUnit, TemplateCache, Timestamp};
+use netflow_codec::{SequenceCounts, SequenceUnit, TaughtStats, TemplateCache, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{Account, Counts, FaultKind, Stream, StreamAccount};
@@ -13,15 +13,16 @@ use super::{Account, Counts, FaultKind, Stream, StreamAccount};
 pub struct Summary<'a> {
     account: &'a Account,
     cache: &'a TemplateCache<IpAddr>,
+    taught: TaughtStats,
     kernel_drops: Option<u64>,
     udp_datagrams_ignored: Option<u64>,
 }
 
 impl<'a> Summary<'a> {
-    /// The summary of an account and the template cache that goes with it.
+    /// The summary of an account, the template cache that goes with it, and what exporters said of their own elements.
     #[must_use]
-    pub const fn new(account: &'a Account, cache: &'a TemplateCache<IpAddr>) -> Self {
-        Self { account, cache, kernel_drops: None, udp_datagrams_ignored: None }
+    pub const fn new(account: &'a Account, cache: &'a TemplateCache<IpAddr>, taught: TaughtStats) -> Self {
+        Self { account, cache, taught, kernel_drops: None, udp_datagrams_ignored: None }
     }
 
     /// With the datagrams that the kernel dropped because the receive buffer was full, if that is known.
@@ -73,6 +74,7 @@ impl<'a> Summary<'a> {
                 }),
             ),
             ("template_cache".to_owned(), self.cache_json()),
+            ("element_types".to_owned(), self.taught_json()),
             ("exporters".to_owned(), self.exporters_json()),
         ]);
         json.into()
@@ -103,6 +105,19 @@ impl<'a> Summary<'a> {
             "pending_kept": stats.pending_kept,
             "pending_recovered": stats.pending_recovered,
             "pending_dropped": stats.pending_dropped,
+        })
+    }
+
+    fn taught_json(&self) -> Value {
+        let TaughtStats { learned, repeated, conflicting, unsound, refused, evicted_exporters, .. } =
+            self.taught;
+        json!({
+            "learned": learned,
+            "repeated": repeated,
+            "conflicting": conflicting,
+            "unsound": unsound,
+            "refused": refused,
+            "evicted_exporters": evicted_exporters,
         })
     }
 
@@ -228,6 +243,11 @@ impl fmt::Display for Summary<'_> {
                 "no template  {} data sets; {} decoded later ({} records), {waiting} still waiting",
                 counts.sets_without_template, counts.sets_recovered, counts.records_recovered,
             )?;
+        }
+        let TaughtStats { learned, conflicting, unsound, refused, .. } = self.taught;
+        let ignored = conflicting + unsound + refused;
+        if learned + ignored > 0 {
+            writeln!(f, "elements     {learned} described by exporters, {ignored} descriptions ignored")?;
         }
         self.fmt_faults(f)?;
         self.fmt_streams(f)

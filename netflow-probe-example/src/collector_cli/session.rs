@@ -27,6 +27,7 @@ const ELEMENTS_HELP: &str = "Take names and types of elements from this CSV file
 
 /// Where output goes, and in which form.
 #[derive(Args, Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct OutputArgs {
     /// How to print flows.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
