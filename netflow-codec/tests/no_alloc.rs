@@ -208,7 +208,7 @@ fn reading_values_and_lists_does_not_allocate() {
             assert!(field.name_with(&elements).is_some());
             match field.value_with(&elements, &clock) {
                 FieldValue::BasicList(list) => {
-                    for inner in list.iter() {
+                    for inner in &list {
                         let FieldValue::BasicList(inner) = inner.value() else { continue };
                         leaves += inner.iter().filter_map(|value| value.as_unsigned()).sum::<u64>();
                     }
