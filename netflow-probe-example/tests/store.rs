@@ -413,3 +413,89 @@ fn nothing_taken_is_nothing_written() {
     assert_eq!(stats, StoreStats::default());
     assert!(files(&folder.path().join("store")).is_empty());
 }
+
+/// A capture file and a store of the same flows.
+fn both(folder: &Path) -> (String, String) {
+    let (capture, store) = (folder.join("flows.pcap"), folder.join("store"));
+    let mut writer = netflow_probe_example::pcap::DatagramWriter::create(&capture).unwrap();
+    for (datagram, second) in datagrams(3_000).iter().zip(0..) {
+        let time = netflow_flowcache::Timestamp::from_secs(BOOT.as_secs() + 10 * second);
+        writer
+            .write(time, "198.51.100.1:40000".parse().unwrap(), "192.0.2.9:2055".parse().unwrap(), datagram)
+            .unwrap();
+    }
+    writer.finish().unwrap();
+    let output = decode(&[capture.to_str().unwrap(), "--store", store.to_str().unwrap(), "--quiet"]);
+    assert!(output.status.success());
+    (capture.to_str().unwrap().to_owned(), store.to_str().unwrap().to_owned())
+}
+
+fn query(arguments: &[&str]) -> Output {
+    Command::new(COLLECTOR).arg("query").args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_store_answers_as_the_datagrams_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, store) = both(folder.path());
+    for question in [
+        &["--format", "json", "src port in [7 8 9 10 11 12]"][..],
+        &["--format", "csv", "src net 2001:db8::/48 and bytes > 4G"],
+        &["--format", "table", "-O", "bytes", "-c", "20", "proto 253"],
+        &["--format", "json", "-s", "srcip/bytes", "-s", "proto:p/packets", "-s", "mpls2", "-n", "5"],
+        &["--format", "csv", "-A", "srcip4/24,dstport", "-O", "bytes", "src as 4294967295 and inet"],
+        &[
+            "--format",
+            "csv",
+            "--from",
+            "2026-03-01T12:00:01Z",
+            "--to",
+            "2026-03-01T12:00:02Z",
+            "router ip 198.51.100.1",
+        ],
+        &["--format", "json", "mpls label1 16 and observation domain id 0 and duration 250"],
+    ] {
+        let from_capture = query(&[&["--read", &capture, "--quiet"], question].concat());
+        let from_store = query(&[&["--store", &store, "--quiet"], question].concat());
+        assert!(from_store.status.success(), "{}", String::from_utf8_lossy(&from_store.stderr));
+        let text = String::from_utf8(from_store.stdout).unwrap();
+        assert!(text.lines().count() > 2, "{question:?}: {text}");
+        assert_eq!(text, String::from_utf8(from_capture.stdout).unwrap(), "{question:?}");
+    }
+}
+
+#[test]
+fn a_damaged_file_is_named_and_the_others_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, store) = both(folder.path());
+    let files = files(Path::new(&store));
+    assert!(files.len() > 1);
+    let whole = fs::read(&files[0]).unwrap();
+    let others: usize = files[1..].iter().map(|path| rows(path).len()).sum();
+    // Cut off, without its end, nothing at all, and the first octet of each page's header region changed.
+    for damaged in [&whole[..whole.len() / 2], &whole[..whole.len() - 4], &[], &b"PAR1PAR1"[..]] {
+        fs::write(&files[0], damaged).unwrap();
+        let output = query(&["--store", &store, "--format", "csv"]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(errors.contains(files[0].file_name().unwrap().to_str().unwrap()), "{errors}");
+        assert!(errors.contains("the answer is incomplete: 1 of"), "{errors}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1 + others);
+    }
+    // An octet changed anywhere gives an answer or an error, no crash.
+    let mut state = 1u64;
+    for _ in 0..60 {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let mut changed = whole.clone();
+        let place = usize::try_from(state >> 33).unwrap() % changed.len();
+        changed[place] ^= 1 << (state >> 30 & 7);
+        fs::write(&files[0], &changed).unwrap();
+        let output = query(&["--store", &store, "-s", "srcip", "-n", "1"]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(matches!(output.status.code(), Some(0 | 1)), "octet {place}: {errors}");
+        assert!(!errors.contains("panicked"), "octet {place}: {errors}");
+    }
+    let missing = query(&["--store", "/nonexistent"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("cannot read the store /nonexistent"));
+}

@@ -34,7 +34,7 @@ pub enum Command {
     Listen(ListenArgs),
     /// Print the flows in capture files (pcap, pcapng) and IPFIX files.
     Decode(DecodeArgs),
-    /// Answer questions about the flows in files: those that a filter lets pass, the greatest by any element.
+    /// Answer questions about flows that were stored, or are in files: those that a filter lets pass, the greatest by any element.
     Query(Box<QueryArgs>),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
@@ -86,6 +86,12 @@ enum Failure {
     /// Definitions of elements that are not understood.
     #[error("cannot read elements of {path}: {error}")]
     Elements { path: String, error: String },
+    #[error("cannot read the store {path}: {error}")]
+    Store {
+        path: String,
+        #[source]
+        error: io::Error,
+    },
     /// A filter that is not understood, shown with a mark at the place.
     #[error("in the filter, {0}")]
     Filter(String),

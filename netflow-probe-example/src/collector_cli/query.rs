@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -21,14 +21,18 @@ use crate::{
     query::{
         Filter, Form, Groups, Key, Order, Statistic, Totals, groups_report, parse_keys, summary, summary_json,
     },
+    store::{ReadError, StoreReader},
 };
 
 /// Arguments of `query`.
 #[derive(Args, Clone, Debug)]
 pub struct QueryArgs {
+    /// Look into the flows of this store, which `listen --store` or `decode --store` wrote.
+    #[arg(long, value_name = "DIR", required_unless_present = "read", conflicts_with = "read")]
+    pub store: Option<PathBuf>,
     /// Look into this file, a capture file (pcap, pcapng) or a file of IPFIX messages; may be given several times.
     /// `-` is standard input.
-    #[arg(long, required = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub read: Vec<PathBuf>,
     /// Decode datagrams to this UDP port only; may be given several times.
     #[arg(long = "port", value_name = "PORT")]
@@ -109,13 +113,10 @@ pub(super) fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         total: Totals::default(),
         answer: Answer::of(args),
     };
-    let mut collector = Collector::with_limits(query, limits_of_files(), Strictness::default());
-    if !args.quiet {
-        collector.on_fault(|fault| tell(fault));
-    }
-    let read = read_files(&args.read, &args.ports, &mut collector, &mut 0);
-    let missing = collector.account().counts().sets_without_template;
-    let mut query = collector.into_sink();
+    let (mut query, read) = match &args.store {
+        Some(folder) => stored(folder, query)?,
+        None => received(args, query),
+    };
     let code = match read {
         Ok(code) => code,
         // Enough has been seen.
@@ -123,10 +124,43 @@ pub(super) fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         Err(error) => return Err(Failure::Output(error)),
     };
     query.conclude().map_err(Failure::Output)?;
+    Ok(code)
+}
+
+/// Decodes files of datagrams. The error is the output's.
+fn received(args: &QueryArgs, query: Query) -> (Query, io::Result<ExitCode>) {
+    let mut collector = Collector::with_limits(query, limits_of_files(), Strictness::default());
+    if !args.quiet {
+        collector.on_fault(|fault| tell(fault));
+    }
+    let read = read_files(&args.read, &args.ports, &mut collector, &mut 0);
+    let missing = collector.account().counts().sets_without_template;
     if !args.quiet && missing > 0 {
         tell(format_args!("the answer lacks {missing} sets whose template never came"));
     }
-    Ok(code)
+    (collector.into_sink(), read)
+}
+
+/// Reads a store. A file that is damaged is named; the others still answer. The inner error is the output's.
+fn stored(folder: &Path, mut query: Query) -> Result<(Query, io::Result<ExitCode>), Failure> {
+    let reader = StoreReader::open(folder, query.args.from, query.args.to)
+        .map_err(|error| Failure::Store { path: folder.display().to_string(), error })?;
+    let mut damaged = 0;
+    for file in reader.files() {
+        match reader.read(file, |flow| query.flow(flow)) {
+            Ok(()) => {}
+            Err(ReadError::Visit(error)) => return Ok((query, Err(error))),
+            Err(ReadError::File(error)) => {
+                damaged += 1;
+                tell(format_args!("netflow-collector: {}: {error}", file.display()));
+            }
+        }
+    }
+    if damaged == 0 {
+        return Ok((query, Ok(ExitCode::SUCCESS)));
+    }
+    tell(format_args!("the answer is incomplete: {damaged} of {} files are damaged", reader.files().len()));
+    Ok((query, Ok(ExitCode::FAILURE)))
 }
 
 fn filter(args: &QueryArgs) -> Result<Filter, Failure> {

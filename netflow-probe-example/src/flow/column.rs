@@ -203,20 +203,23 @@ impl Flow<'_> {
     /// The ICMP type; `None` for other protocols.
     #[must_use]
     pub fn icmp_type(&self) -> Option<u64> {
-        self.icmp(|both| both >> 8, &[176, 178])
+        self.icmp(|both| both >> 8, &[176, 178], "icmp_type")
     }
 
     /// The ICMP code; `None` for other protocols.
     #[must_use]
     pub fn icmp_code(&self) -> Option<u64> {
-        self.icmp(|both| both & 0xff, &[177, 179])
+        self.icmp(|both| both & 0xff, &[177, 179], "icmp_code")
     }
 
     /// ICMP type or code: from type * 256 + code, which v5 and its relatives carry as the destination port, or from
     /// the element of its own. Templates of routers have the element for flows of all protocols: those of others have
     /// neither.
-    fn icmp(&self, part: fn(u16) -> u16, elements: &[u16]) -> Option<u64> {
+    fn icmp(&self, part: fn(u16) -> u16, elements: &[u16], column: &str) -> Option<u64> {
         let record = &self.record;
+        if let Some(stored) = self.stored() {
+            return stored.number(column);
+        }
         if !self.may_be_icmp() {
             return None;
         }

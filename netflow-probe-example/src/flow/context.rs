@@ -2,7 +2,7 @@
 
 use core::{fmt, net::IpAddr};
 
-use netflow_codec::{Decoded, Elements, ExportClock, FieldValue, FieldView, Template};
+use netflow_codec::{Decoded, Elements, ExportClock, FieldValue, FieldView, Template, Timestamp};
 
 use super::RecordFields;
 
@@ -32,7 +32,27 @@ impl Known for Decoded<'_, '_, IpAddr> {
     }
 }
 
+/// Of a stored flow no field is left to read.
+#[derive(Debug)]
+struct Nothing;
+
+impl Known for Nothing {
+    fn elements(&self) -> Elements<'_> {
+        Elements::default()
+    }
+
+    fn template(&self, _template_id: u16) -> Option<&Template> {
+        None
+    }
+}
+
 impl<'a> Context<'a> {
+    /// The context of flows without fields.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { known: &Nothing, clock: ExportClock::without_uptime(Timestamp::ZERO) }
+    }
+
     /// The context of the records of a set.
     #[must_use]
     pub const fn new(known: &'a dyn Known, clock: ExportClock) -> Self {
@@ -43,7 +63,7 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn of(&self, fields: &RecordFields<'_>) -> Self {
         let clock = match fields {
-            RecordFields::Fixed(_) => self.clock,
+            RecordFields::Fixed(_) | RecordFields::Stored(_) => self.clock,
             RecordFields::Data(record) => record.clock(&self.clock),
         };
         Self { clock, ..*self }

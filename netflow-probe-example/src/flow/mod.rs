@@ -7,6 +7,7 @@ mod column;
 mod context;
 mod layout;
 mod protocol;
+mod stored;
 
 use core::net::SocketAddr;
 
@@ -16,6 +17,7 @@ pub use column::{COLUMNS, Cell, Column, Kind};
 pub use context::{Context, Known};
 pub(crate) use layout::{Layout, Layouts};
 pub use protocol::{protocol_keyword, protocol_number};
+pub use stored::StoredCells;
 
 /// The datagram that a record came in.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,15 @@ impl<'a> Flow<'a> {
         self.find(elements)?.as_unsigned()
     }
 
+    /// How many packets one metered packet stands for, as far as the exporter has said.
+    #[must_use]
+    pub fn sampling_rate(&self) -> Option<u64> {
+        match self.stored() {
+            Some(stored) => stored.number("sampling_rate"),
+            None => self.sampling.map(|info| info.interval.into()),
+        }
+    }
+
     /// Whether an ICMP type and code mean something: the protocol is 1 (ICMP), 58 (ICMP of IPv6) or not in the record.
     fn may_be_icmp(&self) -> bool {
         !self.record.has(FlowFields::PROTOCOL) || matches!(self.record.protocol, 1 | 58)
@@ -152,6 +163,8 @@ pub enum RecordFields<'a> {
     Fixed(FixedRecord<'a>),
     /// Of a data set.
     Data(DataRecord<'a, 'a>),
+    /// Of a stored flow: its record is gone.
+    Stored(StoredCells<'a>),
 }
 
 impl<'a> RecordFields<'a> {
@@ -161,6 +174,7 @@ impl<'a> RecordFields<'a> {
         match self {
             Self::Fixed(record) => record.octets(),
             Self::Data(record) => record.octets(),
+            Self::Stored(_) => &[],
         }
     }
 
@@ -169,6 +183,7 @@ impl<'a> RecordFields<'a> {
         let (fixed, data) = match *self {
             Self::Fixed(record) => (Some(record), None),
             Self::Data(record) => (None, Some(record)),
+            Self::Stored(_) => (None, None),
         };
         let fixed = fixed.into_iter().flat_map(|record| record.fields());
         fixed.chain(data.into_iter().flat_map(|record| record.fields()))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     FlowSink,
-    text::{BLOCK, push_json_fields, push_plain_cell},
+    text::{BLOCK, push_extras, push_plain_cell},
 };
 use crate::flow::{COLUMNS, Flow};
 
@@ -40,16 +40,13 @@ impl<W: Write> FlowSink for CsvSink<W> {
     fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
         self.header()?;
         self.line.clear();
-        for column in COLUMNS {
+        for (_, cell) in flow.cells() {
             self.cell.clear();
-            push_plain_cell(&mut self.cell, (column.cell)(flow), b' ');
+            push_plain_cell(&mut self.cell, cell, b' ');
             self.line.push_field(&self.cell);
         }
         self.cell.clear();
-        let extras = flow.extras();
-        if !extras.is_empty() {
-            push_json_fields(&mut self.cell, &extras, &flow.context.of(&flow.fields));
-        }
+        push_extras(&mut self.cell, b"", flow);
         self.line.push_field(&self.cell);
         Ok(self.writer.write_byte_record(&self.line)?)
     }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use super::{
     FlowSink,
-    text::{Lines, push_json_cell, push_json_fields, quoted},
+    text::{Lines, push_extras, push_json_cell, quoted},
 };
-use crate::flow::{COLUMNS, Cell, Flow};
+use crate::flow::{Cell, Flow};
 
 /// Prints a JSON object per flow and line.
 ///
@@ -28,8 +28,7 @@ impl<W: Write> FlowSink for JsonSink<W> {
     fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
         let out = &mut self.lines.buffer;
         let mut separator = b'{';
-        for column in COLUMNS {
-            let cell = (column.cell)(flow);
+        for (column, cell) in flow.cells() {
             if cell == Cell::Absent && !column.is_core {
                 continue;
             }
@@ -39,11 +38,7 @@ impl<W: Write> FlowSink for JsonSink<W> {
             out.push(b':');
             push_json_cell(out, cell);
         }
-        let extras = flow.extras();
-        if !extras.is_empty() {
-            out.extend_from_slice(b",\"fields\":");
-            push_json_fields(out, &extras, &flow.context.of(&flow.fields));
-        }
+        push_extras(out, b",\"fields\":", flow);
         out.push(b'}');
         self.lines.end_line()
     }

@@ -166,13 +166,9 @@ impl<S: FlowSink> FlowSink for Option<S> {
 
 /// What of a flow has no column, as a JSON object; `None` when everything has one.
 pub(crate) fn json_fields(flow: &Flow<'_>) -> Option<Vec<u8>> {
-    let extras = flow.extras();
-    if extras.is_empty() {
-        return None;
-    }
     let mut json = Vec::new();
-    text::push_json_fields(&mut json, &extras, &flow.context.of(&flow.fields));
-    Some(json)
+    text::push_extras(&mut json, b"", flow);
+    (!json.is_empty()).then_some(json)
 }
 
 /// How flows are printed.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use netflow_codec::{ElementId, Elements, FieldValue, FieldView, ListSemantic, SubTemplateList, Timestamp};
 
-use crate::flow::{Cell, Context};
+use crate::flow::{Cell, Context, Flow};
 
 /// Octets to gather before they are written.
 pub(super) const BLOCK: usize = 64 << 10;
@@ -233,6 +233,22 @@ pub(super) fn push_json_fields(out: &mut Vec<u8>, fields: &[FieldView<'_>], cont
         }
     }
     out.push(b'}');
+}
+
+/// What of a flow has no column, as a JSON object behind some text; nothing when everything has one.
+pub(super) fn push_extras(out: &mut Vec<u8>, before: &[u8], flow: &Flow<'_>) {
+    if let Some(stored) = flow.stored() {
+        if let Some(fields) = stored.fields() {
+            out.extend_from_slice(before);
+            out.extend_from_slice(fields.as_bytes());
+        }
+        return;
+    }
+    let extras = flow.extras();
+    if !extras.is_empty() {
+        out.extend_from_slice(before);
+        push_json_fields(out, &extras, &flow.context.of(&flow.fields));
+    }
 }
 
 /// A cell as JSON.

@@ -29,7 +29,7 @@ pub struct Totals {
 impl Totals {
     /// Adds a flow, its counters multiplied by its sampling rate if so asked and the rate is known.
     pub fn add(&mut self, flow: &Flow<'_>, scaled: bool) {
-        let factor = flow.sampling.filter(|_| scaled).map_or(1, |info| u64::from(info.interval));
+        let factor = flow.sampling_rate().filter(|_| scaled).unwrap_or(1);
         let record = &flow.record;
         self.flows += 1;
         self.packets = self.packets.saturating_add(record.packets.saturating_mul(factor));

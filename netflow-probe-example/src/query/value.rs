@@ -108,8 +108,8 @@ getters! {
     tos = |flow| number(flow, FlowFields::TOS, flow.record.tos);
     source_as = |flow| number(flow, FlowFields::SOURCE_AS, flow.record.source_as);
     destination_as = |flow| number(flow, FlowFields::DESTINATION_AS, flow.record.destination_as);
-    next_as = |flow| flow.unsigned_field(&[128]).map(Value::Number);
-    previous_as = |flow| flow.unsigned_field(&[129]).map(Value::Number);
+    next_as = |flow| walked(flow, 128, "next_hop_as");
+    previous_as = |flow| walked(flow, 129, "bgpPrevAdjacentAsNumber");
     ingress_interface = |flow| number(flow, FlowFields::INGRESS_INTERFACE, flow.record.ingress_interface);
     egress_interface = |flow| number(flow, FlowFields::EGRESS_INTERFACE, flow.record.egress_interface);
     source_mask = |flow| number(flow, FlowFields::SOURCE_PREFIX_LENGTH, flow.record.source_prefix_length);
@@ -143,7 +143,7 @@ getters! {
         let has_domain = matches!(flow.envelope.version, 9 | 10);
         has_domain.then_some(Value::Number(flow.envelope.observation_domain.into()))
     };
-    observation_point = |flow| flow.unsigned_field(&[138]).map(Value::Number);
+    observation_point = |flow| walked(flow, 138, "observation_point_id");
     packets = |flow| number(flow, FlowFields::PACKETS, flow.record.packets);
     octets = |flow| number(flow, FlowFields::OCTETS, flow.record.octets);
     flows = |_flow| Some(Value::Number(1));
@@ -157,7 +157,16 @@ getters! {
         let octets = flow.record.octets.checked_div(flow.record.packets)?;
         number(flow, FlowFields::OCTETS, octets)
     };
-    sampling = |flow| flow.sampling.map(|info| Value::Number(info.interval.into()));
+    sampling = |flow| flow.sampling_rate().map(Value::Number);
+}
+
+/// What no member of the typed record holds: from the record, or from the column of a stored flow.
+fn walked(flow: &Flow<'_>, element: u16, column: &str) -> Option<Value> {
+    let number = match flow.stored() {
+        Some(stored) => stored.number(column),
+        None => flow.unsigned_field(&[element]),
+    };
+    number.map(Value::Number)
 }
 
 /// Of a flow without a duration the rate is 0, as nfdump has it.

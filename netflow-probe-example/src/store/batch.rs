@@ -68,8 +68,8 @@ impl Batch {
 
     pub(super) fn push(&mut self, flow: &Flow<'_>) {
         self.rows += 1;
-        for (column, values) in COLUMNS.iter().zip(&mut self.columns) {
-            values.push((column.cell)(flow), &mut self.texts);
+        for ((_, cell), values) in flow.cells().zip(&mut self.columns) {
+            values.push(cell, &mut self.texts);
         }
         if let Some(fields) = self.columns.last_mut() {
             match json_fields(flow) {

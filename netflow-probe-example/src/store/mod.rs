@@ -14,6 +14,8 @@
 
 mod batch;
 mod part;
+mod reader;
+mod restore;
 mod retention;
 mod schema;
 mod worker;
@@ -37,11 +39,14 @@ use std::{
 use netflow_codec::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 
-pub use self::retention::Retention;
 use self::{
     batch::Batch,
     retention::Inventory,
     worker::{Job, Place, Progress, Worker},
+};
+pub use self::{
+    reader::{ReadError, StoreReader},
+    retention::Retention,
 };
 use crate::{flow::Flow, output::FlowSink};
 
