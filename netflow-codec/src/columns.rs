@@ -10,9 +10,12 @@ use crate::{
     flow::{FlowFields, FlowRecord, MplsLabels},
     member::{Member, TimeCoding},
     record::DataRecords,
-    template::{LEAD, RecordPlan, Slot, Straight},
+    template::{RecordPlan, Slot, Straight, WINDOW},
     time::{ExportClock, SysUptime, Timestamp},
 };
+
+/// The windows of some records, all of the same template.
+type Tile<'w> = &'w [&'w [u8; WINDOW]];
 
 /// Declares the columns: member, type, name of the presence bit.
 macro_rules! columns {
@@ -159,30 +162,30 @@ impl FlowColumns {
 
     /// Appends the records of a set: the rows are what [`DataRecords::flows`] gives.
     pub fn extend(&mut self, records: &DataRecords<'_>) {
-        match (records.template().plan(), Stride::of(records)) {
-            (RecordPlan::Straight(plan), Some(stride)) if plan.is_columnar() => {
-                self.extend_columns(plan, stride, records.clock());
+        match records.template().plan() {
+            RecordPlan::Straight(plan) if plan.is_columnar() => {
+                records.for_each_tile(|tile| self.extend_columns(plan, tile, records.clock()));
             }
             _ => records.for_each_flow(|flow| self.push(flow)),
         }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "slots are masked to the width of their member")]
-    fn extend_columns(&mut self, plan: &Straight, stride: Stride<'_>, clock: &ExportClock) {
+    fn extend_columns(&mut self, plan: &Straight, tile: Tile<'_>, clock: &ExportClock) {
         use Member as M;
         let wanted = self.wanted;
         let wants = |member: Member| wanted.contains(member.field());
         let slot = |member: Member| plan.slot_of(member);
 
-        let fields = self.extend_times(plan, stride, clock);
-        self.fields.resize(self.fields.len() + stride.count, fields);
+        let fields = self.extend_times(plan, tile, clock);
+        fill(tile, &mut self.fields, fields);
 
         /// Reads a column of integers that one member feeds.
         macro_rules! integers {
             ($($column:ident: $type:ty = $member:ident,)*) => {
                 $(if wants(M::$member) {
                     let slot = slot(M::$member).unwrap_or_default();
-                    stride.read(slot, &mut self.$column, |raw| raw as $type);
+                    read(tile, slot, &mut self.$column, |raw| raw as $type);
                 })*
             };
         }
@@ -223,8 +226,8 @@ impl FlowColumns {
                 continue;
             }
             match slot(six) {
-                Some(low) => stride.read6(low, column),
-                None => stride.read(slot(four).unwrap_or_default(), column, |raw| {
+                Some(low) => read6(tile, low, column),
+                None => read(tile, slot(four).unwrap_or_default(), column, |raw| {
                     IpAddr::V4(Ipv4Addr::from_bits(raw as u32))
                 }),
             }
@@ -233,7 +236,7 @@ impl FlowColumns {
             [(M::SourceMac, &mut self.source_mac), (M::DestinationMac, &mut self.destination_mac)]
         {
             if wants(member) {
-                stride.read(slot(member).unwrap_or_default(), column, |raw| {
+                read(tile, slot(member).unwrap_or_default(), column, |raw| {
                     let [_, _, mac @ ..] = raw.to_be_bytes();
                     mac
                 });
@@ -241,12 +244,12 @@ impl FlowColumns {
         }
         if wants(M::MplsLabel(0)) {
             let labels = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|position| slot(M::MplsLabel(position)));
-            self.extend_labels(stride, &labels);
+            self.extend_labels(tile, &labels);
         }
     }
 
     /// Reads start and end; the members that each record of the set has: all of the plan's but times that nothing dates.
-    fn extend_times(&mut self, plan: &Straight, stride: Stride<'_>, clock: &ExportClock) -> FlowFields {
+    fn extend_times(&mut self, plan: &Straight, tile: Tile<'_>, clock: &ExportClock) -> FlowFields {
         let mut fields = plan.fields();
         for (member, column) in [(Member::Start, &mut self.start), (Member::End, &mut self.end)] {
             let slot = plan.slot_of(member).unwrap_or_default();
@@ -259,31 +262,31 @@ impl FlowColumns {
                 continue;
             }
             match (coding, clock.epoch()) {
-                (None, _) => stride.fill(column, Timestamp::ZERO),
-                _ if is_undated => stride.fill(column, Timestamp::ZERO),
-                (Some(TimeCoding::Uptime), Some(epoch)) => stride.read(slot, column, |raw| {
+                (None, _) => fill(tile, column, Timestamp::ZERO),
+                _ if is_undated => fill(tile, column, Timestamp::ZERO),
+                (Some(TimeCoding::Uptime), Some(epoch)) => read(tile, slot, column, |raw| {
                     #[expect(clippy::cast_possible_truncation, reason = "uptime is modulo 2^32")]
                     let uptime = SysUptime::from_millis(raw as u32);
                     epoch.to_timestamp(uptime)
                 }),
-                (Some(TimeCoding::Milliseconds), _) => stride.read(slot, column, Timestamp::from_millis),
+                (Some(TimeCoding::Milliseconds), _) => read(tile, slot, column, Timestamp::from_millis),
                 (Some(coding), _) => {
-                    stride.read(slot, column, |raw| coding.decode(raw, clock).unwrap_or_default());
+                    read(tile, slot, column, |raw| coding.decode(raw, clock).unwrap_or_default());
                 }
             }
         }
         fields
     }
 
-    fn extend_labels(&mut self, stride: Stride<'_>, slots: &[Option<Slot>; MplsLabels::MAX_LEN]) {
+    fn extend_labels(&mut self, tile: Tile<'_>, slots: &[Option<Slot>; MplsLabels::MAX_LEN]) {
         if slots.iter().all(Option::is_none) {
-            return stride.fill(&mut self.mpls_labels, MplsLabels::EMPTY);
+            return fill(tile, &mut self.mpls_labels, MplsLabels::EMPTY);
         }
-        for record in stride.records() {
+        for window in tile {
             let mut labels = MplsLabels::EMPTY;
             for (position, slot) in slots.iter().enumerate() {
                 if let Some(slot) = slot {
-                    let [.., a, b, c] = slot.read(record).to_be_bytes();
+                    let [.., a, b, c] = slot.read(*window).to_be_bytes();
                     labels.set(position, [a, b, c]);
                 }
             }
@@ -292,67 +295,33 @@ impl FlowColumns {
     }
 }
 
-/// Records one behind the other, all of the same length.
-#[derive(Clone, Copy)]
-struct Stride<'a> {
-    /// From [`LEAD`] octets before the first record to the end of the last one.
-    octets: &'a [u8],
-    length: usize,
-    count: usize,
+fn fill<T: Clone>(tile: Tile<'_>, column: &mut Vec<T>, value: T) {
+    column.resize(column.len() + tile.len(), value);
 }
 
-impl<'a> Stride<'a> {
-    /// The records of a set; `None` when they are too short, or not all of one length.
-    fn of(records: &DataRecords<'a>) -> Option<Self> {
-        let length = records.template().minimum_length();
-        if records.template().is_variable_length() || length < size_of::<u64>() {
-            return None;
-        }
-        let (start, count) = (records.start().checked_sub(LEAD)?, records.count());
-        let octets = records.datagram().get(start..start + LEAD + count * length)?;
-        (count > 0).then_some(Self { octets, length, count })
+/// The field that the slot reads, of each record; zeros for a slot that is not set.
+#[inline]
+fn read<T>(tile: Tile<'_>, slot: Slot, column: &mut Vec<T>, value: impl Fn(u64) -> T) {
+    /// Records whose loop is unrolled.
+    const STEP: usize = 8;
+    column.reserve(tile.len());
+    if !slot.is_set() {
+        column.extend(tile.iter().map(|_| value(0)));
+        return;
     }
+    let read = |window: &&[u8; WINDOW]| value(slot.read(*window));
+    let (steps, rest) = tile.as_chunks::<STEP>();
+    for step in steps {
+        column.extend(step.iter().map(read));
+    }
+    column.extend(rest.iter().map(read));
+}
 
-    /// The records, each with [`LEAD`] octets before it.
-    fn records(self) -> impl Iterator<Item = &'a [u8]> {
-        let at = move |index: usize| self.octets.get(index * self.length..).unwrap_or(&[]);
-        (0..self.count).map(at)
-    }
-
-    fn fill<T: Clone>(self, column: &mut Vec<T>, value: T) {
-        column.resize(column.len() + self.count, value);
-    }
-
-    /// The field that the slot reads, of each record; zeros for a slot that is not set.
-    #[inline]
-    fn read<T>(self, slot: Slot, column: &mut Vec<T>, value: impl Fn(u64) -> T) {
-        if !slot.is_set() {
-            column.extend((0..self.count).map(|_| value(0)));
-            return;
-        }
-        let word = |octets: &[u8]| octets.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets));
-        let (rest, last) = self.split(slot.start(), size_of::<u64>());
-        column.extend(rest.chunks_exact(self.length).map(|octets| value(slot.masked(word(octets)))));
-        column.push(value(slot.masked(word(last))));
-    }
-
-    /// The IPv6 address whose last 8 octets the slot reads, of each record.
-    fn read6(self, low: Slot, column: &mut Vec<IpAddr>) {
-        let address = |octets: &[u8]| {
-            let octets = octets.first_chunk().copied().unwrap_or([0; 16]);
-            IpAddr::V6(Ipv6Addr::from_bits(u128::from_be_bytes(octets)))
-        };
-        let (rest, last) = self.split(low.start().saturating_sub(8), size_of::<u128>());
-        column.extend(rest.chunks_exact(self.length).map(address));
-        column.push(address(last));
-    }
-
-    /// What begins at the same place in each record: as many octets as a record has for all but the last one, and
-    /// `width` octets of the last one.
-    fn split(self, start: u8, width: usize) -> (&'a [u8], &'a [u8]) {
-        let (start, others) = (usize::from(start), (self.count - 1) * self.length);
-        let rest = self.octets.get(start..start + others).unwrap_or(&[]);
-        let last = self.octets.get(start + others..start + others + width).unwrap_or(&[]);
-        (rest, last)
-    }
+/// The IPv6 address whose last 8 octets the slot reads, of each record.
+fn read6(tile: Tile<'_>, low: Slot, column: &mut Vec<IpAddr>) {
+    let high = low.before();
+    column.extend(tile.iter().map(|window| {
+        let bits = u128::from(high.read(*window)) << 64 | u128::from(low.read(*window));
+        IpAddr::V6(Ipv6Addr::from_bits(bits))
+    }));
 }

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use crate::{
     element::ElementId,
     record::{DataRecord, DataRecords, Records},
-    template::{LEAD, LastWindow, Slot, Template, WINDOW},
+    template::{LEAD, Slot, Template, WINDOW},
     wire::unsigned,
 };
 
@@ -117,8 +117,8 @@ impl<'p, 'a, const N: usize> Iterator for ProjectedRecords<'p, 'a, N> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.records.next()?;
-        Some(ProjectedRecord { bound: self.bound, record, datagram: self.datagram })
+        let (offset, length) = self.records.advance_by_length()?;
+        Some(ProjectedRecord { bound: self.bound, datagram: self.datagram, offset, length })
     }
 }
 
@@ -126,15 +126,17 @@ impl<'p, 'a, const N: usize> Iterator for ProjectedRecords<'p, 'a, N> {
 #[derive(Clone, Copy, Debug)]
 pub struct ProjectedRecord<'p, 'a, const N: usize> {
     bound: &'p Bound<N>,
-    record: DataRecord<'p, 'a>,
     datagram: &'a [u8],
+    offset: usize,
+    length: usize,
 }
 
 impl<'p, 'a, const N: usize> ProjectedRecord<'p, 'a, N> {
     /// The record.
     #[must_use]
-    pub const fn record(&self) -> &DataRecord<'p, 'a> {
-        &self.record
+    pub fn record(&self) -> DataRecord<'p, 'a> {
+        let octets = self.datagram.get(self.offset..self.offset + self.length).unwrap_or(&[]);
+        DataRecord::new(&self.bound.template, octets, self.offset)
     }
 
     /// The elements' values as big-endian unsigned integers; 0 for what the record lacks and for what is not of 1 to 8
@@ -143,15 +145,11 @@ impl<'p, 'a, const N: usize> ProjectedRecord<'p, 'a, N> {
     #[inline]
     pub fn values(&self) -> [u64; N] {
         // A header precedes every record.
-        let place = self.record.offset().saturating_sub(LEAD);
-        let lead = self.datagram.get(place..).unwrap_or(&[]);
+        let lead = self.datagram.get(self.offset.saturating_sub(LEAD)..).unwrap_or(&[]);
         let slots = &self.bound.slots;
         let mut values = match lead.first_chunk::<WINDOW>() {
             Some(window) => slots.map(|slot| slot.read(window)),
-            None => match LastWindow::new(self.datagram, place) {
-                Some(window) => slots.map(|slot| slot.read(&window)),
-                None => slots.map(|slot| slot.read(lead)),
-            },
+            None => slots.map(|slot| slot.read(lead)),
         };
         if self.bound.has_others {
             self.read_others(&mut values);
@@ -163,7 +161,7 @@ impl<'p, 'a, const N: usize> ProjectedRecord<'p, 'a, N> {
     #[must_use]
     pub fn octets(&self, index: usize) -> Option<&'a [u8]> {
         let field = self.bound.fields.get(index).copied().flatten()?;
-        self.record.fields().nth(field.into()).map(|field| field.octets())
+        self.record().fields().nth(field.into()).map(|field| field.octets())
     }
 
     /// The same as a big-endian unsigned integer; `None` also when it does not have 1 to 8 octets.
@@ -172,7 +170,7 @@ impl<'p, 'a, const N: usize> ProjectedRecord<'p, 'a, N> {
     pub fn unsigned(&self, index: usize) -> Option<u64> {
         match self.bound.slots.get(index) {
             Some(slot) if slot.is_set() => {
-                let lead = self.datagram.get(self.record.offset().checked_sub(LEAD)?..)?;
+                let lead = self.datagram.get(self.offset.checked_sub(LEAD)?..)?;
                 Some(slot.read(lead))
             }
             _ => unsigned(self.octets(index)?),

@@ -79,11 +79,6 @@ impl<'a> DataRecords<'a> {
         self.datagram
     }
 
-    /// Octets from the start of the datagram to the first record.
-    pub(crate) const fn start(&self) -> usize {
-        self.start
-    }
-
     /// Octets from the start of the datagram to the FlowSet's header.
     #[must_use]
     pub const fn set_offset(&self) -> usize {
@@ -133,6 +128,40 @@ impl<'a> DataRecords<'a> {
         if self.template.has_doubtful_padding() {
             let zeros = padding::zeros(self.body(), self.template.minimum_length());
             self.doubtful = u8::try_from(zeros).unwrap_or(u8::MAX);
+        }
+    }
+
+    /// Calls `visit` with the windows of the records, some of them at a time; only for templates of fixed length.
+    pub(crate) fn for_each_tile(&self, mut visit: impl FnMut(&[&[u8; WINDOW]])) {
+        /// Records of a tile: all of a usual datagram.
+        const TILE: usize = 32;
+        let (length, count) = (self.template.minimum_length(), self.count());
+        // A header precedes every record.
+        let lead = self.datagram.get(self.start.saturating_sub(LEAD)..).unwrap_or(&[]);
+        // Records whose windows lie in the datagram; of the others, fewer octets than a window, there is a copy.
+        let room = lead.len().checked_sub(WINDOW);
+        let whole =
+            room.and_then(|room| room.checked_div(length)).map_or(0, |others| (others + 1).min(count));
+        let padded = pad(lead.get(whole * length..).unwrap_or(&[]));
+        let window = |index: usize| {
+            let octets = match index.checked_sub(whole) {
+                None => lead.get(index * length..),
+                Some(index) => padded.get(index * length..),
+            };
+            octets.and_then(<[u8]>::first_chunk)
+        };
+        let empty = [0; WINDOW];
+        let mut first = 0;
+        while first < count {
+            let mut tile = [&empty; TILE];
+            let records = TILE.min(count - first);
+            for (entry, index) in tile.iter_mut().zip(first..first + records) {
+                if let Some(window) = window(index) {
+                    *entry = window;
+                }
+            }
+            visit(tile.get(..records).unwrap_or(&[]));
+            first += records;
         }
     }
 
@@ -200,16 +229,24 @@ impl<'a> Records<'_, 'a> {
     /// The next record's place; `None` when the rest is padding or a record that is cut off.
     #[inline]
     fn advance(&mut self) -> Option<(usize, &'a [u8])> {
+        let (start, length) = self.advance_by_length()?;
+        Some((start, self.datagram.get(start..start + length)?))
+    }
+
+    /// The same as offset and length.
+    #[inline]
+    pub(crate) fn advance_by_length(&mut self) -> Option<(usize, usize)> {
         let minimum = self.template.minimum_length();
         let start = self.position;
         if minimum == 0 || self.end - start < minimum {
             return None;
         }
-        let rest = self.datagram.get(start..self.end)?;
-        let length = self.template.record_length(rest)?;
-        let record = rest.get(..length)?;
+        let mut length = minimum;
+        if self.template.is_variable_length() {
+            length = self.template.record_length(self.datagram.get(start..self.end)?)?;
+        }
         self.position = start + length;
-        Some((start, record))
+        Some((start, length))
     }
 }
 
@@ -267,6 +304,10 @@ pub struct DataRecord<'r, 'a> {
 }
 
 impl<'r, 'a> DataRecord<'r, 'a> {
+    pub(crate) const fn new(template: &'r Template, octets: &'a [u8], offset: usize) -> Self {
+        Self { template, octets, offset, depth: 0 }
+    }
+
     /// The template.
     #[must_use]
     pub const fn template(&self) -> &'r Template {
@@ -355,6 +396,16 @@ impl Flows<'_, '_> {
             _ => self.records.fold(init, |folded, record| fold(folded, &record.to_flow(self.clock))),
         }
     }
+}
+
+/// Less than a window of octets, with room for windows that begin anywhere in them.
+fn pad(octets: &[u8]) -> [u8; 2 * WINDOW] {
+    let mut padded = [0; 2 * WINDOW];
+    let octets = octets.get(..WINDOW).unwrap_or(octets);
+    if let Some(place) = padded.get_mut(..octets.len()) {
+        place.copy_from_slice(octets);
+    }
+    padded
 }
 
 /// Not inlined, so that the loops have all registers to themselves.

@@ -136,7 +136,7 @@ fn check_projection(records: &DataRecords<'_>, fields: &[(u16, u16)]) {
     let number = |index: usize| fields.get(index).map_or(1, |(number, _)| *number);
     let elements = [number(0), number(3), 1, number(fields.len() - 1), 27, 82].map(ElementId::iana);
     let mut projection = Projection::new(elements);
-    let rows: Vec<_> = projection.of(records).map(|row| *row.record()).collect();
+    let rows: Vec<_> = projection.of(records).map(|row| row.record()).collect();
     assert_eq!(rows.len(), records.iter().count());
     // The second time it is bound to the template already.
     for (row, record) in projection.of(records).zip(records) {

@@ -223,16 +223,8 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
                     count: self.header.count,
                     now: self.now,
                 };
-                let batch = sets.step(&mut self.decoder.cache, &context);
-                let exporter = &sets.key.exporter;
-                match &batch {
-                    Some(Batch::Options(records)) => self.decoder.taught.learn(exporter, records),
-                    Some(Batch::Recovered(recovered)) if recovered.records().template().is_options() => {
-                        self.decoder.taught.learn(exporter, &recovered.records());
-                    }
-                    _ => {}
-                }
-                batch
+                let Decoder { cache, taught, .. } = &mut *self.decoder;
+                sets.step(cache, taught, &context)
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     ipfix,
     record::DataRecords,
     set::{RawSets, Set},
+    taught::TaughtElements,
     template::{Protocol, Template, TemplateRecord, TemplateRecords, WireTemplate},
     time::{ExportClock, Timestamp},
     v9::{
@@ -87,13 +88,14 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
     pub(super) fn step(
         &mut self,
         cache: &mut TemplateCache<E>,
+        taught: &mut TaughtElements<E>,
         context: &Context<'a, '_>,
     ) -> Option<Batch<'a>> {
         loop {
             if let Some(fault) = self.template_fault.take() {
                 return Some(Batch::Malformed(fault));
             }
-            if let Some(recovered) = self.recover(cache, context.now) {
+            if let Some(recovered) = self.recover(cache, taught, context.now) {
                 return Some(Batch::Recovered(recovered));
             }
             if let Some(batch) = self.learn(cache, context) {
@@ -112,7 +114,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
                 Ok(set) => {
                     self.offset = set.offset;
                     self.fault = set.fault;
-                    if let Some(batch) = self.enter(set, cache, context) {
+                    if let Some(batch) = self.enter(set, cache, taught, context) {
                         return Some(batch);
                     }
                 }
@@ -120,7 +122,12 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         }
     }
 
-    fn recover(&mut self, cache: &mut TemplateCache<E>, now: Timestamp) -> Option<RecoveredRecords> {
+    fn recover(
+        &mut self,
+        cache: &mut TemplateCache<E>,
+        taught: &mut TaughtElements<E>,
+        now: Timestamp,
+    ) -> Option<RecoveredRecords> {
         let slot = self.slot?;
         let Some(recovered) = cache.recover(&self.key, self.arrived.as_ref()?, now) else {
             self.arrived = None;
@@ -128,6 +135,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         };
         if recovered.records().template().is_options() {
             cache.learn_options(slot, &recovered.records());
+            taught.learn(&self.key.exporter, &recovered.records());
         }
         self.template_id = Some(recovered.records().template().id());
         Some(recovered)
@@ -200,6 +208,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         &mut self,
         set: Set<'a>,
         cache: &mut TemplateCache<E>,
+        taught: &mut TaughtElements<E>,
         context: &Context<'a, '_>,
     ) -> Option<Batch<'a>> {
         if let Some(options) = template_set(self.key.scope.protocol, set.id) {
@@ -209,7 +218,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         }
         Some(match set.id {
             0..=255 => Batch::Reserved { id: set.id, offset: set.offset, octets: set.body },
-            template_id => self.data(template_id, &set, cache, context),
+            template_id => self.data(template_id, &set, cache, taught, context),
         })
     }
 
@@ -218,6 +227,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         template_id: u16,
         set: &Set<'a>,
         cache: &mut TemplateCache<E>,
+        taught: &mut TaughtElements<E>,
         context: &Context<'a, '_>,
     ) -> Batch<'a> {
         let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, &context.reception()));
@@ -260,6 +270,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         if let Some(slot) = self.slot {
             cache.learn_options(slot, &records);
         }
+        taught.learn(&self.key.exporter, &records);
         Batch::Options(records)
     }
 

@@ -27,15 +27,9 @@ impl Slot {
         self.mask != 0
     }
 
-    /// Where the 8 octets are in the window.
-    pub(crate) const fn start(self) -> u8 {
-        self.start
-    }
-
-    /// The field among its 8 octets.
-    #[inline]
-    pub(crate) const fn masked(self, eight: u64) -> u64 {
-        eight & self.mask
+    /// The 8 octets before, of a field of 16 octets.
+    pub(crate) const fn before(self) -> Self {
+        Self { start: self.start.wrapping_sub(8), ..self }
     }
 
     #[inline]
