@@ -61,7 +61,7 @@ fn v9(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode v9, 20 fields");
     group.throughput(Throughput::Elements(flows.len() as u64));
     let mut buffer = Vec::with_capacity(2_048);
-    let mut encoder = ours::V9Encoder::new();
+    let mut encoder = ours::TemplateEncoder::new();
     group.bench_function("builder", |bencher| {
         bencher.iter(|| packets(&flows, IPV4_RECORDS, &mut buffer, |flows, to| encoder.encode(flows, to)));
     });

@@ -16,14 +16,15 @@ use std::{env, process::ExitCode, time::Instant};
 
 use netflow_benches::{
     datagrams::{
-        self, IPV4_FIELDS, IPV4_RECORDS, IPV6_FIELDS, IPV6_RECORDS, V5_RECORDS, v9_data,
-        v9_data_with_template, v9_template,
+        self, IPFIX_FIELDS, IPFIX_RECORDS, IPV4_FIELDS, IPV4_RECORDS, IPV6_FIELDS, IPV6_RECORDS,
+        MIXED_TEMPLATES, NAMED_FIELDS, NAMED_RECORDS, Protocol, TEMPLATE_ID, V5_RECORDS, mixed_data,
+        mixed_templates, template, v9_data, v9_data_with_template, v9_template,
     },
     floor, ours,
     table::Trace,
 };
 use netflow_codec::{ExportVersion, FlowRecord};
-use peers::{netflow_parser, netgauze};
+use peers::{netflow_parser, netgauze, netgauze_ipfix};
 
 const PACKETS: usize = 128;
 const EXPORTERS: u32 = 1_000;
@@ -38,7 +39,7 @@ const DECODE_TO_FLOOR: f64 = 2.5;
 /// Typed decoding of 20 fields: at least so many times as fast as the faster peer.
 const DECODE_TO_PEER: f64 = 15.0;
 /// Encoding of 20 fields, nanoseconds a record: shown, never enforced.
-const ENCODE_NANOS: f64 = 20.0;
+const ENCODE_NANOS: f64 = 10.0;
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Role {
@@ -224,27 +225,85 @@ impl<'a> V9<'a> {
     }
 }
 
-fn exporters(datagrams: &[Vec<u8>]) -> Group<'_> {
+/// Other ways to the same records: whole sets by columns, seven of the elements, templates in turn.
+fn other_ways<'a>(ipv4: &'a [Vec<u8>], mixed: &'a [Vec<u8>]) -> Group<'a> {
     let template = v9_template(&IPV4_FIELDS);
-    let turns = move || (0..EXPORTERS).zip(datagrams.iter().cycle());
-    let count = usize::try_from(EXPORTERS).unwrap_or(0);
+    let mut group = Group::new("decode v9, other ways", IPV4_RECORDS * ipv4.len());
+    let mut decoder = ours::decoder();
+    ours::flows(&mut decoder, &template);
+    group.ours("flows, for comparison", move || each(ipv4, |datagram| ours::flows(&mut decoder, datagram)));
+    let mut decoder = ours::decoder();
+    ours::flows(&mut decoder, &mixed_templates());
+    group.ours("flows, 16 templates in sets of 6", move || {
+        each(mixed, |datagram| ours::flows(&mut decoder, datagram))
+    });
+    let (mut decoder, mut columns) = (ours::decoder(), ours::columns());
+    ours::flows(&mut decoder, &template);
+    group
+        .ours("columns", move || each(ipv4, |datagram| ours::columned(&mut decoder, &mut columns, datagram)));
+    let (mut decoder, mut projection) = (ours::decoder(), ours::five_tuple());
+    ours::flows(&mut decoder, &template);
+    group.ours("five-tuple and counters, views", move || {
+        each(ipv4, |datagram| ours::projected(&mut decoder, &mut projection, datagram))
+    });
+    group.floor("floor", || each(ipv4, floor::v9_ipv4));
+    group
+}
+
+/// What there is to compare with for one template of IPFIX.
+fn ipfix<'a>(
+    name: &'static str,
+    fields: &[(u16, u16)],
+    records: usize,
+    messages: &'a [Vec<u8>],
+    floor: fn(&[u8]) -> u64,
+) -> Group<'a> {
+    let template = template(Protocol::Ipfix, TEMPLATE_ID, fields);
+    let mut group = Group::new(name, records * messages.len());
+    let mut decoder = ours::decoder();
+    ours::flows(&mut decoder, &template);
+    group.ours("flows", move || each(messages, |message| ours::flows(&mut decoder, message)));
+    group.floor("floor", move || each(messages, floor));
+    let mut parser = netflow_parser::parser(Some(&template));
+    group.peer("netflow_parser", move || {
+        each(messages, |message| netflow_parser::decode(&mut parser, message))
+    });
+    let mut templates = netgauze_ipfix::templates(Some(&template));
+    group.peer("netgauze, the same members read", move || {
+        each(messages, |message| netgauze_ipfix::decode_and_read(&mut templates, message))
+    });
+    group
+}
+
+/// A thousand exporters with 16 templates each, in turn: what is known of one has left the caches when its turn comes.
+fn exporters(datagrams: &[Vec<u8>]) -> Group<'_> {
+    let turns = move || datagrams.iter().flat_map(|datagram| (0..EXPORTERS).map(move |one| (one, datagram)));
+    let count = usize::try_from(EXPORTERS).unwrap_or(0) * datagrams.len();
     let mut group = Group::new("decode v9, 1000 exporters in turn", IPV4_RECORDS * count);
     let mut decoder = ours::decoder();
     for exporter in 0..EXPORTERS {
-        ours::flows_of(&mut decoder, &exporter, &template);
+        ours::flows_of(&mut decoder, &exporter, &mixed_templates());
     }
     group.ours("flows", move || {
         turns().fold(0, |sum, (exporter, datagram)| {
             sum.wrapping_add(ours::flows_of(&mut decoder, &exporter, datagram))
         })
     });
+    let mut decoder = ours::decoder();
+    ours::flows(&mut decoder, &mixed_templates());
+    group.floor("the same of one exporter", move || {
+        turns().fold(0, |sum, (_, datagram)| sum.wrapping_add(ours::flows(&mut decoder, datagram)))
+    });
     let addresses: Vec<_> =
         (0..EXPORTERS).map(|exporter| SocketAddr::from((exporter.to_be_bytes(), 2_055))).collect();
-    let mut parser = netflow_parser::scoped(&addresses, &template);
+    let mut parser = netflow_parser::scoped(&addresses, &mixed_templates());
     group.peer("netflow_parser, AutoScopedParser", move || {
-        turns().zip(&addresses).fold(0, |sum, ((_, datagram), exporter)| {
-            sum.wrapping_add(netflow_parser::decode_scoped(&mut parser, *exporter, datagram))
-        })
+        datagrams.iter().flat_map(|datagram| addresses.iter().map(move |one| (*one, datagram))).fold(
+            0,
+            |sum, (exporter, datagram)| {
+                sum.wrapping_add(netflow_parser::decode_scoped(&mut parser, exporter, datagram))
+            },
+        )
     });
     group
 }
@@ -288,7 +347,7 @@ fn encode_v5(flows: &[FlowRecord]) -> Group<'_> {
 fn encode_v9<'a>(flows: &'a [FlowRecord], data: &'a [Vec<u8>]) -> Group<'a> {
     let template = v9_template(&IPV4_FIELDS);
     let mut group = Group::new("encode v9, 20 fields", flows.len());
-    let (mut encoder, mut datagram) = (ours::V9Encoder::new(), buffer());
+    let (mut encoder, mut datagram) = (ours::TemplateEncoder::new(), buffer());
     group.ours("PacketBuilder", move || {
         encode_packets(flows, IPV4_RECORDS, |flows, to| encoder.encode(flows, to), &mut datagram)
     });
@@ -307,6 +366,33 @@ fn encode_v9<'a>(flows: &'a [FlowRecord], data: &'a [Vec<u8>]) -> Group<'a> {
         for packet in &parsed {
             datagram.clear();
             netgauze::encode(packet, &templates, &mut datagram);
+            black_box(datagram.as_slice());
+        }
+        datagram.len() as u64
+    });
+    group
+}
+
+fn encode_ipfix<'a>(flows: &'a [FlowRecord], data: &'a [Vec<u8>]) -> Group<'a> {
+    let template = template(Protocol::Ipfix, TEMPLATE_ID, &IPFIX_FIELDS);
+    let mut group = Group::new("encode IPFIX, 20 fields", flows.len());
+    let (mut encoder, mut datagram) = (ours::TemplateEncoder::ipfix(), buffer());
+    group.ours("PacketBuilder", move || {
+        encode_packets(flows, IPFIX_RECORDS, |flows, to| encoder.encode(flows, to), &mut datagram)
+    });
+    let (mut session, mut datagram) = (ours::session(ExportVersion::Ipfix), buffer());
+    group.ours("ExportSession, default layout", move || ours::export(&mut session, flows, &mut datagram));
+    let parsed = netflow_parser::packets(&mut netflow_parser::parser(Some(&template)), data);
+    group.peer("netflow_parser", move || {
+        parsed.iter().map(|packet| black_box(netflow_parser::encode(packet)).len() as u64).sum()
+    });
+    let mut templates = netgauze_ipfix::templates(Some(&template));
+    let parsed: Vec<_> = data.iter().map(|message| netgauze_ipfix::packet(&mut templates, message)).collect();
+    let mut datagram = buffer();
+    group.peer("netgauze", move || {
+        for packet in &parsed {
+            datagram.clear();
+            netgauze_ipfix::encode(packet, &templates, &mut datagram);
             black_box(datagram.as_slice());
         }
         datagram.len() as u64
@@ -354,6 +440,11 @@ fn main() -> ExitCode {
     let ipv6 = v9_data(&IPV6_FIELDS, IPV6_RECORDS, PACKETS);
     let v5_flows = datagrams::flows(V5_RECORDS * PACKETS, false);
     let v9_flows = datagrams::flows(IPV4_RECORDS * PACKETS, false);
+    let ipfix_flows = datagrams::flows(IPFIX_RECORDS * PACKETS, false);
+    let ipfix_data = datagrams::data(Protocol::Ipfix, &IPFIX_FIELDS, IPFIX_RECORDS, PACKETS, false);
+    let named = datagrams::data(Protocol::Ipfix, &NAMED_FIELDS, NAMED_RECORDS, PACKETS, false);
+    let mixed = mixed_data(6, PACKETS);
+    let of_each_template = mixed_data(IPV4_RECORDS, MIXED_TEMPLATES.into());
     let v9 = |name, datagrams| V9 {
         name,
         fields: &IPV4_FIELDS,
@@ -375,14 +466,30 @@ fn main() -> ExitCode {
     };
 
     let mut verdict = Verdict { missed: false };
-    let groups: [(&str, Maker<'_>); 8] = [
+    let groups: [(&str, Maker<'_>); 12] = [
         ("decode v5", Box::new(|| decode_v5(&v5))),
         (typed.name, Box::new(|| typed.group())),
         (announced.name, Box::new(|| announced.group())),
         (labelled.name, Box::new(|| labelled.group())),
-        ("decode v9, 1000 exporters", Box::new(|| exporters(&ipv4))),
+        ("decode v9, other ways", Box::new(|| other_ways(&ipv4, &mixed))),
+        (
+            "decode IPFIX, 20 fields",
+            Box::new(|| {
+                let floor = floor::ipfix_ipv4;
+                ipfix("decode IPFIX, 20 fields", &IPFIX_FIELDS, IPFIX_RECORDS, &ipfix_data, floor)
+            }),
+        ),
+        (
+            "decode IPFIX, variable length",
+            Box::new(|| {
+                let floor = floor::ipfix_named;
+                ipfix("decode IPFIX, variable length", &NAMED_FIELDS, NAMED_RECORDS, &named, floor)
+            }),
+        ),
+        ("decode v9, 1000 exporters", Box::new(|| exporters(&of_each_template))),
         ("encode v5", Box::new(|| encode_v5(&v5_flows))),
         ("encode v9, 20 fields", Box::new(|| encode_v9(&v9_flows, &ipv4))),
+        ("encode IPFIX, 20 fields", Box::new(|| encode_ipfix(&ipfix_flows, &ipfix_data))),
         ("flow table", Box::new(flow_table)),
     ];
     for (name, group) in groups {
@@ -397,7 +504,7 @@ fn main() -> ExitCode {
         else {
             continue;
         };
-        if group.name == "decode v9, 20 fields" {
+        if group.name == "decode v9, 20 fields" || group.name == "decode IPFIX, 20 fields" {
             let ratio = ours.ratio_to(floor);
             verdict.judge(
                 "typed flows to floor",

@@ -7,6 +7,9 @@
 
 #![allow(
     missing_docs,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -75,7 +78,7 @@ fn measure(title: &str, trace: &Trace, truth: (Sums, u64), rounds: usize) {
         println!("{title}, {only}: {:.1} ns/packet", median(nanos));
         return;
     }
-    println!("\n{title:<28} ns/packet   x map    records    ({} octets of memory)", memory);
+    println!("\n{title:<28} ns/packet   x map    records    ({memory} octets of memory)");
     let [_, map_case, ..] = &cases;
     for case in &cases {
         let ratios = case.nanos.iter().zip(&map_case.nanos).map(|(ours, map)| ours / map).collect();
@@ -127,13 +130,13 @@ fn meter(share: &[(ObservedPacket, Timestamp)], table: &mut netflow_flowcache::F
         let handled = table.handle_packets(rest.get(..32).unwrap_or(rest));
         rest = rest.get(handled..).unwrap_or(&[]);
         table.poll_expired_batch(usize::MAX, |flow| {
-            std::hint::black_box(flow);
+            core::hint::black_box(flow);
         });
     }
     table.flush(netflow_flowcache::ExpireReason::FORCED_END);
     while table.poll_timeout().is_some() {
         table.poll_expired_batch(usize::MAX, |flow| {
-            std::hint::black_box(flow);
+            core::hint::black_box(flow);
         });
     }
 }

@@ -602,7 +602,7 @@ mod tests {
     fn codec_and_floor_encode_alike() {
         let flows = flows(IPV4_RECORDS, false);
         let (mut by_codec, mut by_floor) = (Vec::new(), Vec::new());
-        ours::V9Encoder::new().encode(&flows, &mut by_codec);
+        ours::TemplateEncoder::new().encode(&flows, &mut by_codec);
         floor::encode_v9(&flows, &mut by_floor);
         assert_eq!(by_codec, by_floor);
         assert_eq!(by_codec[20..], v9_data(&IPV4_FIELDS, IPV4_RECORDS, 1)[0][20..]);

@@ -7,7 +7,7 @@ use netflow_codec::{
 
 use crate::{
     consume, consume_columns, consume_values,
-    datagrams::{BOOT, IPV4_FIELDS, NOW, TEMPLATE_ID, UPTIME, specifiers},
+    datagrams::{BOOT, IPFIX_FIELDS, IPV4_FIELDS, NOW, TEMPLATE_ID, UPTIME, specifiers},
 };
 
 /// A decoder with the default limits; exporters are told apart by a number.
@@ -143,25 +143,32 @@ fn clock() -> ExportClock {
     ExportClock::new(NOW, SysUptime::from_millis(UPTIME))
 }
 
-/// Packs flows into v9 packets of the layout [`IPV4_FIELDS`].
+/// Packs flows into v9 packets of the layout [`IPV4_FIELDS`], or into IPFIX messages of [`IPFIX_FIELDS`].
 #[derive(Debug)]
-pub struct V9Encoder {
+pub struct TemplateEncoder {
     builder: PacketBuilder,
     layout: RecordLayout,
 }
 
-impl Default for V9Encoder {
+impl Default for TemplateEncoder {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl V9Encoder {
+impl TemplateEncoder {
     /// An encoder of packets that fit in an Ethernet frame.
     #[must_use]
     pub fn new() -> Self {
         let layout = RecordLayout::new(TEMPLATE_ID, &specifiers(&IPV4_FIELDS)).unwrap();
         Self { builder: PacketBuilder::new(1_472), layout }
+    }
+
+    /// The same for IPFIX.
+    #[must_use]
+    pub fn ipfix() -> Self {
+        let layout = RecordLayout::new(TEMPLATE_ID, &specifiers(&IPFIX_FIELDS)).unwrap();
+        Self { builder: PacketBuilder::ipfix(1_472), layout }
     }
 
     /// Appends one packet with these flows.

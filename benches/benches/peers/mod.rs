@@ -34,6 +34,7 @@ pub mod netflow_parser {
         match packet {
             NetflowPacket::V5(packet) => packet.to_be_bytes(),
             NetflowPacket::V9(packet) => packet.to_be_bytes().expect("it was decoded"),
+            NetflowPacket::IPFix(packet) => packet.to_be_bytes().expect("it was decoded"),
             other => panic!("{other:?}"),
         }
     }
@@ -53,52 +54,67 @@ pub mod netflow_parser {
     }
 }
 
-pub mod netgauze {
-    use core::hint::black_box;
+/// netgauze has the same for both protocols, in types of their own.
+macro_rules! netgauze {
+    ($name:ident: $packet:ident of $protocol:ident) => {
+        pub mod $name {
+            use core::hint::black_box;
 
-    use netgauze_flow_pkt::{
-        ie::Field,
-        netflow::{DataRecord, NetFlowV9Packet, Set, TemplatesMap},
-    };
-    use netgauze_parse_utils::{WritablePduWithOneInput, reader::SliceReader, traits::ParseFromWithOneInput};
+            use netgauze_flow_pkt::{
+                ie::Field,
+                $protocol::{DataRecord, Set, TemplatesMap, $packet},
+            };
+            use netgauze_parse_utils::{
+                WritablePduWithOneInput, reader::SliceReader, traits::ParseFromWithOneInput,
+            };
 
-    pub fn templates(template: Option<&[u8]>) -> TemplatesMap {
-        let mut templates = TemplatesMap::default();
-        if let Some(template) = template {
-            packet(&mut templates, template);
-        }
-        templates
-    }
+            pub fn templates(template: Option<&[u8]>) -> TemplatesMap {
+                let mut templates = TemplatesMap::default();
+                if let Some(template) = template {
+                    packet(&mut templates, template);
+                }
+                templates
+            }
 
-    pub fn packet(templates: &mut TemplatesMap, datagram: &[u8]) -> NetFlowV9Packet {
-        NetFlowV9Packet::parse(&mut SliceReader::new(datagram), templates).expect("the datagram is sound")
-    }
+            pub fn packet(templates: &mut TemplatesMap, datagram: &[u8]) -> $packet {
+                $packet::parse(&mut SliceReader::new(datagram), templates).expect("the datagram is sound")
+            }
 
-    pub fn decode(templates: &mut TemplatesMap, datagram: &[u8]) -> u64 {
-        let packet = packet(templates, datagram);
-        black_box(&packet).sets().len() as u64
-    }
+            pub fn decode(templates: &mut TemplatesMap, datagram: &[u8]) -> u64 {
+                let packet = packet(templates, datagram);
+                black_box(&packet).sets().len() as u64
+            }
 
-    pub fn decode_and_read(templates: &mut TemplatesMap, datagram: &[u8]) -> u64 {
-        let packet = packet(templates, datagram);
-        let mut sum = 0u64;
-        for set in black_box(&packet).sets() {
-            let Set::Data { records, .. } = set else { continue };
-            for field in records.iter().flat_map(DataRecord::fields) {
-                sum = sum.wrapping_add(match field {
-                    Field::octetDeltaCount(octets) => *octets,
-                    Field::packetDeltaCount(packets) => packets << 8,
-                    Field::flowStartSysUpTime(time) | Field::flowEndSysUpTime(time) => u64::from(*time),
-                    Field::sourceTransportPort(port) => u64::from(*port) << 16,
-                    Field::bgpDestinationAsNumber(number) => u64::from(*number),
-                    _ => 0,
-                });
+            pub fn decode_and_read(templates: &mut TemplatesMap, datagram: &[u8]) -> u64 {
+                let packet = packet(templates, datagram);
+                let mut sum = 0u64;
+                for set in black_box(&packet).sets() {
+                    let Set::Data { records, .. } = set else { continue };
+                    for field in records.iter().flat_map(DataRecord::fields) {
+                        sum = sum.wrapping_add(match field {
+                            Field::octetDeltaCount(octets) => *octets,
+                            Field::packetDeltaCount(packets) => packets << 8,
+                            Field::flowStartSysUpTime(time) | Field::flowEndSysUpTime(time) => {
+                                u64::from(*time)
+                            }
+                            Field::flowStartMilliseconds(time) | Field::flowEndMilliseconds(time) => {
+                                time.timestamp_millis().unsigned_abs()
+                            }
+                            Field::sourceTransportPort(port) => u64::from(*port) << 16,
+                            Field::bgpDestinationAsNumber(number) => u64::from(*number),
+                            _ => 0,
+                        });
+                    }
+                }
+                sum
+            }
+
+            pub fn encode(packet: &$packet, templates: &TemplatesMap, datagram: &mut Vec<u8>) {
+                packet.write(datagram, Some(templates)).expect("it was decoded");
             }
         }
-        sum
-    }
-
-    pub fn encode(packet: &NetFlowV9Packet, templates: &TemplatesMap, datagram: &mut Vec<u8>) {
-        packet.write(datagram, Some(templates)).expect("it was decoded");
-    }
+    };
 }
+
+netgauze!(netgauze: NetFlowV9Packet of netflow);
+netgauze!(netgauze_ipfix: IpfixPacket of ipfix);
