@@ -158,6 +158,14 @@ const CASES: &[Case] = &[
             encode(IPV4_RECORDS, move |flows, datagram| encoder.encode(flows, datagram))
         },
     },
+    Case {
+        name: "encode-ipfix-20-fields",
+        records: IPFIX_RECORDS * PACKETS,
+        work: || {
+            let mut encoder = ours::TemplateEncoder::ipfix();
+            encode(IPFIX_RECORDS, move |flows, datagram| encoder.encode(flows, datagram))
+        },
+    },
     Case { name: "export-v5", records: V5_RECORDS * PACKETS, work: || export(ExportVersion::V5, V5_RECORDS) },
     Case {
         name: "export-v9",

@@ -196,7 +196,7 @@ impl<'a> DataRecords<'a> {
             return None;
         }
         let mut records = self.iter();
-        records.by_ref().for_each(drop);
+        while records.advance_by_length().is_some() {}
         let left = self.end - records.position;
         (left >= self.template.minimum_length()).then(|| {
             let kind = DecodeErrorKind::RecordTruncated { template_id: self.template.id() };
