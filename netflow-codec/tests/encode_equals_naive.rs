@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netflow_codec::{
     ElementId, EncodeError, ExportClock, FieldSpecifier, FlowRecord, MplsLabels, PacketBuilder, PacketHeader,
-    RecordLayout, SysUptime, Timestamp,
+    Protocol, RecordLayout, SysUptime, TemplateBuilder, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -137,7 +137,7 @@ fn naive(field: FieldSpecifier, flow: &FlowRecord) -> Option<Vec<u8>> {
         31 => flow.ipv6_flow_label.into(),
         32 | 139 => flow.icmp_type_code.into(),
         34 => flow.sampling_interval.into(),
-        48 => flow.sampler_id.into(),
+        48 | 302 => flow.sampler_id.into(),
         52 => flow.minimum_ttl.into(),
         53 => flow.maximum_ttl.into(),
         54 => flow.fragment_identification.into(),
@@ -230,6 +230,12 @@ proptest! {
         for layout in layouts {
             check(&layout, &flows);
             check(&layout.with_mpls(301, depth).unwrap(), &flows);
+            // As IPFIX has them.
+            let absolute = layout.with_absolute_times().unwrap();
+            check(&absolute, &flows);
+            let sampled = absolute.with_field(FieldSpecifier::new(ElementId::iana(302), 4)).unwrap();
+            check(&sampled, &flows);
+            check(&sampled.with_mpls(301, depth).unwrap(), &flows);
         }
     }
 }
@@ -250,4 +256,41 @@ fn values_that_fit_are_written_by_every_layout() {
     let mut flow = v4;
     (flow.octets, flow.packets, flow.source_port, flow.protocol) = (0x1234_5678, u64::MAX, 0xabcd, 17);
     assert_eq!(check(&RecordLayout::new(300, &fields).unwrap(), &[flow, flow]), 2);
+}
+
+proptest! {
+    #[test]
+    fn the_general_path_writes_what_the_fast_one_does(flow in flow(), depth in 0u16..=10, ipfix: bool) {
+        // E26
+        let mut flow = flow;
+        flow.source_prefix_length %= 33;
+        flow.destination_prefix_length %= 33;
+        flow.ipv6_flow_label &= 0xf_ffff;
+        let layout = if flow.is_ipv6() { RecordLayout::ipv6(300) } else { RecordLayout::ipv4(300) };
+        let mut layout = layout.unwrap().with_mpls(300, depth).unwrap();
+        let protocol = if ipfix { Protocol::Ipfix } else { Protocol::NetFlow9 };
+        if ipfix {
+            layout = layout.with_absolute_times().unwrap();
+        }
+        let template = TemplateBuilder::new(protocol, 300).fields(layout.fields().iter().copied());
+        let template = template.boot(BOOT).build().unwrap();
+        let mut fast = PacketBuilder::with_protocol(protocol, 1_472);
+        let mut general = fast.clone();
+        let (one, other) = (fast.push_flow(&layout, &flow, BOOT), general.push_record(&template, &flow));
+        if one.is_ok() && other.is_ok() {
+            let header = PacketHeader::new(ExportClock::default(), 0, 0);
+            let (mut expected, mut octets) = (Vec::new(), Vec::new());
+            fast.finish(&header, &mut expected);
+            general.finish(&header, &mut octets);
+            prop_assert_eq!(octets, expected);
+        } else {
+            // Addresses of two families, or a value that a field is too short for.
+            let refused = (one.unwrap_err(), other.unwrap_err());
+            prop_assert!(matches!(
+                refused,
+                (EncodeError::AddressFamily, EncodeError::FieldMissing { .. })
+                    | (EncodeError::ValueTooLarge { .. }, EncodeError::ValueTooLarge { .. })
+            ), "{refused:?}");
+        }
+    }
 }

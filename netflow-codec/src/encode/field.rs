@@ -252,8 +252,17 @@ impl Field {
     }
 
     /// The octets of the value's integer, as many as the field has; 8 in a variable-length field.
+    #[inline]
     fn put_integer(&self, value: u64, octets: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.put_right_aligned(&value.to_be_bytes(), octets)
+        let length = usize::from(self.specifier.length);
+        if length > 8 {
+            return self.put_right_aligned(&value.to_be_bytes(), octets);
+        }
+        if length < 8 && value >> (8 * length) != 0 {
+            return Err(self.too_large());
+        }
+        octets.extend_from_slice(value.to_be_bytes().get(8 - length..).unwrap_or(&[]));
+        Ok(())
     }
 
     /// A big-endian integer in a field that may be shorter, when it fits, or longer.

@@ -5,6 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use super::{
     program::{Program, ROOM},
     straight::Straight,
+    times::SELECTOR_ID,
     words::{Family, Word, word},
 };
 use crate::{
@@ -34,6 +35,8 @@ pub struct RecordLayout {
     straight: Option<Straight>,
     record_len: usize,
     family: Family,
+    /// What records name whose flow has no `sampler_id`, and where.
+    selector: Option<(usize, [u8; 4])>,
 }
 
 /// Elements of the default layouts, with their lengths.
@@ -107,7 +110,7 @@ impl RecordLayout {
             _ => Family::Any,
         };
         let straight = Straight::of(fields);
-        Ok(Self { template_id, fields: fields.into(), program, straight, record_len, family })
+        Ok(Self { template_id, fields: fields.into(), program, straight, record_len, family, selector: None })
     }
 
     /// The default layout for IPv4: what v5 carries, with wide counters, AS numbers and interface indexes, and
@@ -169,6 +172,18 @@ impl RecordLayout {
         self.record_len
     }
 
+    /// This layout, whose records name a selector in selectorId (302) when their flow names none: for layouts with that
+    /// field in four octets.
+    pub(super) fn naming(mut self, selector: u32) -> Self {
+        let is_selector = |field: &FieldSpecifier| *field == FieldSpecifier::new(SELECTOR_ID, 4);
+        let place = self.fields.iter().position(is_selector);
+        let before = place
+            .and_then(|place| self.fields.get(..place))
+            .map(|fields| fields.iter().map(|field| usize::from(field.length)).sum());
+        self.selector = before.map(|at| (at, selector.to_be_bytes()));
+        self
+    }
+
     /// Octets of the template record.
     pub(crate) const fn template_len(&self) -> usize {
         4 + 4 * self.fields.len()
@@ -191,7 +206,16 @@ impl RecordLayout {
             Some(straight) => straight.encode(flow, boot, room),
             None => self.program.run(flow, boot, room),
         };
-        if fits { Ok(()) } else { Err(self.overflown(flow, boot)) }
+        if !fits {
+            return Err(self.overflown(flow, boot));
+        }
+        if let Some((at, selector)) = self.selector
+            && flow.sampler_id == 0
+            && let Some(place) = room.get_mut(at..at + 4)
+        {
+            place.copy_from_slice(&selector);
+        }
+        Ok(())
     }
 
     /// Which field it was.

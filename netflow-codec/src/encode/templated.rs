@@ -8,7 +8,7 @@ use super::{
     packet::PacketBuilder,
     scheduler::TemplateScheduler,
     template::ExportTemplate,
-    times::FlowTimes,
+    times::{FlowTimes, SELECTOR_ID},
 };
 use crate::{
     element::ElementId,
@@ -29,8 +29,6 @@ const MPLS_DEPTH: u16 = 10;
 const SELECTOR: u32 = 1;
 /// Flow labels have 20 bits.
 const MAX_FLOW_LABEL: u32 = 0xf_ffff;
-/// selectorId.
-const SELECTOR_ID: ElementId = ElementId::iana(302);
 
 /// What is to be sent, and what is being written.
 #[derive(Debug)]
@@ -66,6 +64,10 @@ impl Templated {
         let v6 = shaped(RecordLayout::ipv6(FLOW_TEMPLATES + 1)?)?;
         let v4_mpls = v4.with_mpls(FLOW_TEMPLATES + 2, MPLS_DEPTH)?;
         let v6_mpls = v6.with_mpls(FLOW_TEMPLATES + 3, MPLS_DEPTH)?;
+        let naming = |layout: RecordLayout| match selector {
+            Some(selector) => layout.naming(selector),
+            None => layout,
+        };
         let (packets, time) = match config.transport {
             ExportTransport::Datagrams => (config.template_refresh_packets, config.template_refresh),
             ExportTransport::Stream => (None, None),
@@ -73,7 +75,7 @@ impl Templated {
         let mut templated = Self {
             builder: PacketBuilder::with_protocol(protocol, config.max_datagram),
             scheduler: TemplateScheduler::new(packets, time),
-            layouts: [v4, v6, v4_mpls, v6_mpls],
+            layouts: [v4, v6, v4_mpls, v6_mpls].map(naming),
             announcements: Announcements::default(),
             selector,
         };
@@ -228,13 +230,6 @@ impl Templated {
         };
         if self.builder.protocol() == Protocol::Ipfix && !is_in_range(flow) {
             return Err(EncodeError::ValueRange { element: out_of_range(flow) });
-        }
-        if let Some(selector) = self.selector
-            && flow.sampler_id == 0
-        {
-            let mut flow = *flow;
-            flow.sampler_id = selector;
-            return self.builder.push_flow(layout, &flow, boot);
         }
         self.builder.push_flow(layout, flow, boot)
     }

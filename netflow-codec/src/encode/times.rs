@@ -16,6 +16,18 @@ pub enum FlowTimes {
     Milliseconds,
 }
 
+/// selectorId.
+pub(super) const SELECTOR_ID: ElementId = ElementId::iana(302);
+
+/// The field, or the one of Unix milliseconds in the place of one of uptime.
+pub(super) const fn dated_absolutely(field: FieldSpecifier) -> FieldSpecifier {
+    match field.element {
+        ElementId::FLOW_START_SYS_UP_TIME => FieldSpecifier::new(ElementId::FLOW_START_MILLISECONDS, 8),
+        ElementId::FLOW_END_SYS_UP_TIME => FieldSpecifier::new(ElementId::FLOW_END_MILLISECONDS, 8),
+        _ => field,
+    }
+}
+
 impl RecordLayout {
     /// This layout with times in Unix milliseconds (152, 153) in the place of uptimes (22, 21).
     ///
@@ -23,17 +35,7 @@ impl RecordLayout {
     ///
     /// [`EncodeError::LayoutLength`] when the record becomes longer than 255 octets.
     pub fn with_absolute_times(&self) -> Result<Self, EncodeError> {
-        let fields: Vec<_> = self
-            .fields()
-            .iter()
-            .map(|field| match field.element {
-                ElementId::FLOW_START_SYS_UP_TIME => {
-                    FieldSpecifier::new(ElementId::FLOW_START_MILLISECONDS, 8)
-                }
-                ElementId::FLOW_END_SYS_UP_TIME => FieldSpecifier::new(ElementId::FLOW_END_MILLISECONDS, 8),
-                _ => *field,
-            })
-            .collect();
+        let fields: Vec<_> = self.fields().iter().copied().map(dated_absolutely).collect();
         Self::new(self.template_id(), &fields)
     }
 
