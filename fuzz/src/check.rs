@@ -62,7 +62,7 @@ impl Account {
 
 pub(crate) fn check_batch(
     batch: &Batch<'_>,
-    decoded: &Decoded<'_, '_, u8>,
+    decoded: &mut Decoded<'_, '_, u8>,
     datagram: &[u8],
     text: &mut String,
 ) {

@@ -91,7 +91,7 @@ impl Replay {
                 while let Some(batch) = decoded.next() {
                     budget = budget.checked_sub(1).expect("more batches than octets");
                     self.account.take(&batch);
-                    check_batch(&batch, &decoded, datagram, &mut self.text);
+                    check_batch(&batch, &mut decoded, datagram, &mut self.text);
                 }
                 assert!(decoded.next().is_none(), "the end is the end");
             }

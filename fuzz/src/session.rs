@@ -202,7 +202,7 @@ impl Session {
                         records += data.count();
                     }
                     self.account.take(&batch);
-                    check_batch(&batch, &decoded, datagram, &mut self.text);
+                    check_batch(&batch, &mut decoded, datagram, &mut self.text);
                 }
                 if !from.is_v9() {
                     let exporter = &mut self.exporters[from.index()];

@@ -62,7 +62,7 @@ fn decode_all(decoder: &mut Decoder<u8>) {
         datagram.extend(1..=100);
         let mut batches = decoder.decode(&scope.exporter, &datagram, NOW).expect("the header is sound");
         while let Some(batch) = batches.next() {
-            check_batch(&batch, &batches, &datagram, &mut text);
+            check_batch(&batch, &mut batches, &datagram, &mut text);
         }
     }
 }

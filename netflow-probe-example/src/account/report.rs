@@ -102,9 +102,15 @@ impl<'a> Summary<'a> {
             "expired": stats.expired,
             "evicted_templates": stats.evicted_templates,
             "evicted_scopes": stats.evicted_scopes,
+            "refusals": stats.refusals,
+            "evictions": stats.evictions,
+            "forgotten": stats.forgotten,
+            "withdrawn": stats.withdrawn,
+            "late_data": stats.late_data,
             "pending_kept": stats.pending_kept,
             "pending_recovered": stats.pending_recovered,
             "pending_dropped": stats.pending_dropped,
+            "pending_drops": stats.pending_drops,
         })
     }
 
