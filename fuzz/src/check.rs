@@ -121,6 +121,13 @@ fn check_records(records: &DataRecords<'_>, datagram: &[u8], mut end: usize, tex
     assert_eq!(records.count(), flows.len());
     assert!(flows.is_empty() || template.minimum_length() > 0);
     assert!(flows.len() * template.minimum_length() <= datagram.len());
+    // The forward direction of a biflow is the flow.
+    if template.is_reverse_only() {
+        assert_eq!(records.biflows().count(), 0);
+    } else {
+        assert!(records.biflows().map(|biflow| biflow.forward).eq(records.flows()));
+        assert!(records.biflows().all(|biflow| biflow.reverse.is_some() == template.is_biflow()));
+    }
     let (at_least, at_most) = records.flows().size_hint();
     assert!((at_least..=at_most.unwrap_or(usize::MAX)).contains(&flows.len()));
     let mut walked = 0;
