@@ -7,5 +7,6 @@ pub mod decode;
 pub mod fields;
 pub mod flow_table;
 pub mod roundtrip;
+pub mod sampler;
 pub mod session;
 pub mod snapshot;

@@ -44,6 +44,11 @@ fn flow_table_holds_for_all_seeds() {
 }
 
 #[test]
+fn sampler_holds_for_all_seeds() {
+    replay("sampler", netflow_fuzz::sampler::run);
+}
+
+#[test]
 fn cut_off_inputs_do_no_harm() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/decode");
     for entry in fs::read_dir(folder).expect("the folder is committed") {

@@ -107,7 +107,7 @@ fn a_hash_in_front_of_the_table_decides_as_one_behind_it() {
     for number in 0..5_000_u32 {
         let packet = if number % 2 == 0 { packet(number % 500) } else { packet_v6(number % 500) };
         after.handle_packet(&packet, at(1));
-        if Sampler::select(&mut filter, &packet, at(1)) {
+        if filter.select(&packet, at(1)) {
             before.handle_packet(&packet, at(1));
         }
     }
@@ -116,10 +116,7 @@ fn a_hash_in_front_of_the_table_decides_as_one_behind_it() {
     let sums = |flows: Vec<ExpiredFlow<SevenTuple>>| -> BTreeSet<(SevenTuple, u64, u64)> {
         flows.into_iter().map(|flow| (flow.key, flow.counters.packets, flow.counters.octets)).collect()
     };
-    let behind = take(&mut after)
-        .into_iter()
-        .filter(|flow| FlowSampler::select(&mut filter, flow).is_some())
-        .collect();
+    let behind = take(&mut after).into_iter().filter(|flow| filter.select_flow(flow).is_some()).collect();
     let front = sums(take(&mut before));
     assert!(front.len() > 50);
     assert_eq!(front, sums(behind));
@@ -208,7 +205,7 @@ fn flow_selectors_report_themselves() {
     assert!(told.contains(&(331, 5)) && told.contains(&(332, 9)) && told.contains(&(330, 4_294_967_295)));
     // S11
     assert!(told.iter().all(|(element, _)| *element != 334));
-    assert!(FlowSampler::describe(&hash).parameters(Secrets::Tell).iter().any(|field| field.element == 334));
+    assert!(hash.describe_flows().parameters(Secrets::Tell).iter().any(|field| field.element == 334));
     assert!(report(SmartSampling::new(1000, 0).unwrap()).is_empty());
     let statistics = FlowSelector::new(5, hash).statistics_report();
     assert_eq!(statistics.parameters().map(|p| p.element).collect::<Vec<_>>(), [302, 394, 395]);
@@ -230,7 +227,7 @@ fn smart_sampling_keeps_the_large_and_estimates_the_sums() {
         let (mut octet_sum, mut packet_sum) = (0.0, 0.0);
         let mut weighted = HorvitzThompson::new();
         for flow in &flows {
-            let selected = sampler.select(flow);
+            let selected = sampler.select_flow(flow);
             if flow.counters.octets >= threshold {
                 let selected = selected.unwrap();
                 assert_eq!(
@@ -273,7 +270,7 @@ fn smart_sampling_takes_any_size() {
         flow.counters.octets = octets;
         flow.counters.packets = packets;
         for threshold in [1, 2, u64::MAX] {
-            let selected = SmartSampling::new(threshold, 1).unwrap().select(&flow);
+            let selected = SmartSampling::new(threshold, 1).unwrap().select_flow(&flow);
             assert!(octets < threshold || selected.is_some());
             assert!(octets > 0 || selected.is_none());
         }

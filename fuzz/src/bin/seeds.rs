@@ -24,6 +24,7 @@ fn main() -> io::Result<()> {
         ("session", session_seeds()),
         ("snapshot", snapshot_seeds()),
         ("flow_table", flow_table_seeds()),
+        ("sampler", sampler_seeds()),
     ] {
         let folder = root.join(target);
         fs::create_dir_all(&folder)?;
@@ -264,5 +265,15 @@ fn flow_table_seeds() -> Seeds {
         ("one_flow", [&[0; 8][..], &[1, 1], &numbers(1, 100)].concat()),
         ("small", [&[0; 8][..], &[8, 4], &numbers(2, 500)].concat()),
         ("large", [&[0; 8][..], &[255, 255], &numbers(3, 3_000)].concat()),
+    ]
+}
+
+fn sampler_seeds() -> Seeds {
+    vec![
+        ("small", numbers(1, 300)),
+        ("medium", numbers(2, 1_200)),
+        ("large", numbers(3, 6_000)),
+        ("other", numbers(4, 3_000)),
+        ("nested", [&[0; 8][..], &numbers(13, 2_500)].concat()),
     ]
 }

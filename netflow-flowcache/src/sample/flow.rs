@@ -39,10 +39,10 @@ use crate::{
 /// Decides which of the flows that ended are reported: a Flow Selector (RFC 7014 section 2).
 pub trait FlowSampler<K> {
     /// What is to be reported of a flow, if it is selected.
-    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow>;
+    fn select_flow<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow>;
 
     /// The algorithm and its parameters.
-    fn describe(&self) -> FlowSampling;
+    fn describe_flows(&self) -> FlowSampling;
 }
 
 /// What is to be reported of a selected flow.
@@ -155,7 +155,7 @@ impl<S: IndependentSampler> FlowsBy<S> {
 }
 
 impl<K, S: IndependentSampler> FlowSampler<K> for FlowsBy<S> {
-    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
+    fn select_flow<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
         self.sampler.decide(flow.counters.last).then(|| SelectedFlow {
             octets: flow.counters.octets,
             packets: flow.counters.packets,
@@ -163,7 +163,7 @@ impl<K, S: IndependentSampler> FlowSampler<K> for FlowsBy<S> {
         })
     }
 
-    fn describe(&self) -> FlowSampling {
+    fn describe_flows(&self) -> FlowSampling {
         FlowSampling::Independent(self.sampler.describe())
     }
 }
@@ -289,7 +289,7 @@ impl<K: HashDomain> FlowHashFilter<K> {
 }
 
 impl<K: HashDomain> FlowSampler<K> for FlowHashFilter<K> {
-    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
+    fn select_flow<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
         self.selects(&flow.key).then(|| SelectedFlow {
             octets: flow.counters.octets,
             packets: flow.counters.packets,
@@ -297,7 +297,7 @@ impl<K: HashDomain> FlowSampler<K> for FlowHashFilter<K> {
         })
     }
 
-    fn describe(&self) -> FlowSampling {
+    fn describe_flows(&self) -> FlowSampling {
         FlowSampling::Hash(self.hash.clone())
     }
 }
@@ -358,7 +358,7 @@ impl<S> FlowSelector<S> {
     {
         let counts = &mut self.statistics;
         counts.observed_flows = counts.observed_flows.saturating_add(1);
-        let selected = self.sampler.select(flow)?;
+        let selected = self.sampler.select_flow(flow)?;
         counts.selected_flows = counts.selected_flows.saturating_add(1);
         counts.selected_packets = counts.selected_packets.saturating_add(flow.counters.packets);
         counts.selected_octets = counts.selected_octets.saturating_add(flow.counters.octets);
@@ -384,7 +384,7 @@ impl<S> FlowSelector<S> {
     where
         S: FlowSampler<K>,
     {
-        let fields = self.sampler.describe().parameters(secrets);
+        let fields = self.sampler.describe_flows().parameters(secrets);
         (!fields.is_empty()).then(|| OptionsRecord::new(self.id_parameter(), fields))
     }
 

@@ -179,10 +179,10 @@ impl HashParameters {
         Self { function, offset: 0, size: 8, initialiser: None, ranges, digest: false }
     }
 
-    /// The values selected over all values.
+    /// The values selected over all values; 1 at most, also for ranges that are refused.
     #[must_use]
     pub fn fraction(&self) -> f64 {
-        float(self.ranges.size()) / (f64::from(self.function.output_maximum()) + 1.0)
+        (float(self.ranges.size()) / (f64::from(self.function.output_maximum()) + 1.0)).min(1.0)
     }
 
     /// What the function begins with, if that is a number.

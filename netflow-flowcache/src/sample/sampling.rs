@@ -65,7 +65,8 @@ pub enum Sampling {
         /// Packets a second at most.
         limit: u32,
     },
-    /// Several in a row, each of them choosing from what those before it selected (RFC 5475 section 4).
+    /// Several in a row, each of them choosing from what those before it selected (RFC 5475 section 4). The sampler made of
+    /// one alone describes itself as that one.
     Composite(Box<[Self]>),
 }
 

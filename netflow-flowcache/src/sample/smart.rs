@@ -58,7 +58,7 @@ impl<R: RandomSource> SmartSampling<R> {
 }
 
 impl<K, R: RandomSource> FlowSampler<K> for SmartSampling<R> {
-    fn select<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
+    fn select_flow<X>(&mut self, flow: &ExpiredFlow<K, X>) -> Option<SelectedFlow> {
         let (octets, packets) = (flow.counters.octets, flow.counters.packets);
         let probability = Some(size_probability(octets, self.threshold).value());
         if octets >= self.threshold {
@@ -75,7 +75,7 @@ impl<K, R: RandomSource> FlowSampler<K> for SmartSampling<R> {
         Some(SelectedFlow { octets: self.threshold, packets, probability })
     }
 
-    fn describe(&self) -> FlowSampling {
+    fn describe_flows(&self) -> FlowSampling {
         FlowSampling::Smart { threshold: self.threshold }
     }
 }
