@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use arbitrary::{Arbitrary, Unstructured};
 use netflow_flowcache::{
-    Config, ExpireReason, ExpiredFlow, FlowTable, HashSeed, ObservedPacket, SevenTuple, Timestamp,
+    Biflow, BiflowKey, CacheKind, Config, Emergency, ExpireReason, ExpiredFlow, FieldsKey, FlowTable, HashSeed,
+    Inactive, KeyFields, ObservedPacket, SevenTuple, ShortFlows, Timestamp, Totals, WhenFull,
 };
 
 /// What the fuzzer chooses.
@@ -21,7 +22,42 @@ struct Input {
     inactive_millis: Option<u16>,
     tcp_end_millis: Option<u16>,
     reorder_millis: u16,
+    more: More,
     operations: Vec<Operation>,
+}
+
+/// Settings that most tables leave as they are.
+#[derive(Arbitrary, Debug)]
+struct More {
+    ipv6_capacity: u8,
+    kind: u8,
+    when_full: u8,
+    reset_millis: Option<u16>,
+    lifetime_millis: Option<u16>,
+    udp_millis: Option<u16>,
+    short: Option<(u8, u16)>,
+    emergency: Option<(u8, u8, u16)>,
+    counter_limit: Option<u32>,
+}
+
+impl More {
+    fn apply(&self, config: &mut Config) {
+        let millis = |millis: u16| Duration::from_millis(millis.into());
+        config.ipv6_capacity = self.ipv6_capacity.into();
+        config.kind = [CacheKind::Normal, CacheKind::Immediate, CacheKind::Permanent][usize::from(self.kind % 3)];
+        config.when_full = [WhenFull::EvictLongestIdle, WhenFull::EvictOldest, WhenFull::RefuseNew]
+            [usize::from(self.when_full % 3)];
+        config.timeouts.tcp_reset = self.reset_millis.map(millis);
+        config.timeouts.lifetime = self.lifetime_millis.map(millis);
+        config.timeouts.inactive_udp =
+            self.udp_millis.map_or(Inactive::AsOthers, |udp| Inactive::After(millis(udp)));
+        config.timeouts.short_flows = self
+            .short
+            .map(|(packets, silence)| ShortFlows { fewer_than: packets.into(), inactive: millis(silence) });
+        config.emergency =
+            self.emergency.map(|(high, low, silence)| Emergency { high, low, inactive: millis(silence) });
+        config.counter_limit = self.counter_limit.map(u64::from);
+    }
 }
 
 #[derive(Arbitrary, Debug)]
@@ -44,6 +80,15 @@ enum Operation {
     },
     PollAll,
     Flush,
+    /// Packets of neighbouring flows, handed in together.
+    Batch {
+        flow: u8,
+        packets: u8,
+        later_millis: u8,
+    },
+    PollBatch {
+        limit: u8,
+    },
     /// The clock goes back, a little or a lot.
     Earlier {
         millis: u32,
@@ -57,8 +102,37 @@ pub fn run(input: &[u8]) {
     }
 }
 
+/// Tables with other keys, which get the same packets.
+struct Others {
+    biflows: FlowTable<BiflowKey, (Biflow, Totals)>,
+    aggregates: FlowTable<FieldsKey<2, 5>>,
+}
+
+impl Others {
+    fn finish(&mut self) {
+        self.biflows.flush(ExpireReason::FORCED_END);
+        self.aggregates.flush(ExpireReason::FORCED_END);
+        let (mut biflows, mut aggregates) = (0, 0);
+        while self.biflows.poll_timeout().is_some() {
+            self.biflows.poll_expired_batch(usize::MAX, |flow| {
+                let halves = flow.directions();
+                assert_eq!(halves.forward.packets + halves.reverse.packets, flow.counters.packets);
+                assert!(flow.extra.1.packets >= flow.counters.packets);
+                biflows += flow.counters.packets;
+            });
+        }
+        while self.aggregates.poll_timeout().is_some() {
+            self.aggregates.poll_expired_batch(usize::MAX, |flow| aggregates += flow.counters.packets);
+        }
+        for (stats, polled) in [(self.biflows.stats(), biflows), (self.aggregates.stats(), aggregates)] {
+            assert_eq!(stats.packets, polled + stats.ignored_packets);
+        }
+    }
+}
+
 struct Metering {
     table: FlowTable,
+    others: Others,
     now: u64,
     new_flows: u32,
     packets_in: u64,
@@ -77,8 +151,17 @@ impl Metering {
         config.timeouts.inactive = millis(input.inactive_millis);
         config.timeouts.tcp_end = millis(input.tcp_end_millis);
         config.reorder = Duration::from_millis(input.reorder_millis.into());
+        input.more.apply(&mut config);
+        // What makes no table is refused; that is all there is to see.
+        let Ok(table) = FlowTable::new(&config) else { return };
+        let fields = KeyFields::FIVE_TUPLE.with_source_prefix(24, 64);
+        let others = Others {
+            biflows: FlowTable::new(&config).unwrap(),
+            aggregates: FlowTable::with_fields(&config, fields).unwrap(),
+        };
         let mut metering = Self {
-            table: FlowTable::new(&config).unwrap(),
+            table,
+            others,
             now: 1_700_000_000_000,
             new_flows: 0,
             packets_in: 0,
@@ -96,6 +179,7 @@ impl Metering {
         metering.poll_all();
         assert!(metering.table.is_empty(), "a flush leaves nothing");
         metering.check();
+        metering.others.finish();
         let stats = metering.table.stats();
         assert_eq!(metering.packets_in, metering.packets_out + stats.ignored_packets);
         assert_eq!(metering.octets_in, metering.octets_out + stats.ignored_octets);
@@ -127,6 +211,16 @@ impl Metering {
                 }
             }
             Operation::PollAll => self.poll_all(),
+            Operation::Batch { flow, packets, later_millis } => {
+                self.now += u64::from(later_millis);
+                self.batch(flow, packets);
+            }
+            Operation::PollBatch { limit } => {
+                let mut flows = Vec::new();
+                self.table.poll_expired_batch(limit.into(), |flow| flows.push(*flow));
+                assert!(flows.len() <= usize::from(limit));
+                flows.iter().for_each(|flow| self.take(flow));
+            }
             Operation::Flush => self.table.flush(ExpireReason::FORCED_END),
             Operation::Earlier { millis } => {
                 self.now = self.now.saturating_sub(millis.into());
@@ -143,6 +237,35 @@ impl Metering {
         self.packets_in += 1;
         self.octets_in += u64::from(packet.octets);
         self.table.handle_packet(packet, self.time());
+        self.also(packet);
+    }
+
+    /// The other tables get the packet, and room for the next one.
+    fn also(&mut self, packet: &ObservedPacket) {
+        let time = self.time();
+        self.others.biflows.handle_packet(packet, time);
+        self.others.aggregates.handle_packet(packet, time);
+    }
+
+    fn batch(&mut self, flow: u8, packets: u8) {
+        let batch: Vec<_> = (0..packets)
+            .map(|number| {
+                let flow = u32::from(flow) + u32::from(number % 16);
+                (packet(flow, number % 5 == 4, 17, number.into()), self.time())
+            })
+            .collect();
+        let mut rest = &batch[..];
+        while !rest.is_empty() {
+            let handled = self.table.handle_packets(rest);
+            assert!(handled > 0 && handled <= rest.len(), "each call makes progress");
+            for (packet, _) in &rest[..handled] {
+                self.packets_in += 1;
+                self.octets_in += u64::from(packet.octets);
+                self.also(packet);
+            }
+            rest = &rest[handled..];
+            self.poll();
+        }
     }
 
     fn poll(&mut self) -> bool {
@@ -154,7 +277,8 @@ impl Metering {
     /// One poll looks at a limited number of timers, so that `None` may only mean "not yet".
     fn poll_all(&mut self) {
         let mut idle = 0;
-        while idle < 64 {
+        // A table of a few hundred flows has nothing left to look at then.
+        while idle < 64 || self.table.poll_timeout().is_some_and(|time| time <= self.table.clock()) {
             idle = if self.poll() { 0 } else { idle + 1 };
         }
     }
@@ -178,7 +302,8 @@ impl Metering {
         assert_eq!((stats.packets, stats.octets), (self.packets_in, self.octets_in));
         assert!(stats.expired_total() >= self.flows_out);
         assert!(self.packets_out + stats.ignored_packets <= self.packets_in);
-        assert!(stats.records_begun >= self.flows_out + self.table.len() as u64);
+        assert!(stats.records_begun >= self.flows_out && stats.records_begun >= stats.observed_flows);
+        assert_eq!(stats.probe_lengths.iter().sum::<u64>(), self.table.len() as u64);
     }
 }
 

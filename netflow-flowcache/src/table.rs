@@ -5,12 +5,10 @@ use core::hint::black_box;
 use crate::{
     Config, ConfigError, ExpireReason, ExpiredFlow, Extra, Form, NoKey, ObservedPacket, SevenTuple, Stats,
     StoredKey, TableKey, Timestamp,
-    cache::{Cache, Ended},
+    cache::{Cache, Ended, GROUP},
     context::{Context, Told},
 };
 
-/// Packets whose lookups overlap.
-const GROUP: usize = 32;
 /// Up to so many flows a table is near anyway, and packets are handled one by one.
 const NEAR: usize = 8_192;
 
@@ -350,27 +348,29 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     }
 
     /// Begins the lookups of a group of packets. None of them waits for another.
+    ///
+    /// Each step is a loop of its own that does little besides its loads: so as many of them as the processor can hold
+    /// are on their way at once.
+    #[inline(never)]
     fn touch(&self, group: &[(ObservedPacket, Timestamp)]) {
         let seed = self.context.seed;
-        let mut hashes = [(false, 0_u64); GROUP];
-        let mut read = 0;
-        for ((packet, _), hash) in group.iter().zip(&mut hashes) {
-            match K::of_packet(packet, &self.fields) {
-                Form::Narrow(key) => {
-                    *hash = (false, key.hash(seed));
-                    read ^= self.narrow.touch_bucket(hash.1);
-                }
-                Form::Wide(key) => {
-                    *hash = (true, key.hash(seed));
-                    read ^= self.wide.touch_bucket(hash.1);
-                }
+        let (mut narrow, mut narrow_count) = ([0; GROUP], 0);
+        let (mut wide, mut wide_count) = ([0; GROUP], 0);
+        for (packet, _) in group.iter().take(GROUP) {
+            let (hash, hashes, count) = match K::of_packet(packet, &self.fields) {
+                Form::Narrow(key) => (key.hash(seed), &mut narrow, &mut narrow_count),
+                Form::Wide(key) => (key.hash(seed), &mut wide, &mut wide_count),
+            };
+            if let Some(place) = hashes.get_mut(*count) {
+                *place = hash;
+                *count += 1;
             }
         }
-        black_box(read);
-        for (is_wide, hash) in hashes.iter().take(group.len()) {
-            read ^= if *is_wide { self.wide.touch_record(*hash) } else { self.narrow.touch_record(*hash) };
-        }
-        black_box(read);
+        let (narrow, wide) = (narrow.get(..narrow_count), wide.get(..wide_count));
+        let (narrow, wide) = (narrow.unwrap_or_default(), wide.unwrap_or_default());
+        let buckets = self.narrow.touch_buckets(narrow) ^ self.wide.touch_buckets(wide);
+        let records = self.narrow.touch_records(narrow) ^ self.wide.touch_records(wide);
+        black_box(buckets ^ records);
     }
 }
 

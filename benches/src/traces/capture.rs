@@ -51,24 +51,19 @@ impl Trace {
     #[inline(always)]
     pub fn for_each(&self, mut visit: impl FnMut(&ObservedPacket, Timestamp)) {
         let mut rest = self.octets.get(24..).unwrap_or(&[]);
-        while let Some((packet, time)) = next(&mut rest) {
-            visit(&packet, time);
+        let mut place = (NOTHING, Timestamp::ZERO);
+        while take_apart(&mut rest, &mut place).is_some() {
+            visit(&place.0, place.1);
         }
     }
 
     /// Hands out the packets in lists of 32.
     pub fn for_each_batch(&self, mut visit: impl FnMut(&[(ObservedPacket, Timestamp)])) {
         let mut rest = self.octets.get(24..).unwrap_or(&[]);
-        let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let mut batch = [(ObservedPacket::new(unspecified, unspecified, 0, 0), Timestamp::ZERO); 32];
+        let mut batch = [(NOTHING, Timestamp::ZERO); 32];
         loop {
-            let mut filled = 0;
-            for place in &mut batch {
-                // In place: a copy would wait until the single members have reached the cache.
-                let Some(packet) = next(&mut rest) else { break };
-                *place = packet;
-                filled += 1;
-            }
+            let places = batch.iter_mut();
+            let filled = places.map_while(|place| take_apart(&mut rest, place)).count();
             if filled == 0 {
                 return;
             }
@@ -77,32 +72,37 @@ impl Trace {
     }
 }
 
+/// A place for a packet.
+const NOTHING: ObservedPacket =
+    ObservedPacket::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, 0);
+
+/// Writes the next packet into its place: a copy would wait until the single members have reached the cache.
 #[inline(always)]
-fn next(rest: &mut &[u8]) -> Option<(ObservedPacket, Timestamp)> {
+fn take_apart(rest: &mut &[u8], place: &mut (ObservedPacket, Timestamp)) -> Option<()> {
     let (header, behind) = rest.split_first_chunk::<16>()?;
     let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (frame, next) = behind.split_at_checked(word(8) as usize)?;
     *rest = next;
-    let nanos = u64::from(word(0)) * 1_000_000_000 + u64::from(word(4)) * 1_000;
-    Some((packet(frame)?, Timestamp::from_nanos(nanos)))
+    place.1 = Timestamp::from_nanos(u64::from(word(0)) * 1_000_000_000 + u64::from(word(4)) * 1_000);
+    packet(frame, &mut place.0)
 }
 
 /// An Ethernet frame with IPv4 or IPv6 and a transport header, which is all that the traces have.
 #[inline(always)]
-fn packet(frame: &[u8]) -> Option<ObservedPacket> {
+fn packet(frame: &[u8], packet: &mut ObservedPacket) -> Option<()> {
     let (ethernet, ip) = frame.split_first_chunk::<14>()?;
-    let (mut packet, transport) = if ethernet[12] == 0x08 {
+    let transport = if ethernet[12] == 0x08 {
         let (header, behind) = ip.split_first_chunk::<20>()?;
         let octets = u16::from_be_bytes([header[2], header[3]]);
-        let mut packet = ObservedPacket::new(v4(header, 12), v4(header, 16), header[9], octets.into());
+        *packet = ObservedPacket::new(v4(header, 12), v4(header, 16), header[9], octets.into());
         (packet.tos, packet.ttl) = (header[1], header[8]);
-        (packet, behind)
+        behind
     } else {
         let (header, behind) = ip.split_first_chunk::<40>()?;
         let octets = 40 + u32::from(u16::from_be_bytes([header[4], header[5]]));
-        let mut packet = ObservedPacket::new(v6(header, 8), v6(header, 24), header[6], octets);
+        *packet = ObservedPacket::new(v6(header, 8), v6(header, 24), header[6], octets);
         (packet.tos, packet.ttl) = (header[0] << 4 | header[1] >> 4, header[7]);
-        (packet, behind)
+        behind
     };
     let ports = transport.first_chunk::<4>()?;
     let (first, second) =
@@ -115,7 +115,7 @@ fn packet(frame: &[u8]) -> Option<ObservedPacket> {
         17 => (packet.source_port, packet.destination_port) = (first, second),
         _ => packet.destination_port = first,
     }
-    Some(packet)
+    Some(())
 }
 
 #[inline(always)]

@@ -44,16 +44,20 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
         let Some(mut slot) = self.order.first_ended().or_else(|| self.order.due(context.tick)) else {
             return;
         };
-        let mut hashes = [0; AHEAD];
-        for hash in &mut hashes {
-            if let Some(record) = self.records.get(slot as usize) {
-                *hash = record.key.hash(context.seed);
-            }
+        let (mut slots, mut count) = ([0; AHEAD], 0);
+        for place in &mut slots {
+            *place = slot;
+            count += 1;
             let Some(next) = self.order.behind(slot) else { break };
             slot = next;
         }
-        let read = hashes.iter().fold(0, |all, hash| all ^ self.index.touch(*hash));
-        black_box(read);
+        let slots = slots.get(..count).unwrap_or(&[]);
+        let records = self.touch_slots(slots);
+        let mut hashes = [0; AHEAD];
+        for (hash, slot) in hashes.iter_mut().zip(slots) {
+            *hash = self.records.get(*slot as usize).map_or(0, |record| record.key.hash(context.seed));
+        }
+        black_box(records ^ self.touch_buckets(hashes.get(..count).unwrap_or(&hashes)));
     }
 
     /// The next record whose deadline has passed, as far as a few looks find one.

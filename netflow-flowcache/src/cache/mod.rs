@@ -22,6 +22,9 @@ use crate::{
     record::Record,
 };
 
+/// Packets whose lookups overlap.
+pub(crate) const GROUP: usize = 32;
+
 /// The flows of one family.
 #[derive(Debug)]
 pub(crate) struct Cache<S: StoredKey, X> {
@@ -90,17 +93,27 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
             + self.starts.as_ref().map_or(0, |starts| starts.capacity() * size_of::<Timestamp>())
     }
 
-    /// Reads the bucket that a hash belongs to, so that it is near when it is needed.
+    /// Reads the buckets that hashes belong to, so that they are near when they are needed.
     #[inline]
-    pub(crate) fn touch_bucket(&self, hash: u64) -> u64 {
-        self.index.touch(hash)
+    pub(crate) fn touch_buckets(&self, hashes: &[u64]) -> u64 {
+        hashes.iter().fold(0, |read, hash| read ^ self.index.touch(*hash))
     }
 
-    /// Reads the record that a hash may belong to.
+    /// Reads the records that hashes may belong to; at most [`GROUP`] of them.
     #[inline]
-    pub(crate) fn touch_record(&self, hash: u64) -> u64 {
-        let record = self.index.candidate(hash).and_then(|slot| self.records.get(slot as usize));
-        record.map_or(0, |record| record.octets)
+    pub(crate) fn touch_records(&self, hashes: &[u64]) -> u64 {
+        let mut slots = [u32::MAX; GROUP];
+        for (slot, hash) in slots.iter_mut().zip(hashes) {
+            *slot = self.index.candidate(*hash).unwrap_or(u32::MAX);
+        }
+        self.touch_slots(slots.get(..hashes.len()).unwrap_or(&slots))
+    }
+
+    /// Reads the records of slots.
+    #[inline]
+    fn touch_slots(&self, slots: &[u32]) -> u64 {
+        let octets = |slot: &u32| self.records.get(*slot as usize).map_or(0, |record| record.octets);
+        slots.iter().fold(0, |read, slot| read ^ octets(slot))
     }
 
     /// Adds a packet to its flow.
