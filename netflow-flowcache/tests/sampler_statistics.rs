@@ -342,8 +342,8 @@ fn judge(name: &str, truth: f64, estimates: &[Estimate]) {
         })
         .count() as f64
         / count;
-    // Half a percent for what the normal distribution is only near to.
-    let limit = 0.005 + LIMIT * (0.95 * 0.05 / count).sqrt();
+    // 93.5 to 96.5 percent, as 5,000 repetitions and more can tell; fewer scatter more.
+    let limit = (LIMIT * (0.95 * 0.05 / count).sqrt()).max(0.015);
     assert!((held - 0.95).abs() <= limit, "{name}: {held}");
 }
 
