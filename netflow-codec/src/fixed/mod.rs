@@ -175,9 +175,16 @@ impl<'a> FixedRecords<'a> {
     /// value.
     #[inline]
     pub fn for_each_flow(&self, mut visit: impl FnMut(&FlowRecord)) {
-        let body = self.datagram.get(self.layout.header_len..).unwrap_or(&[]);
-        for octets in body.chunks_exact(self.layout.record_len).take(self.count) {
-            visit(&typed(self.layout, octets, &self.clock));
+        let Self { layout, clock, .. } = self;
+        let body = self.datagram.get(layout.header_len..).unwrap_or(&[]);
+        let records = body.chunks_exact(layout.record_len).take(self.count);
+        // Asked once and not for each record: so what `visit` does not look at is never made.
+        if matches!(layout.shape, Shape::V5) {
+            for record in records.filter_map(<[u8]>::first_chunk) {
+                visit(&v5::Record::new(record).to_flow(clock));
+            }
+        } else {
+            records.for_each(|octets| visit(&typed(layout, octets, clock)));
         }
     }
 }
@@ -231,13 +238,17 @@ impl<'a> FixedRecord<'a> {
 
 #[inline]
 fn typed(layout: &Layout, octets: &[u8], clock: &ExportClock) -> FlowRecord {
-    match (&layout.shape, octets.first_chunk()) {
-        // v6 and v7 begin with the v5 record, but for the octet before the TCP flags.
-        (Shape::V5, Some(record)) => v5::Record::new(record).to_flow(clock),
-        (Shape::V6, _) => match octets.first_chunk() {
-            Some(record) => v6::Record::new(record).to_flow(clock),
-            None => FlowRecord::EMPTY,
-        },
+    match octets.first_chunk() {
+        // v7 begins with the v5 record, but for the octet before the TCP flags.
+        Some(record) if matches!(layout.shape, Shape::V5) => v5::Record::new(record).to_flow(clock),
+        _ => typed_otherwise(layout, octets, clock),
+    }
+}
+
+#[inline(never)]
+fn typed_otherwise(layout: &Layout, octets: &[u8], clock: &ExportClock) -> FlowRecord {
+    match octets.first_chunk() {
+        Some(record) if matches!(layout.shape, Shape::V6) => v6::Record::new(record).to_flow(clock),
         _ => {
             let fields = fields(layout.fields, octets);
             member::walk(fields.map(|field| (address(field.element()), field.octets())), clock)
