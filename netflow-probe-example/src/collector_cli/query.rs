@@ -49,7 +49,7 @@ pub struct QueryArgs {
     /// Join flows that agree in these elements, as in srcip4/24,dstport.
     #[arg(long, short = 'A', value_name = "ELEMENTS", value_parser = Aggregation::parse)]
     pub aggregate: Option<Aggregation>,
-    /// Show the greatest by an element: ELEMENT[:p][/ORDER...], as in srcip/bytes, port:p/flows, record/bps. May be
+    /// Show the greatest by an element: `ELEMENT[:p][/ORDER...]`, as in srcip/bytes, port:p/flows, record/bps. May be
     /// given several times.
     #[arg(long, short = 's', value_name = "STATISTIC", value_parser = Statistic::parse, conflicts_with = "aggregate")]
     pub statistic: Vec<Statistic>,
