@@ -107,6 +107,9 @@ pub enum DecodeErrorKind {
     /// A template identifier below 256 (RFC 3954 section 5.2).
     #[error("template identifier {0} is below 256")]
     TemplateId(u16),
+    /// A template has a field of length 0, and [`Quirk::ZeroLengthFields`](crate::Quirk) is off.
+    #[error("template {0} has a field of length 0")]
+    ZeroLengthField(u16),
     /// A template record that its set cuts off.
     #[error("template {template_id} announces {announced} fields, its set holds {available}")]
     TemplateTruncated {

@@ -70,6 +70,10 @@ pub(crate) enum TimeCoding {
     Nanoseconds,
     /// Microseconds before the export time (elements 158 and 159).
     Delta,
+    /// Seconds of NTP, and a count of microseconds.
+    DecimalMicroseconds,
+    /// Seconds of NTP, and a count of nanoseconds.
+    DecimalNanoseconds,
 }
 
 impl TimeCoding {
@@ -96,7 +100,11 @@ impl TimeCoding {
             Self::Seconds => octets == 4,
             // An unsigned32, which may be reduced.
             Self::Delta => matches!(octets, 1..=4),
-            Self::Milliseconds | Self::Microseconds | Self::Nanoseconds => octets == 8,
+            Self::Milliseconds
+            | Self::Microseconds
+            | Self::Nanoseconds
+            | Self::DecimalMicroseconds
+            | Self::DecimalNanoseconds => octets == 8,
         }
     }
 
@@ -118,6 +126,11 @@ impl TimeCoding {
             // RFC 7011 section 6.1.9: "the bottom 11 bits of the fraction" do not count.
             Self::Microseconds => Timestamp::nearest_ntp(raw & !0x7ff, clock.unix()),
             Self::Nanoseconds => Timestamp::nearest_ntp(raw, clock.unix()),
+            Self::DecimalMicroseconds | Self::DecimalNanoseconds => {
+                let unit = if self == Self::DecimalMicroseconds { 1_000 } else { 1 };
+                let secs = Timestamp::nearest_ntp(raw & !0xffff_ffff, clock.unix());
+                Timestamp::from_nanos(secs.as_nanos().saturating_add((raw & 0xffff_ffff) * unit))
+            }
             Self::Delta => {
                 Timestamp::from_nanos(clock.unix().as_nanos().saturating_sub(raw.saturating_mul(1_000)))
             }
@@ -139,7 +152,7 @@ impl Target {
     pub(crate) fn of(element: ElementId) -> Option<Self> {
         use Member as M;
         if element.enterprise() != 0 {
-            return None;
+            return Self::of_decimal_time(element.as_decimal_time()?);
         }
         let (member, rank) = match element.number() {
             1 => (M::Octets, 0),
@@ -213,6 +226,16 @@ impl Target {
             _ => return None,
         };
         Some(Self { member, rank, coding: TimeCoding::Uptime })
+    }
+
+    const fn of_decimal_time(number: u16) -> Option<Self> {
+        Some(match number {
+            156 => Self::time(Member::Start, 0, TimeCoding::DecimalNanoseconds),
+            154 => Self::time(Member::Start, 1, TimeCoding::DecimalMicroseconds),
+            157 => Self::time(Member::End, 0, TimeCoding::DecimalNanoseconds),
+            155 => Self::time(Member::End, 1, TimeCoding::DecimalMicroseconds),
+            _ => return None,
+        })
     }
 
     const fn time(member: Member, rank: u8, coding: TimeCoding) -> Self {

@@ -9,7 +9,7 @@ use crate::{
     flow::FlowRecord,
     member,
     structured::SubTemplateList,
-    template::{LEAD, LastWindow, RecordPlan, ScopeType, Straight, Template, WINDOW},
+    template::{FieldSpecifier, LEAD, LastWindow, RecordPlan, ScopeType, Straight, Template, WINDOW},
     time::{ExportClock, Timestamp},
     v9::padding,
     value::FieldView,
@@ -338,10 +338,14 @@ impl<'r, 'a> DataRecord<'r, 'a> {
 
     /// The fields in the template's order, scope fields first. Repeated elements are all there.
     pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'r, 'a> {
+        self.fields_of(self.template.fields())
+    }
+
+    fn fields_of(&self, fields: &'r [FieldSpecifier]) -> impl Iterator<Item = FieldView<'a>> + use<'r, 'a> {
         let Self { octets, depth, .. } = *self;
         let mut position = 0;
         let scopes = self.template.wire_scopes();
-        self.template.fields().iter().enumerate().map_while(move |(index, field)| {
+        fields.iter().enumerate().map_while(move |(index, field)| {
             let (header, length) = if field.is_variable_length() {
                 variable_length(octets.get(position..)?)?
             } else {
@@ -363,7 +367,7 @@ impl<'r, 'a> DataRecord<'r, 'a> {
     /// [`DataRecords::flows`] gives the same, faster.
     #[must_use]
     pub fn to_flow(&self, clock: &ExportClock) -> FlowRecord {
-        let data = self.fields().filter(|field| field.scope_type().is_none());
+        let data = self.fields_of(self.template.typed_fields()).filter(|field| field.scope_type().is_none());
         member::walk(data.map(|field| (field.element(), field.octets())), clock)
     }
 }

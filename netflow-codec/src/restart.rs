@@ -188,6 +188,8 @@ struct Life {
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     clock: ExportClock,
+    /// Unix time less uptime in milliseconds modulo 2^32.
+    phase: u32,
     sequence: Option<u32>,
     received: Timestamp,
 }
@@ -202,12 +204,12 @@ struct Candidate {
 }
 
 impl Seen {
-    /// Unix time less uptime in milliseconds modulo 2^32.
-    const fn phase(&self) -> u32 {
+    fn new(sequence: Option<u32>, clock: &ExportClock, received: Timestamp) -> Self {
         // The low 32 bits are what uptimes have.
         #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what uptimes are")]
-        let unix = self.clock.unix().as_millis() as u32;
-        unix.wrapping_sub(self.clock.uptime().as_millis())
+        let unix = clock.unix().as_millis() as u32;
+        let phase = unix.wrapping_sub(clock.uptime().as_millis());
+        Self { clock: *clock, phase, sequence, received }
     }
 
     fn boot(&self) -> Option<Timestamp> {
@@ -220,8 +222,7 @@ impl Seen {
 
     /// Whether the clock of a later datagram goes on from this one.
     fn has_clock_of(&self, other: &Self) -> bool {
-        !other.clock.has_uptime()
-            || self.phase().abs_diff_modulo(other.phase()) <= RestartDetector::JITTER_MILLIS
+        !other.clock.has_uptime() || self.phase.abs_diff_modulo(other.phase) <= RestartDetector::JITTER_MILLIS
     }
 
     /// Whether as much uptime as time of the receiver has passed until a later datagram.
@@ -289,7 +290,7 @@ impl RestartDetector {
         clock: &ExportClock,
         received: Timestamp,
     ) -> Option<Restart> {
-        let seen = Seen { clock: *clock, sequence, received };
+        let seen = Seen::new(sequence, clock, received);
         let Some(life) = &mut self.life else {
             self.life = Some(Life { began: received, seen });
             return None;

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{DecodeError, DecodeErrorKind, saturating_u32},
+    quirk::{Quirk, Quirks},
     wire::u16_at,
 };
 
@@ -54,11 +55,65 @@ pub(crate) struct RawSets<'a> {
     datagram: &'a [u8],
     offset: usize,
     strict: bool,
+    quirks: Quirks,
+    /// Quirks that acted.
+    acted: Quirks,
 }
 
 impl<'a> RawSets<'a> {
     pub(crate) const fn new(datagram: &'a [u8], offset: usize, strict: bool) -> Self {
-        Self { datagram, offset, strict }
+        Self { datagram, offset, strict, quirks: Quirks::NONE, acted: Quirks::NONE }
+    }
+
+    /// The sets, under these quirks.
+    pub(crate) const fn with_quirks(self, quirks: Quirks) -> Self {
+        Self { quirks, ..self }
+    }
+
+    /// The quirks that acted since this was asked last.
+    #[inline]
+    pub(crate) const fn take_acted(&mut self) -> Quirks {
+        core::mem::replace(&mut self.acted, Quirks::NONE)
+    }
+
+    /// Whether the rest of the datagram is filled with zeros that are no set.
+    #[cold]
+    fn is_filled(&mut self) -> bool {
+        let rest = self.datagram.get(self.offset..).unwrap_or(&[]);
+        let is_filled =
+            self.quirks.contains(Quirk::ZeroFilledDatagrams) && rest.iter().all(|octet| *octet == 0);
+        if is_filled {
+            self.acted.insert(Quirk::ZeroFilledDatagrams);
+            self.offset = self.datagram.len();
+        }
+        is_filled
+    }
+
+    /// Goes on behind padding that its set did not count: zeros up to a multiple of 4, where the datagram ends, or where no
+    /// set begins, but one does behind them.
+    #[cold]
+    fn skip_padding(&mut self) {
+        let aligned = self.offset.next_multiple_of(4);
+        let padding = self.datagram.get(self.offset..aligned).unwrap_or(&[1]);
+        if self.quirks.contains(Quirk::UncountedPadding)
+            && padding.iter().all(|octet| *octet == 0)
+            && (aligned == self.datagram.len() || !self.has_set_at(self.offset) && self.has_set_at(aligned))
+        {
+            self.acted.insert(Quirk::UncountedPadding);
+            self.offset = aligned;
+        }
+    }
+
+    /// Whether what stands at an offset looks like a set: it fits, and if its id is that of templates, the first one has
+    /// an id of templates.
+    fn has_set_at(&self, offset: usize) -> bool {
+        let rest = self.datagram.get(offset..).unwrap_or(&[]);
+        let (Some(id), Some(length)) = (u16_at(rest, 0), u16_at(rest, 2)) else { return false };
+        let fits = (SET_HEADER..=rest.len()).contains(&usize::from(length));
+        fits && match id {
+            0..=3 => u16_at(rest, SET_HEADER).is_some_and(|first| first >= 256),
+            _ => id >= 256,
+        }
     }
 
     pub(crate) const fn datagram(&self) -> &'a [u8] {
@@ -95,7 +150,15 @@ impl<'a> Iterator for RawSets<'a> {
     type Item = Result<Set<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if !self.offset.is_multiple_of(4) {
+            self.skip_padding();
+        }
         if self.offset >= self.datagram.len() {
+            return None;
+        }
+        // No set begins with four zeros.
+        if self.datagram.get(self.offset..).and_then(<[u8]>::first_chunk) == Some(&[0; 4]) && self.is_filled()
+        {
             return None;
         }
         Some(self.read())

@@ -8,8 +8,8 @@ use std::io;
 
 use netflow_codec::{
     Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder,
-    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, SamplingInfo, SequenceEvent, SequenceUnit,
-    Strictness, Timestamp, Transport,
+    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo, SequenceEvent,
+    SequenceUnit, Strictness, Timestamp, Transport,
 };
 
 use crate::{
@@ -82,6 +82,19 @@ impl<S: FlowSink> Collector<S> {
         self.splits_biflows = splits_biflows;
     }
 
+    /// Switches a quirk, for all exporters or for one of them.
+    pub fn set_quirk(&mut self, quirk: Quirk, is_on: bool, exporter: Option<IpAddr>) {
+        let switch = |quirks: Quirks| if is_on { quirks.with(quirk) } else { quirks.without(quirk) };
+        if let Some(exporter) = exporter {
+            let quirks = switch(self.decoder.quirks(&exporter));
+            self.decoder.set_quirks_of(exporter, Some(quirks));
+            return;
+        }
+        let decoder = core::mem::take(&mut self.decoder);
+        let quirks = switch(decoder.default_quirks());
+        self.decoder = decoder.with_quirks(quirks);
+    }
+
     /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
     pub fn over(&mut self, transport: Transport) {
         self.decoder = core::mem::take(&mut self.decoder).over(transport);
@@ -151,7 +164,8 @@ impl<S: FlowSink> Collector<S> {
             undecoded: 0,
         };
         let result = work.run();
-        let units = work.units();
+        let counts_templates = work.decoded.quirks().contains(Quirk::SequenceCountsTemplates);
+        let units = work.units(counts_templates);
         let Work { counts, sampling, mut faults, redefines_templates, .. } = work;
         faults.header(stream, &Header { sequence, units, clock, received, redefines_templates });
         self.account.carried(stream, counts, sampling);
@@ -397,12 +411,21 @@ impl<S: FlowSink> Work<'_, '_, S> {
     /// By how much the datagram advances the sequence number of its stream; unknown when records of an IPFIX message
     /// could not be decoded. v5 to v8 count the flows that are there, whatever their header
     /// announces.
-    fn units(&self) -> Option<u32> {
+    fn units(&mut self, counts_templates: bool) -> Option<u32> {
         let Counts { data_records, options_records, records_recovered, .. } = self.counts;
+        let records = data_records + options_records + self.undecoded - records_recovered;
         match self.envelope.version {
             9 => Some(1),
             10 if self.is_incomplete => None,
-            _ => u32::try_from(data_records + options_records + self.undecoded - records_recovered).ok(),
+            10 if counts_templates => {
+                let Counts { template_records, options_template_records, withdrawals, .. } = self.counts;
+                let templates = template_records + options_template_records + withdrawals;
+                if templates > 0 {
+                    self.decoded.count_quirk(Quirk::SequenceCountsTemplates);
+                }
+                u32::try_from(records + templates).ok()
+            }
+            _ => u32::try_from(records).ok(),
         }
     }
 

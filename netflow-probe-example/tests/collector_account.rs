@@ -9,7 +9,7 @@
 mod collector_datagrams;
 
 use collector_datagrams::{PLAIN, plain, set, template, v5, v9};
-use netflow_codec::{CacheLimits, Strictness, Timestamp};
+use netflow_codec::{CacheLimits, Quirk, Strictness, Timestamp};
 use netflow_probe_example::{collector::Collector, output::JsonSink};
 use serde_json::{Value, json};
 
@@ -207,4 +207,43 @@ fn an_exporter_restart_is_told_with_its_evidence_and_is_no_loss() {
     let (summary, text) = account(Strictness::Lenient, &datagrams);
     assert_eq!(summary["exporters"][0]["domains"][0]["restarts"], Value::Null);
     assert!(!text.contains("restarts"), "{text}");
+}
+
+#[test]
+fn quirks_are_switched_and_counted() {
+    let switched = |is_on: bool| {
+        let mut collector = Collector::new(JsonSink::new(Vec::new()));
+        collector.set_quirk(Quirk::SequenceCountsTemplates, is_on, None);
+        // cento: each message has a template and two records, and its numbers count all three.
+        let described = set(2, &[1, 0, 0, 1, 0, 4, 0, 1]);
+        for number in 0..5 {
+            let message = ipfix(3 * number, &[described.clone(), set(256, &[6, 17])]);
+            let exporter = ([192, 0, 2, 7], 9).into();
+            collector.handle_datagram(exporter, &message, Timestamp::from_secs(1_700_000_000)).unwrap();
+        }
+        collector.summary().to_json()
+    };
+    let off = switched(false);
+    assert_eq!(sequence(&off), json!({"gaps": 4, "lost_records": 4}));
+    assert_eq!(off["quirks"], json!({}));
+    let on = switched(true);
+    assert_eq!(sequence(&on), json!({}));
+    assert_eq!(on["quirks"], json!({"sequence-counts-templates": 5}));
+}
+
+#[test]
+fn a_quirk_can_be_that_of_one_exporter() {
+    let mut collector = Collector::new(JsonSink::new(Vec::new()));
+    collector.set_quirk(Quirk::V5SamplingOf16Bits, true, Some([192, 0, 2, 7].into()));
+    let mut datagram = v5(0, 1);
+    datagram[22..24].copy_from_slice(&50_000_u16.to_be_bytes());
+    for address in [[192, 0, 2, 7], [192, 0, 2, 8]] {
+        let exporter = (address, 9).into();
+        collector.handle_datagram(exporter, &datagram, Timestamp::from_secs(1_700_000_000)).unwrap();
+    }
+    let summary = collector.summary().to_json();
+    let rates = [0, 1].map(|place| summary["exporters"][place]["domains"][0]["sampling"]["rate"].clone());
+    assert_eq!(rates, [json!(50_000), json!(848)]);
+    assert_eq!(summary["quirks"], json!({"v5-sampling-of-16-bits": 1}));
+    assert!(collector.summary().to_string().contains("quirks       v5-sampling-of-16-bits: 1 times"));
 }

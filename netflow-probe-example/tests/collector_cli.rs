@@ -518,7 +518,9 @@ fn nobody_reading_is_a_quiet_end() {
 
 #[test]
 fn wrong_arguments_are_named_together_with_what_is_accepted() {
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["decode", "--quirk", "long=on", "f"], &["--quirk <NAME=on|off>", "long-uptimes", "lone-sampler"]),
+        (&["decode", "--quirk", "odd-widths=off", "f"], &["always on"]),
         (&["listen", "--bind", "2055"], &["--bind <ADDR:PORT>", "0.0.0.0:2055 or [::]:2055"]),
         (&["listen", "--idle-exit", "5"], &["--idle-exit <DURATION>", "one of ms, s, m, h, d"]),
         (&["listen", "--receive-buffer", "much"], &["--receive-buffer <OCTETS>"]),
@@ -550,7 +552,7 @@ fn wrong_arguments_are_named_together_with_what_is_accepted() {
 fn help_explains_every_argument() {
     for (subcommand, arguments) in [
         ("listen", &["--bind", "--idle-exit", "--receive-buffer", "--format", "--records", "--summary"][..]),
-        ("decode", &["<FILE>...", "--port", "--output", "--quiet", "--strict"]),
+        ("decode", &["<FILE>...", "--port", "--output", "--quiet", "--strict", "--quirk"]),
     ] {
         let help = stdout(&run(&[subcommand, "--help"]));
         for argument in arguments {

@@ -21,8 +21,9 @@ use alloc::{sync::Arc, vec::Vec};
 use crate::{
     element::ElementId,
     error::{DecodeError, DecodeErrorKind},
-    quirk::QuirkState,
+    quirk::{QuirkCounts, QuirkState},
     record::DataRecords,
+    restart::{Restart, RestartEvidence},
     sampling::SamplingTable,
     template::{Protocol, Template, WireTemplate},
     time::{ExportClock, Timestamp},
@@ -98,6 +99,12 @@ impl<E: Clone + Ord> TemplateCache<E> {
     #[must_use]
     pub const fn stats(&self) -> &CacheStats {
         &self.stats
+    }
+
+    /// How often each quirk acted, of all exporters together.
+    #[must_use]
+    pub const fn quirk_counts(&self) -> &QuirkCounts {
+        &self.quirks.counts
     }
 
     /// How many exporters there are.
@@ -270,6 +277,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
         }
         let template = Arc::new(Template::new(wire));
         self.check_size(wire, &template).inspect_err(|error| self.count_refused(error))?;
+        self.quirks.counts.add(template.quirks());
         let Some(scope) = self.table.scope_mut(slot) else { return Ok((Learned::New, template)) };
         if scope.entry(wire.id).is_some_and(|entry| entry.is_late(reception, &self.limits)) {
             self.stats.late_templates += 1;
@@ -281,6 +289,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
         if let Some(other) = scope.remove(wire.id) {
             if !other.gone {
                 learned = Learned::Replaced;
+                scope.restarts.note(RestartEvidence::TEMPLATE_REDEFINED);
             }
             entry = entry.replacing(other, &self.limits);
             let Reception { received, exported, .. } = *reception;
@@ -417,7 +426,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
     }
 
     /// Takes what options records say of sampling and of the time of boot.
-    pub(crate) fn learn_options(&mut self, slot: ScopeSlot, records: &DataRecords<'_>) {
+    pub(crate) fn learn_options(&mut self, slot: ScopeSlot, records: &DataRecords<'_>, now: Timestamp) {
         let fallback = self.policy.has_fallback();
         let Some((scope, of_exporter)) = self.table.scope_and_sampling(slot) else { return };
         for record in records {
@@ -429,7 +438,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
             let boot =
                 record.fields().find(|field| field.element() == ElementId::SYSTEM_INIT_TIME_MILLISECONDS);
             if let Some(boot) = boot.and_then(|field| field.as_unsigned()) {
-                scope.boot = Some(Timestamp::from_millis(boot));
+                scope.learn_boot(Timestamp::from_millis(boot), now);
             }
         }
         self.stats.sampling_refused += scope.sampling.take_refused();
@@ -439,7 +448,33 @@ impl<E: Clone + Ord> TemplateCache<E> {
 
     /// When the exporter booted, where options said so.
     pub(crate) fn boot(&self, slot: ScopeSlot) -> Option<Timestamp> {
-        self.table.scope(slot)?.boot
+        self.table.scope(slot)?.boot.map(|(boot, _)| boot)
+    }
+
+    /// Takes the header of a datagram of the scope; says whether it completes the evidence of a restart.
+    #[inline]
+    pub(crate) fn observe(
+        &mut self,
+        slot: ScopeSlot,
+        sequence: Option<u32>,
+        clock: &ExportClock,
+        now: Timestamp,
+    ) -> Option<Restart> {
+        self.table.scope_mut(slot)?.restarts.observe(sequence, clock, now)
+    }
+
+    /// Forgets what the scope knows from before a restart: templates that were not announced since, and the time of boot.
+    pub(crate) fn forget_before(&mut self, slot: ScopeSlot, restart: &Restart) {
+        let Some(scope) = self.table.scope_mut(slot) else { return };
+        if scope.boot.is_some_and(|(_, received)| received < restart.since) {
+            scope.boot = None;
+        }
+        let old = scope.entries().filter(|entry| !entry.gone && entry.announcements.last < restart.since);
+        let ids: Vec<u16> = old.map(|entry| entry.template.id()).collect();
+        for id in ids {
+            scope.change(id, |entry| entry.gone = true);
+            self.stats.forgotten += 1;
+        }
     }
 
     /// Counts a withdrawal that means nothing.

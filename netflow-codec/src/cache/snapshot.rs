@@ -250,7 +250,7 @@ impl<E: Clone + Ord> TemplateCache<E> {
             }
         }
         if let Some((scope, of_exporter)) = self.table.scope_and_sampling(slot) {
-            scope.boot = stored.boot;
+            scope.boot = stored.boot.map(|boot| (boot, Timestamp::ZERO));
             scope.sampling = stored.sampling.clone();
             *of_exporter = exporter.sampling.clone();
         }
@@ -272,7 +272,7 @@ impl<E: Clone + Ord> StoredScope<E> {
                 protocol: number_of(key.protocol),
                 observation_domain: key.observation_domain,
                 is_established,
-                boot: scope.boot,
+                boot: scope.boot.map(|(boot, _)| boot),
                 sampling: scope.sampling.clone(),
                 templates: scope.entries_by_use().filter_map(StoredTemplate::of).collect(),
             })
@@ -299,7 +299,8 @@ impl StoredTemplate {
         now: Timestamp,
     ) -> Result<Entry, SnapshotError> {
         let octets = self.record.len();
-        let mut records = TemplateRecords::new(protocol, &self.record, 0, self.is_options);
+        let records = TemplateRecords::new(protocol, &self.record, 0, self.is_options);
+        let mut records = records.with_quirks(cache.quirks.active);
         let wire = match records.next() {
             Some(Ok(TemplateRecord::Template(wire))) if wire.raw.len() == octets => wire,
             Some(Err(error)) => return Err(error.into()),

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     lru::{LruMap, Segment, tree_octets},
+    restart::{RestartDetector, RestartEvidence},
     sampling::SamplingTable,
     template::Template,
     time::Timestamp,
@@ -71,8 +72,10 @@ pub(super) struct Scope {
     live: usize,
     octets_of_templates: usize,
     pub(super) sampling: SamplingTable,
-    /// When the exporter booted, where options said so (element 160).
-    pub(super) boot: Option<Timestamp>,
+    /// When the exporter booted, where options said so (element 160), and when they came.
+    pub(super) boot: Option<(Timestamp, Timestamp)>,
+    /// What the headers say of restarts.
+    pub(super) restarts: RestartDetector,
     /// Datagrams so far.
     pub(super) packets: u64,
     /// Whether the scope and its exporter are established.
@@ -91,6 +94,7 @@ impl Scope {
             octets_of_templates: 0,
             sampling: SamplingTable::default(),
             boot: None,
+            restarts: RestartDetector::new(),
             packets: 1,
             proven: false,
             probation_ends: now.saturating_add(limits.probation),
@@ -102,6 +106,15 @@ impl Scope {
     #[inline]
     pub(super) fn is_settled(&self, now: Timestamp) -> bool {
         self.proven || now < self.probation_ends
+    }
+
+    /// Takes what options say of the time of boot.
+    pub(super) fn learn_boot(&mut self, boot: Timestamp, received: Timestamp) {
+        let jitter = u64::from(RestartDetector::JITTER_MILLIS);
+        if self.boot.is_some_and(|(before, _)| before.as_millis().abs_diff(boot.as_millis()) > jitter) {
+            self.restarts.note(RestartEvidence::BOOT_MOVED);
+        }
+        self.boot = Some((boot, received));
     }
 
     /// How many templates can be used.

@@ -16,6 +16,7 @@ use crate::{
     flow::FlowRecord,
     quirk::{Quirk, Quirks},
     record::DataRecord,
+    restart::Restart,
     sampling::{SampledUnit, SamplingInfo, SamplingQuery},
     template::Template,
     time::Timestamp,
@@ -32,6 +33,7 @@ pub struct Decoded<'d, 'a, E> {
     pub(super) now: Timestamp,
     pub(super) ordinal: u64,
     pub(super) header: DatagramHeader,
+    pub(super) restart: Option<Restart>,
     pub(super) content: Content<'a, E>,
 }
 
@@ -58,6 +60,25 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     #[must_use]
     pub const fn header(&self) -> &DatagramHeader {
         &self.header
+    }
+
+    /// Whether this datagram completes the evidence that its exporter was restarted, or its clock set (v9 and IPFIX over
+    /// UDP), see [`OnRestart`](super::OnRestart). Of the other versions, a [`RestartDetector`](crate::RestartDetector)
+    /// of one's own tells.
+    #[must_use]
+    pub const fn restart(&self) -> Option<&Restart> {
+        self.restart.as_ref()
+    }
+
+    /// The quirks of the exporter.
+    #[must_use]
+    pub const fn quirks(&self) -> Quirks {
+        self.decoder.cache.quirks.active
+    }
+
+    /// As [`Decoder::count_quirk`].
+    pub fn count_quirk(&mut self, quirk: Quirk) {
+        self.decoder.count_quirk(quirk);
     }
 
     /// How many datagrams the decoder had been given before this one.

@@ -17,15 +17,16 @@ pub use self::{
 };
 use self::{decoded::Content, sets::Sets};
 use crate::{
-    cache::{CacheLimits, ScopePolicy, TemplateCache},
+    cache::{CacheLimits, ScopePolicy, ScopeSlot, TemplateCache},
     element::{ElementRegistry, Elements},
     error::{DecodeError, DecodeErrorKind},
     fixed::FixedRecords,
     ipfix,
-    quirk::{QuirkCounts, Quirks},
+    quirk::{Quirk, QuirkCounts, Quirks},
+    restart::Restart,
     taught::TaughtElements,
     template::Protocol,
-    time::Timestamp,
+    time::{ExportClock, Timestamp},
     v9,
     wire::u16_at,
 };
@@ -56,6 +57,19 @@ pub enum Transport {
     Stream,
     /// A file: withdrawals are obeyed, and templates may be redefined (RFC 5655 section 7.1).
     File,
+}
+
+/// What becomes of the templates of an exporter that was restarted, or whose clock was set. Concerns UDP only: sessions
+/// of streams begin without templates anyway.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OnRestart {
+    /// Where the uptime, the time of boot or a redefined template show it ([`Restart::voids_templates`]), templates that
+    /// have not been announced since are forgotten (RFC 3954 section 9); their data waits for the new ones.
+    #[default]
+    ForgetTemplates,
+    /// They are used until they are replaced, or too old.
+    KeepTemplates,
 }
 
 /// Decodes the datagrams of any number of exporters; keeps their templates.
@@ -91,6 +105,7 @@ pub struct Decoder<E> {
     cache: TemplateCache<E>,
     strictness: Strictness,
     transport: Transport,
+    on_restart: OnRestart,
     quirks: Quirks,
     /// The quirks of some exporters.
     quirks_of: BTreeMap<E, Quirks>,
@@ -120,6 +135,7 @@ impl<E: Clone + Ord> Decoder<E> {
             cache: TemplateCache::new(limits),
             strictness,
             transport: Transport::Udp,
+            on_restart: OnRestart::ForgetTemplates,
             quirks: match strictness {
                 Strictness::Lenient => Quirks::DEFAULT,
                 Strictness::Rfc => Quirks::RFC,
@@ -143,12 +159,20 @@ impl<E: Clone + Ord> Decoder<E> {
         Self { defined: Some(registry.into()), ..self }
     }
 
+    /// This decoder with another habit when an exporter is restarted.
+    #[must_use]
+    pub fn on_restart(self, on_restart: OnRestart) -> Self {
+        Self { on_restart, ..self }
+    }
+
     /// This decoder with other quirks; at first they are [`Quirks::DEFAULT`], with [`Strictness::Rfc`] [`Quirks::RFC`].
     ///
     /// What a quirk does to a template it does when the template is learned.
     #[must_use]
-    pub fn with_quirks(self, quirks: Quirks) -> Self {
-        Self { quirks, ..self }
+    pub const fn with_quirks(mut self, quirks: Quirks) -> Self {
+        self.quirks = quirks;
+        self.cache.quirks.active = quirks;
+        self
     }
 
     /// Gives one exporter quirks of its own. `None` takes them away again.
@@ -157,6 +181,12 @@ impl<E: Clone + Ord> Decoder<E> {
             Some(quirks) => self.quirks_of.insert(exporter, quirks),
             None => self.quirks_of.remove(&exporter),
         };
+    }
+
+    /// The quirks of exporters that have none of their own.
+    #[must_use]
+    pub const fn default_quirks(&self) -> Quirks {
+        self.quirks
     }
 
     /// The quirks of an exporter.
@@ -168,10 +198,16 @@ impl<E: Clone + Ord> Decoder<E> {
         self.quirks_of.get(exporter).copied().unwrap_or(self.quirks)
     }
 
+    /// Counts that a quirk acted outside of the decoder: [`Quirk::SequenceCountsTemplates`] does where sequence numbers are
+    /// followed.
+    pub fn count_quirk(&mut self, quirk: Quirk) {
+        self.cache.quirks.counts.add(Quirks::NONE.with(quirk));
+    }
+
     /// How often each quirk acted, of all exporters together.
     #[must_use]
     pub const fn quirk_counts(&self) -> &QuirkCounts {
-        &self.cache.quirks.counts
+        self.cache.quirk_counts()
     }
 
     /// What is known of the elements of an exporter: the definitions of [`Self::with_elements`], the built-in tables,
@@ -229,28 +265,35 @@ impl<E: Clone + Ord> Decoder<E> {
     ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
         let ordinal = self.datagrams;
         self.datagrams += 1;
-        self.cache.quirks.active = self.quirks(exporter);
+        let quirks = self.quirks(exporter);
+        self.cache.quirks.active = quirks;
         let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
         let (header, content) = match version {
             1 | 5..=8 => {
-                let records = FixedRecords::parse(datagram)?;
+                let mut records = FixedRecords::parse(datagram)?;
+                if let Some(clock) = self.dated(records.clock(), now) {
+                    records.set_clock(clock);
+                }
                 (DatagramHeader::of_fixed(&records, &mut self.cache.quirks), Content::Fixed(records))
             }
             v9::VERSION => {
                 let packet = v9::Packet::parse(datagram)?;
-                let sets = packet.raw_sets(self.strictness == Strictness::Rfc);
-                let header = packet.header();
-                let key = self.cache.key(exporter, Protocol::NetFlow9, header.source_id());
-                (DatagramHeader::of_v9(header), Content::Sets(Sets::new(sets, key, &mut self.cache)))
+                let sets = packet.raw_sets(self.strictness == Strictness::Rfc).with_quirks(quirks);
+                let mut header = DatagramHeader::of_v9(packet.header());
+                if let Some(clock) = self.dated(&header.clock, now) {
+                    header.clock = clock;
+                }
+                let key = self.cache.key(exporter, Protocol::NetFlow9, header.observation_domain);
+                (header, Content::Sets(Sets::new(sets, key, &mut self.cache)))
             }
             ipfix::VERSION => {
                 let message = ipfix::Message::parse_lenient(datagram)?;
                 let header = message.header();
                 let domain = header.observation_domain();
                 let key = self.cache.key(exporter, Protocol::Ipfix, domain);
-                let mut sets = Sets::new(message.raw_sets(false), key, &mut self.cache);
+                let mut sets = Sets::new(message.raw_sets(false).with_quirks(quirks), key, &mut self.cache);
                 if self.strictness == Strictness::Rfc {
-                    strict::check_message(&message, self.transport, |id| self.cache.peek(sets.slot?, id))?;
+                    strict::check_message(&message, quirks, self.transport, |id| self.cache.peek(sets.slot?, id))?;
                 }
                 sets.fault = message.length_fault();
                 (DatagramHeader::of_ipfix(header), Content::Sets(sets))
@@ -262,6 +305,33 @@ impl<E: Clone + Ord> Decoder<E> {
             Content::Sets(sets) => sets.raw.datagram(),
             _ => datagram,
         };
-        Ok(Decoded { decoder: self, datagram, now, ordinal, header, content })
+        let restart = match &content {
+            Content::Sets(sets) if self.transport == Transport::Udp => {
+                sets.slot.and_then(|slot| self.observe(slot, &header, now))
+            }
+            _ => None,
+        };
+        Ok(Decoded { decoder: self, datagram, now, ordinal, header, restart, content })
+    }
+
+    /// The clock of a header that has the uptime where the Unix time belongs.
+    fn dated(&mut self, clock: &ExportClock, now: Timestamp) -> Option<ExportClock> {
+        /// 2000-01-01, in seconds.
+        const LEAST: u64 = 946_684_800;
+        let quirk = Quirk::UptimeAsUnixTime;
+        if !self.cache.quirks.active.contains(quirk) || clock.unix().as_secs() >= LEAST {
+            return None;
+        }
+        self.count_quirk(quirk);
+        Some(ExportClock::new(now, clock.uptime()))
+    }
+
+    /// Whether the header shows a restart; then templates are forgotten.
+    fn observe(&mut self, slot: ScopeSlot, header: &DatagramHeader, now: Timestamp) -> Option<Restart> {
+        let restart = self.cache.observe(slot, header.sequence, &header.clock, now)?;
+        if restart.voids_templates() && self.on_restart == OnRestart::ForgetTemplates {
+            self.cache.forget_before(slot, &restart);
+        }
+        Some(restart)
     }
 }

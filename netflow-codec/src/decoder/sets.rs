@@ -104,7 +104,9 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             if let Some(fault) = self.fault.take() {
                 return Some(Batch::Malformed(fault));
             }
-            let set = self.raw.next()?;
+            let set = self.raw.next();
+            cache.quirks.counts.add(self.raw.take_acted());
+            let set = set?;
             if self.started {
                 self.current += 1;
             }
@@ -134,7 +136,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             return None;
         };
         if recovered.records().template().is_options() {
-            cache.learn_options(slot, &recovered.records());
+            cache.learn_options(slot, &recovered.records(), now);
             taught.learn(&self.key.exporter, &recovered.records());
         }
         self.template_id = Some(recovered.records().template().id());
@@ -213,7 +215,9 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
     ) -> Option<Batch<'a>> {
         if let Some(options) = template_set(self.key.scope.protocol, set.id) {
             let (protocol, offset) = (self.key.scope.protocol, set.body_offset());
-            self.templates = Some(TemplateRecords::new(protocol, set.body, offset, options));
+            self.templates = Some(
+                TemplateRecords::new(protocol, set.body, offset, options).with_quirks(cache.quirks.active),
+            );
             return None;
         }
         Some(match set.id {
@@ -268,7 +272,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             };
         }
         if let Some(slot) = self.slot {
-            cache.learn_options(slot, &records);
+            cache.learn_options(slot, &records, context.now);
         }
         taught.learn(&self.key.exporter, &records);
         Batch::Options(records)

@@ -6,6 +6,7 @@ use super::{Transport, sets::template_set};
 use crate::{
     error::{DecodeError, DecodeErrorKind},
     ipfix,
+    quirk::Quirks,
     set::Set,
     template::{Protocol, Template, TemplateRecord, TemplateRecords},
 };
@@ -14,6 +15,7 @@ use crate::{
 /// sets with variable lengths. `known` gives the templates from before the message.
 pub(super) fn check_message<'t>(
     message: &ipfix::Message<'_>,
+    quirks: Quirks,
     transport: Transport,
     known: impl Fn(u16) -> Option<&'t Arc<Template>>,
 ) -> Result<(), DecodeError> {
@@ -23,7 +25,7 @@ pub(super) fn check_message<'t>(
     // The templates of the message itself; `None` is one whose data cannot be malformed, or that was withdrawn.
     let mut own: BTreeMap<u16, Option<Template>> = BTreeMap::new();
     let mut all_withdrawn = false;
-    for set in message.raw_sets(true) {
+    for set in message.raw_sets(true).with_quirks(quirks) {
         let set = set?;
         let Some(options) = template_set(Protocol::Ipfix, set.id) else {
             match own.get(&set.id) {
@@ -34,7 +36,8 @@ pub(super) fn check_message<'t>(
             }
             continue;
         };
-        for record in TemplateRecords::new(Protocol::Ipfix, set.body, set.body_offset(), options) {
+        let records = TemplateRecords::new(Protocol::Ipfix, set.body, set.body_offset(), options);
+        for record in records.with_quirks(quirks) {
             match record? {
                 TemplateRecord::Template(wire) => {
                     wire.check(true)?;

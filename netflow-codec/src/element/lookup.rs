@@ -169,6 +169,17 @@ impl ElementId {
             )
     }
 
+    /// Stands for a time of microseconds (154, 155) or nanoseconds (156, 157) whose fraction is a count of these. No
+    /// exporter has it: the enterprise number is reserved.
+    pub(crate) const fn decimal_time(number: u16) -> Self {
+        Self { enterprise: u32::MAX, number }
+    }
+
+    /// Which time it stands for, when it is one of [`Self::decimal_time`].
+    pub(crate) const fn as_decimal_time(self) -> Option<u16> {
+        if self.enterprise == u32::MAX { Some(self.number) } else { None }
+    }
+
     /// Whether fields of the element say something of sampling: of a rate, of an algorithm, or which selectors a chain
     /// has.
     pub(crate) const fn announces_sampling(self) -> bool {

@@ -147,6 +147,11 @@ impl<'a> FixedRecords<'a> {
         Some(DecodeError::new(0, kind))
     }
 
+    /// Dates the records by another clock.
+    pub(crate) const fn set_clock(&mut self, clock: ExportClock) {
+        self.clock = clock;
+    }
+
     /// Octets behind the last record, which are tolerated.
     #[must_use]
     pub fn trailing_octets(&self) -> u32 {

@@ -167,7 +167,7 @@ quirks! {
     UncountedPadding = "uncounted-padding", On breaks_rules,
         "Mikrotik RouterOS 6",
         "padding behind a set is not counted in the length of the set",
-        "where no set can begin, but one does behind zeros up to the next multiple of 4, it is taken",
+        "zeros up to the next multiple of 4 are skipped where the datagram ends, or where a set begins behind them and none does before",
         "what else stands there cannot be decoded";
     DecimalTimeFractions = "decimal-time-fractions", Off,
         "Netscaler (154, 155), VPP (156, 157)",

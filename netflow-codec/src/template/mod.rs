@@ -1,11 +1,12 @@
 //! Templates: what the records of a Data FlowSet look like.
 
 mod plan;
+mod quirks;
 mod wire;
 
 use alloc::{boxed::Box, vec::Vec};
 
-use crate::{element::ElementId, wire::variable_length};
+use crate::{element::ElementId, quirk::Quirks, wire::variable_length};
 
 pub(crate) use plan::{LEAD, LastWindow, RecordPlan, Slot, Straight, WINDOW};
 pub(crate) use wire::{TemplateRecord, TemplateRecords, WireTemplate};
@@ -100,6 +101,10 @@ pub struct Template {
     scope_count: usize,
     options: bool,
     fields: Box<[FieldSpecifier]>,
+    /// The fields that typed flows are read from, where quirks made them others.
+    typed: Option<Box<[FieldSpecifier]>>,
+    /// Quirks that acted.
+    quirks: Quirks,
     /// The template record as it was on the wire, to recognise a refresh.
     raw: Box<[u8]>,
     minimum_length: usize,
@@ -151,17 +156,24 @@ impl Template {
                 last_gap += usize::from(field.length);
             }
         }
+        let mut quirks = wire.acted();
+        // Options are not typed.
+        let typed = (!wire.options).then(|| quirks::typed(&fields, wire.quirks, &mut quirks)).flatten();
+        let plain = fields.get(wire.scope_count..).unwrap_or(&[]);
+        let data_fields = typed.as_deref().unwrap_or(plain);
         Self {
             protocol: wire.protocol,
             id: wire.id,
             scope_count: wire.scope_count,
             options: wire.options,
-            plan: RecordPlan::compile(fields.get(wire.scope_count..).unwrap_or(&[]), &fields),
+            plan: RecordPlan::compile(data_fields, wire.options),
             directions: Directions::of(fields.get(wire.scope_count..).unwrap_or(&[])),
             announces_sampling: fields.iter().any(|field| field.element.announces_sampling()),
             gaps: gaps.into(),
             last_gap,
             fields,
+            typed,
+            quirks,
             raw: wire.raw.into(),
             minimum_length,
         }
@@ -189,6 +201,17 @@ impl Template {
     #[must_use]
     pub const fn fields(&self) -> &[FieldSpecifier] {
         &self.fields
+    }
+
+    /// The fields that typed flows are read from, scope fields first.
+    pub(crate) fn typed_fields(&self) -> &[FieldSpecifier] {
+        self.typed.as_deref().unwrap_or(&self.fields)
+    }
+
+    /// Quirks that acted when the template was learned.
+    #[must_use]
+    pub const fn quirks(&self) -> Quirks {
+        self.quirks
     }
 
     /// How many of the fields, from the first one, are scopes.
@@ -281,6 +304,7 @@ impl Template {
     pub(crate) fn memory_octets(&self) -> usize {
         size_of::<Self>()
             + size_of_val(&*self.fields)
+            + self.typed.as_deref().map_or(0, size_of_val)
             + size_of_val(&*self.gaps)
             + self.raw.len()
             + self.plan.memory_octets()

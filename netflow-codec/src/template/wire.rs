@@ -16,6 +16,7 @@ use super::{FieldSpecifier, Protocol, VARIABLE_LENGTH};
 use crate::{
     element::ElementId,
     error::{DecodeError, DecodeErrorKind},
+    quirk::{Quirk, Quirks},
 };
 
 /// Octets of a field specifier, less its enterprise number.
@@ -47,6 +48,8 @@ pub(crate) struct WireTemplate<'a> {
     field_count: usize,
     /// Octets from the start of the datagram to the record.
     pub(crate) offset: usize,
+    /// The quirks in force.
+    pub(crate) quirks: Quirks,
 }
 
 impl<'a> WireTemplate<'a> {
@@ -69,16 +72,39 @@ impl<'a> WireTemplate<'a> {
         self.fields().all(|field| field.length == 0)
     }
 
-    /// What is wrong with the template: its records have no octets, or, when strict, it has variable-length fields
-    /// in v9, or in IPFIX lengths that IANA's elements do not have.
+    fn has_v9_variable_length(&self) -> bool {
+        self.protocol == Protocol::NetFlow9 && self.fields().any(|field| field.length == VARIABLE_LENGTH)
+    }
+
+    fn has_zero_length(&self) -> bool {
+        self.fields().any(|field| field.length == 0)
+    }
+
+    /// The quirks that it takes to accept the template.
+    pub(crate) fn acted(&self) -> Quirks {
+        let mut acted = Quirks::NONE;
+        if self.quirks.contains(Quirk::V9VariableLength) && self.has_v9_variable_length() {
+            acted.insert(Quirk::V9VariableLength);
+        }
+        if self.quirks.contains(Quirk::ZeroLengthFields) && self.has_zero_length() {
+            acted.insert(Quirk::ZeroLengthFields);
+        }
+        acted
+    }
+
+    /// What is wrong with the template: its records have no octets, or a quirk is off that it would take, or, when strict,
+    /// in IPFIX it has lengths that IANA's elements do not have.
     pub(crate) fn check(&self, strict: bool) -> Result<(), DecodeError> {
         let wrong = |kind| Err(DecodeError::new(self.offset, kind));
         if self.is_empty() {
             return wrong(DecodeErrorKind::EmptyTemplate(self.id));
         }
         let v9 = self.protocol == Protocol::NetFlow9;
-        if strict && v9 && self.fields().any(|field| field.length == VARIABLE_LENGTH) {
+        if !self.quirks.contains(Quirk::V9VariableLength) && self.has_v9_variable_length() {
             return wrong(DecodeErrorKind::VariableLengthInV9(self.id));
+        }
+        if !self.quirks.contains(Quirk::ZeroLengthFields) && self.has_zero_length() {
+            return wrong(DecodeErrorKind::ZeroLengthField(self.id));
         }
         // What enterprises say of their elements is less certain.
         let is_wrong = |field: &FieldSpecifier| {
@@ -119,6 +145,7 @@ pub(crate) struct TemplateRecords<'a> {
     /// Octets from the start of the datagram to `body`.
     offset: usize,
     options: bool,
+    quirks: Quirks,
 }
 
 /// What a template record's header says.
@@ -172,7 +199,12 @@ fn specifiers_length(protocol: Protocol, count: u16, octets: &[u8]) -> Result<us
 
 impl<'a> TemplateRecords<'a> {
     pub(crate) const fn new(protocol: Protocol, body: &'a [u8], offset: usize, options: bool) -> Self {
-        Self { protocol, body, offset, options }
+        Self { protocol, body, offset, options, quirks: Quirks::DEFAULT }
+    }
+
+    /// The records, under other quirks than the default ones.
+    pub(crate) const fn with_quirks(self, quirks: Quirks) -> Self {
+        Self { quirks, ..self }
     }
 
     fn read(&mut self) -> Option<Result<TemplateRecord<'a>, DecodeError>> {
@@ -245,6 +277,7 @@ impl<'a> TemplateRecords<'a> {
             },
             specifiers,
             offset,
+            quirks: self.quirks,
         })))
     }
 

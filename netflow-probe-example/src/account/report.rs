@@ -75,6 +75,7 @@ impl<'a> Summary<'a> {
             ),
             ("template_cache".to_owned(), self.cache_json()),
             ("element_types".to_owned(), self.taught_json()),
+            ("quirks".to_owned(), self.quirks_json()),
             ("exporters".to_owned(), self.exporters_json()),
         ]);
         json.into()
@@ -125,6 +126,12 @@ impl<'a> Summary<'a> {
             "refused": refused,
             "evicted_exporters": evicted_exporters,
         })
+    }
+
+    /// The quirks that acted.
+    fn quirks_json(&self) -> Value {
+        let counts = self.cache.quirk_counts().iter();
+        counts.map(|(quirk, count)| (quirk.name().to_owned(), count.into())).collect::<Map<_, _>>().into()
     }
 
     fn exporters_json(&self) -> Value {
@@ -295,6 +302,13 @@ impl Summary<'_> {
         if late + duplicates + strays + resets > 0 {
             write!(f, "order        {late} late, {duplicates} duplicate, {strays} astray, ")?;
             writeln!(f, "{resets} times numbered anew")?;
+        }
+        for (index, (quirk, count)) in self.cache.quirk_counts().iter().enumerate() {
+            writeln!(
+                f,
+                "{}{quirk}: {count} times",
+                if index == 0 { "quirks       " } else { "             " }
+            )?;
         }
         let [restarts, clocks] = [FaultKind::Restart, FaultKind::ClockSet].map(|kind| account.faults(kind));
         if restarts + clocks > 0 {

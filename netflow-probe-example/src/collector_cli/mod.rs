@@ -6,6 +6,7 @@ mod decode;
 mod demo;
 mod listen;
 mod query;
+mod quirk;
 mod session;
 
 use std::{io, process::ExitCode};
@@ -16,6 +17,7 @@ pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
 pub use listen::ListenArgs;
 pub use query::{Aggregation, QueryArgs};
+pub use quirk::QuirkSwitch;
 pub use session::{OutputArgs, StoreArgs};
 
 /// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v6, v7, v8).

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use netflow_codec::{CacheLimits, ElementRegistry, Strictness, TemplateLifetime};
 
-use super::Failure;
+use super::{Failure, QuirkSwitch, quirk};
 use crate::{
     account::Summary,
     collector::Collector,
@@ -56,6 +56,9 @@ pub struct OutputArgs {
     /// Neither faults nor the account on standard error.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Quirks that are switched.
+    #[arg(long = "quirk", value_name = "NAME=on|off", help = quirk::HELP)]
+    pub quirks: Vec<QuirkSwitch>,
     /// Decode nothing of structures that break the rules of RFC 3954 or RFC 7011, instead of whatever is sound in them.
     #[arg(long)]
     pub strict: bool,
@@ -166,6 +169,12 @@ impl OutputArgs {
             collector.on_fault(|fault| tell(fault));
         }
         collector.split_biflows(self.split_biflows);
+        // What is for all goes first: an exporter's own quirks begin with these.
+        let (of_all, of_one): (Vec<&QuirkSwitch>, Vec<&QuirkSwitch>) =
+            self.quirks.iter().partition(|switch| switch.exporter.is_none());
+        for switch in of_all.into_iter().chain(of_one) {
+            collector.set_quirk(switch.quirk, switch.is_on, switch.exporter);
+        }
         if !elements.is_empty() {
             collector.define_elements(elements);
         }

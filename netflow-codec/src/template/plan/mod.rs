@@ -150,10 +150,9 @@ const fn second_index(member: Member) -> Option<usize> {
 }
 
 impl RecordPlan {
-    /// `data_fields` are the fields behind the scopes, `all_fields` all of them.
-    pub(crate) fn compile(data_fields: &[FieldSpecifier], all_fields: &[FieldSpecifier]) -> Self {
+    pub(crate) fn compile(data_fields: &[FieldSpecifier], options: bool) -> Self {
         // Options records are read field by field; flows are not made of them.
-        if data_fields.len() != all_fields.len() {
+        if options {
             return Self::Walk;
         }
         Straight::compile(data_fields).map_or(Self::Walk, |plan| Self::Straight(Box::new(plan)))
