@@ -47,7 +47,8 @@ pub use cache::{
 pub use cache::{CacheSnapshot, Restored, SnapshotError};
 pub use columns::FlowColumns;
 pub use decoder::{
-    Batch, CountMismatch, DatagramHeader, Decoded, Decoder, Located, OnRestart, Provenance, Strictness, Transport,
+    Batch, CountMismatch, DatagramHeader, Decoded, Decoder, Located, OnRestart, Provenance, Strictness,
+    Transport,
 };
 pub use element::{
     DataType, DefineError, ElementId, ElementInfo, ElementRegistry, Elements, Semantics, Units, ValueRange,

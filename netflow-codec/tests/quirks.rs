@@ -484,3 +484,62 @@ fn options_of_ipfix_with_zero_length_scopes() {
     let [on, off] = both(Quirk::ZeroLengthFields, &[ipfix(1, &sets)]);
     assert_eq!((on.options, on.acted, off.options, off.missing), (1, 1, 0, 1));
 }
+
+#[test]
+fn damage_is_survived_with_every_quirk_on_and_with_none() {
+    let samples = [
+        v5(50_000),
+        announced(&[(34, 4), (35, 1)], &[(0x0100_0000, 4), (131, 1)], Some(0)),
+        one_record(
+            &[(21, 8), (22, 8), (85, 8), (233, 1), (1, 4), (231, 4)],
+            &[(5, 8), (6, 8), (7, 8), (1, 1), (0, 4), (9, 4)],
+        ),
+        one_ipfix_record(
+            &[(154, 8), (155, 8), (176, 1), (177, 1), (89, 4), (301, 4), (302, 8)],
+            &[(1, 8), (2, 8), (8, 1), (0, 1), (3, 4), (9, 4), (1, 8)],
+        ),
+        ipfix(
+            1,
+            &[
+                ipfix_options(512, 1, &[(302, 2), (304, 2), (305, 4), (306, 4), (311, 8)]),
+                set(512, &[0xff; 40]),
+            ],
+        ),
+    ];
+    let all = Quirk::ALL.iter().fold(Quirks::NONE, |quirks, quirk| quirks.with(*quirk));
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % below as u64).unwrap()
+    };
+    for quirks in [all, Quirks::NONE] {
+        let mut decoder = Decoder::new().with_quirks(quirks);
+        for _ in 0..20_000 {
+            let mut datagram = samples[next(samples.len())].clone();
+            for _ in 0..next(4) {
+                let place = next(datagram.len());
+                datagram[place] = u8::try_from(next(256)).unwrap();
+            }
+            datagram.truncate(datagram.len() - next(3));
+            datagram.resize(datagram.len() + next(4), 0);
+            let Ok(mut parts) = decoder.decode(&"exporter", &datagram, NOW) else { continue };
+            let mut batches = 0;
+            while let Some(batch) = parts.next() {
+                batches += 1;
+                assert!(batches < 1_000);
+                let Batch::Data(records) = batch else { continue };
+                for (data, flow) in records.iter().zip(records.flows()) {
+                    assert_eq!(data.to_flow(records.clock()), flow);
+                    let rates = [
+                        parts.sampling(&flow),
+                        parts.sampling_of(&data, &flow),
+                        parts.flow_sampling_of(&data, &flow),
+                    ];
+                    assert!(rates.into_iter().flatten().all(|info| info.interval > 0));
+                }
+            }
+        }
+    }
+}

@@ -293,7 +293,9 @@ impl<E: Clone + Ord> Decoder<E> {
                 let key = self.cache.key(exporter, Protocol::Ipfix, domain);
                 let mut sets = Sets::new(message.raw_sets(false).with_quirks(quirks), key, &mut self.cache);
                 if self.strictness == Strictness::Rfc {
-                    strict::check_message(&message, quirks, self.transport, |id| self.cache.peek(sets.slot?, id))?;
+                    strict::check_message(&message, quirks, self.transport, |id| {
+                        self.cache.peek(sets.slot?, id)
+                    })?;
                 }
                 sets.fault = message.length_fault();
                 (DatagramHeader::of_ipfix(header), Content::Sets(sets))
