@@ -248,6 +248,9 @@ fn roundtrip_seeds() -> Seeds {
         ("v5_small", [&[1][..], &1_472u16.to_le_bytes(), &numbers(4, 200)].concat()),
         ("v5_large", [&[1][..], &1_472u16.to_le_bytes(), &numbers(5, 2_000)].concat()),
         ("v5_narrow", [&[1][..], &80u16.to_le_bytes(), &numbers(6, 1_000)].concat()),
+        ("ipfix_small", [&[2][..], &1_472u16.to_le_bytes(), &numbers(7, 200)].concat()),
+        ("ipfix_large", [&[2][..], &1_472u16.to_le_bytes(), &numbers(8, 2_000)].concat()),
+        ("ipfix_narrow", [&[2][..], &200u16.to_le_bytes(), &numbers(9, 1_000)].concat()),
     ]
 }
 

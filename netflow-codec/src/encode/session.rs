@@ -251,6 +251,7 @@ impl ExportSession {
         let Format::Templated(templated) = &mut self.format else {
             return self.push_to_v5(flow, first, now);
         };
+        templated.check_flow(flow)?;
         let announced = templated.announce(&self.config, &self.stats, now);
         if let Ok(true) = announced {
             self.stats.template_rounds += 1;

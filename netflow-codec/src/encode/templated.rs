@@ -218,6 +218,15 @@ impl Templated {
         Ok(whole)
     }
 
+    /// Whether IPFIX may export the flow (RFC 7012 section 2.1): known before anything is written for it.
+    #[inline]
+    pub(super) fn check_flow(&self, flow: &FlowRecord) -> Result<(), EncodeError> {
+        if self.builder.protocol() == Protocol::Ipfix && !is_in_range(flow) {
+            return Err(EncodeError::ValueRange { element: out_of_range(flow) });
+        }
+        Ok(())
+    }
+
     /// Writes a flow in the layout that has its addresses and, if it has any, MPLS labels.
     #[inline]
     pub(super) fn push_flow(&mut self, flow: &FlowRecord, boot: Timestamp) -> Result<(), EncodeError> {
@@ -228,9 +237,6 @@ impl Templated {
             (false, false) => v4_mpls,
             (true, false) => v6_mpls,
         };
-        if self.builder.protocol() == Protocol::Ipfix && !is_in_range(flow) {
-            return Err(EncodeError::ValueRange { element: out_of_range(flow) });
-        }
         self.builder.push_flow(layout, flow, boot)
     }
 
