@@ -19,6 +19,7 @@ mod member;
 mod projection;
 mod quirk;
 mod record;
+mod reorder;
 mod restart;
 pub mod rewrite;
 mod sampling;
@@ -65,6 +66,7 @@ pub use flow::{FlowFields, FlowRecord, MplsLabel, MplsLabels};
 pub use projection::{ProjectedRecord, ProjectedRecords, Projection};
 pub use quirk::{Quirk, QuirkCounts, QuirkSetting, Quirks, UnknownQuirk};
 pub use record::{DataRecord, DataRecords, Flows, Records};
+pub use reorder::{HeldDatagram, ReorderBuffer};
 pub use restart::{Restart, RestartDetector, RestartEvidence, RestartKind};
 pub use sampling::{
     SampledUnit, SamplingAlgorithm, SamplingInfo, SamplingRate, SamplingSource, SelectorAlgorithm,

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["template"],
     &["value", "structured"],
     &["set", "record", "biflow", "fixed", "v1", "v5", "v6", "v7", "v8", "v9", "ipfix"],
-    &["sampling", "sequence", "restart", "pending", "taught", "projection", "columns"],
+    &["sampling", "sequence", "restart", "reorder", "taught", "projection", "columns"],
     &["cache"],
     &["encode", "decoder", "rewrite"],
 ];

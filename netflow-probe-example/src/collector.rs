@@ -9,7 +9,7 @@ use std::io;
 use netflow_codec::{
     Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder,
     ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo, SequenceEvent,
-    SequenceUnit, Strictness, Timestamp, Transport,
+    SequenceUnit, Strictness, TemplateCache, Timestamp, Transport,
 };
 
 use crate::{
@@ -220,6 +220,11 @@ impl<S: FlowSink> Collector<S> {
     /// The account.
     pub const fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// What is known of templates.
+    pub const fn cache_mut(&mut self) -> &mut TemplateCache<IpAddr> {
+        self.decoder.cache_mut()
     }
 
     /// The decoder, with its template cache.

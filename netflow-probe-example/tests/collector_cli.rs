@@ -92,6 +92,31 @@ fn pause() {
     std::thread::sleep(core::time::Duration::from_millis(5));
 }
 
+#[test]
+fn templates_survive_a_restart_of_the_collector() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("templates.json");
+    let file = path.to_str().unwrap();
+    let secs = u32::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap().to_be_bytes();
+    let packet =
+        |set: &[u8]| [&[0, 9, 0, 1, 0, 0, 0x27, 0x10][..], &secs, &[0, 0, 0, 1, 0, 0, 0, 7], set].concat();
+    let template = packet(&[0, 0, 0, 12, 1, 44, 0, 1, 0, 1, 0, 4]);
+    let data = packet(&[1, 44, 0, 8, 0, 0, 0, 5]);
+    let run = |datagram: &[u8]| {
+        let listening = Listening::start(&["127.0.0.1:0"], &["--templates", file, "--idle-exit", "500ms"]);
+        socket(Ipv4Addr::LOCALHOST).send_to(datagram, listening.addresses[0]).unwrap();
+        listening.wait()
+    };
+    assert_eq!(run(&template).flows.len(), 0);
+    let left = run(&data);
+    assert_eq!(left.flows.len(), 1, "{}", left.stderr);
+    // A file that is of no use is said to be so, and replaced.
+    fs::write(&path, "{}").unwrap();
+    assert_eq!(run(&data).flows.len(), 0);
+    assert!(fs::read_to_string(&path).unwrap().contains("version"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -5,7 +5,7 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-use std::{io, process::ExitCode, sync::Arc, time::Instant};
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
 
 use clap::Args;
 use netflow_codec::CacheLimits;
@@ -17,6 +17,7 @@ use signal_hook::{
 use super::{
     Failure, OutputArgs,
     session::{Sinks, stored, tell},
+    templates,
 };
 use crate::{
     collector::Collector,
@@ -37,6 +38,10 @@ pub struct ListenArgs {
     /// Octets of receive buffer to ask the kernel for, for each address.
     #[arg(long, value_name = "OCTETS", default_value_t = 32 << 20)]
     pub receive_buffer: usize,
+    /// Start with the templates of this file, if it is there, and leave them in it at the end: so data can be decoded
+    /// before exporters send their templates again.
+    #[arg(long, value_name = "FILE")]
+    pub templates: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub output: OutputArgs,
@@ -51,7 +56,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 
 /// Receives until a signal comes, or nothing for as long as asked.
 pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
-    args.output.check(&[])?;
+    args.output.check(args.templates.as_slice())?;
     let stop = watch_signals().map_err(Failure::Signals)?;
     let mut receiver = if args.bind.is_empty() {
         Receiver::bind_any(PORT, args.receive_buffer)?
@@ -62,6 +67,9 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     // Also when quiet: with port 0 there is no other way to know.
     for address in receiver.addresses() {
         tell(format_args!("listening on {address}"));
+    }
+    if let Some(path) = &args.templates {
+        templates::restore(path, collector.cache_mut(), now(), args.output.quiet);
     }
     let granted = receiver.receive_buffer();
     if granted < args.receive_buffer && !args.output.quiet {
@@ -79,6 +87,9 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     };
     // The account is complete even when nobody reads the flows.
     args.output.conclude(collector.summary().with_kernel_drops(drops), stored(&collector))?;
+    if let Some(path) = &args.templates {
+        templates::store(path, collector.decoder().cache())?;
+    }
     ended.and(written)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ mod listen;
 mod query;
 mod quirk;
 mod session;
+mod templates;
 
 use std::{io, process::ExitCode};
 
