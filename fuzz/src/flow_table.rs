@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use arbitrary::{Arbitrary, Unstructured};
 use netflow_flowcache::{
-    Biflow, BiflowKey, CacheKind, Config, Emergency, ExpireReason, ExpiredFlow, FieldsKey, FlowTable, HashSeed,
-    Inactive, KeyFields, ObservedPacket, SevenTuple, ShortFlows, Timestamp, Totals, WhenFull,
+    Biflow, BiflowKey, CacheKind, Config, Emergency, ExpireReason, ExpiredFlow, FieldsKey, FlowTable,
+    HashSeed, Inactive, KeyFields, ObservedPacket, SevenTuple, ShortFlows, Timestamp, Totals, WhenFull,
 };
 
 /// What the fuzzer chooses.
@@ -44,7 +44,8 @@ impl More {
     fn apply(&self, config: &mut Config) {
         let millis = |millis: u16| Duration::from_millis(millis.into());
         config.ipv6_capacity = self.ipv6_capacity.into();
-        config.kind = [CacheKind::Normal, CacheKind::Immediate, CacheKind::Permanent][usize::from(self.kind % 3)];
+        config.kind =
+            [CacheKind::Normal, CacheKind::Immediate, CacheKind::Permanent][usize::from(self.kind % 3)];
         config.when_full = [WhenFull::EvictLongestIdle, WhenFull::EvictOldest, WhenFull::RefuseNew]
             [usize::from(self.when_full % 3)];
         config.timeouts.tcp_reset = self.reset_millis.map(millis);
@@ -219,7 +220,9 @@ impl Metering {
                 let mut flows = Vec::new();
                 self.table.poll_expired_batch(limit.into(), |flow| flows.push(*flow));
                 assert!(flows.len() <= usize::from(limit));
-                flows.iter().for_each(|flow| self.take(flow));
+                for flow in flows {
+                    self.take(flow);
+                }
             }
             Operation::Flush => self.table.flush(ExpireReason::FORCED_END),
             Operation::Earlier { millis } => {

@@ -6,6 +6,7 @@ mod check;
 pub mod decode;
 pub mod fields;
 pub mod flow_table;
+pub mod messages;
 pub mod roundtrip;
 pub mod sampler;
 pub mod session;

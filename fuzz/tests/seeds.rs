@@ -29,6 +29,11 @@ fn roundtrip_holds_for_all_seeds() {
 }
 
 #[test]
+fn messages_hold_for_all_seeds() {
+    replay("messages", netflow_fuzz::messages::run);
+}
+
+#[test]
 fn session_holds_for_all_seeds() {
     replay("session", netflow_fuzz::session::run);
 }

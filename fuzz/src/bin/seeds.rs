@@ -20,6 +20,7 @@ fn main() -> io::Result<()> {
     for (target, seeds) in [
         ("decode", decode_seeds()),
         ("fields", fields_seeds()),
+        ("messages", messages_seeds()),
         ("roundtrip", roundtrip_seeds()),
         ("session", session_seeds()),
         ("snapshot", snapshot_seeds()),
@@ -251,6 +252,24 @@ fn roundtrip_seeds() -> Seeds {
         ("ipfix_small", [&[2][..], &1_472u16.to_le_bytes(), &numbers(7, 200)].concat()),
         ("ipfix_large", [&[2][..], &1_472u16.to_le_bytes(), &numbers(8, 2_000)].concat()),
         ("ipfix_narrow", [&[2][..], &200u16.to_le_bytes(), &numbers(9, 1_000)].concat()),
+    ]
+}
+
+/// Streams whole, damaged and cut off, and v9 packets with their lengths before them.
+fn messages_seeds() -> Seeds {
+    let stream = session(ExportVersion::Ipfix, Some(100)).concat();
+    let mut damaged = stream.clone();
+    damaged[40..60].fill(0xff);
+    let mut packets = vec![9];
+    for packet in session(ExportVersion::V9, Some(100)) {
+        packets.extend(u16::try_from(packet.len()).expect("a datagram").to_be_bytes());
+        packets.extend(packet);
+    }
+    vec![
+        ("stream", [&[7][..], &stream].concat()),
+        ("damaged", [&[1][..], &damaged].concat()),
+        ("cut_off", [&[255][..], &stream[..stream.len() - 5]].concat()),
+        ("packets", packets),
     ]
 }
 
