@@ -301,7 +301,7 @@ impl RestartDetector {
             if seen.clock.unix() >= life.seen.clock.unix() {
                 life.seen = seen;
             }
-            if received.saturating_since(life.began) >= Self::QUIET {
+            if self.doublings > 0 && received.saturating_since(life.began) >= Self::QUIET {
                 self.doublings = 0;
             }
             self.candidate = None;
