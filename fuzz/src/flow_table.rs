@@ -220,7 +220,7 @@ impl Metering {
                 let mut flows = Vec::new();
                 self.table.poll_expired_batch(limit.into(), |flow| flows.push(*flow));
                 assert!(flows.len() <= usize::from(limit));
-                for flow in flows {
+                for flow in &flows {
                     self.take(flow);
                 }
             }
