@@ -47,8 +47,7 @@ for trace, flows in (("A", 262144), ("B", 2000000)):
     ours = [exporter, "--read", capture, "--collector", f"127.0.0.1:{port}", "--rate-limit", "0", "--quiet",
             "--active-timeout", "60s", "--inactive-timeout", "15s", "--max-flows", "262144"]
     # By the clock of the packets, and with room for all flows.
-    theirs = ["softflowd", "-r", capture, "-n", f"127.0.0.1:{port}", "-v", "9", "-a", "-m", str(flows),
-              "-p", f"{folder}/pid", "-c", f"{folder}/control",
+    theirs = ["softflowd", "-d", "-r", capture, "-n", f"127.0.0.1:{port}", "-v", "9", "-a", "-m", str(flows),
               *[f for t in ("general", "tcp", "udp", "icmp", "tcp.rst", "tcp.fin") for f in ("-t", f"{t}=15")],
               "-t", "maxlife=60"]
     results = {"netflow-exporter": [], "softflowd": [], "softflowd, 8192 flows": []}
