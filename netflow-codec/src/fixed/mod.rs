@@ -1,7 +1,7 @@
 //! The versions with a fixed layout, as tables: v1, v5, v6, v7 and v8.
 //!
-//! The decoder reads all of them alike; modules [`v1`](crate::v1), [`v5`], [`v6`](crate::v6), [`v7`](crate::v7) and
-//! [`v8`](crate::v8) give each its own view besides, which also reaches what no element stands for.
+//! The decoder reads all of them alike; the modules of that name give each its own view besides, which also reaches
+//! what no element stands for.
 
 pub(crate) mod layout;
 pub(crate) mod view;
