@@ -11,14 +11,13 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader},
-    net::UdpSocket,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
-    time::Instant,
 };
 
+use common::peers::{Background, free_port, is_bound, is_drained, run, wait_until};
 use serde_json::Value;
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_netflow-exporter");
@@ -77,62 +76,6 @@ fn totals(flows: &Flows) -> (u64, u64) {
 fn captures(names: &[&str]) -> Option<Vec<PathBuf>> {
     let shared = common::shared_dir()?;
     Some(names.iter().map(|name| shared.join("traffic").join(name)).collect())
-}
-
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what} takes too long");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Whether some process listens on the UDP port: the kernel lists sockets with their ports in hexadecimal.
-fn is_bound(port: u16) -> bool {
-    let needle = format!(":{port:04X} ");
-    ["/proc/net/udp", "/proc/net/udp6"]
-        .iter()
-        .any(|table| fs::read_to_string(table).unwrap_or_default().lines().any(|line| line.contains(&needle)))
-}
-
-/// Whether no datagram waits in a socket of the port.
-fn is_drained(port: u16) -> bool {
-    let needle = format!(":{port:04X} ");
-    fs::read_to_string("/proc/net/udp")
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| line.contains(&needle))
-        .all(|line| line.contains(":00000000 00:"))
-}
-
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A program in the background, which does not outlive its test.
-struct Background(Child);
-
-impl Background {
-    fn terminate(&mut self) {
-        run("kill", &["-TERM", &self.0.id().to_string()]);
-        let status = self.0.wait().unwrap();
-        assert!(status.success(), "{status}");
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        // It has ended already when all went well.
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
-    }
 }
 
 /// What nfdump makes of the flows that nfcapd got from us, and its count of sequence failures.

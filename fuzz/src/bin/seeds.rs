@@ -48,6 +48,8 @@ fn decode_seeds() -> Seeds {
         ("v5", frames(&[(0, 0, &v5[0])])),
         ("v5_count_too_large", frames(&[(0, 0, &v5[0][..24 + 48])])),
         ("v7", frames(&[(0, 0, &fixed(7, 24, 52))])),
+        ("v6", frames(&[(0, 0, &fixed(6, 24, 52))])),
+        ("v8", frames(&[(0, 0, &aggregated())])),
         ("v9", frames(&[(0, 0, &v9[0])])),
         ("v9_options", frames(&[(1, 1, &sampled[0])])),
         ("v9_two_exporters", frames(&[(0, 0, &v9[0]), (1, 0, &data_first[0]), (1, 1, &data_first[1])])),
@@ -204,6 +206,13 @@ fn data_packet() -> Vec<u8> {
 fn fixed(version: u16, header: usize, record: usize) -> Vec<u8> {
     let mut datagram: Vec<u8> = (0..=u8::MAX).cycle().take(header + 2 * record).collect();
     datagram[..4].copy_from_slice(&[0, version.to_be_bytes()[1], 0, 2]);
+    datagram
+}
+
+/// Two v8 records of flows by AS.
+fn aggregated() -> Vec<u8> {
+    let mut datagram = fixed(8, 28, 28);
+    datagram[22..24].copy_from_slice(&[1, 2]);
     datagram
 }
 
