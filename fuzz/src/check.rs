@@ -50,7 +50,9 @@ impl Account {
         assert!(pending <= limits.pending_octets);
         // Besides templates and data there are the maps, whose size follows from the counts.
         let maps = 4 << 10;
-        assert!(cache.memory_octets() <= limits.template_octets + limits.pending_octets + maps);
+        let octets = cache.memory_octets();
+        let most = limits.template_octets + limits.pending_octets + maps;
+        assert!(octets <= most, "{octets} octets, {most} expected at most: {stats:?}");
         for template in cache.iter().map(|entry| entry.template) {
             assert!(template.id() >= 256);
             // Lenient decoders keep a template of empty records in place of the one it replaces.

@@ -101,7 +101,7 @@ fn scanned(octets: &[u8], portion: usize) -> Vec<Found> {
 fn rewritten(octets: &[u8]) {
     let mut rewriter = V9ToIpfix::default();
     let mut decoder =
-        Decoder::<u8>::with_limits(crate::check::limits(), Strictness::Rfc).over(Transport::Stream);
+        Decoder::<u8>::with_limits(crate::check::limits(), Strictness::Lenient).over(Transport::Stream);
     let (mut rest, mut message) = (octets, Vec::new());
     while let Some(([high, low], behind)) = rest.split_first_chunk() {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(behind.len());

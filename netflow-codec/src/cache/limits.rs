@@ -25,7 +25,8 @@ pub struct CacheLimits {
     pub fields_per_template: u16,
     /// Octets of everything but waiting data. Default 32 MiB.
     pub template_octets: usize,
-    /// The same of one exporter; a template that alone is larger is refused. Default 4 MiB.
+    /// The same of one exporter; a template that alone is larger is refused, and what is kept of sampling rates takes half
+    /// of it at most. Default 4 MiB.
     pub template_octets_per_exporter: usize,
     /// How long an exporter, and a scope, is a newcomer: until data is decoded with one of its templates this long
     /// after it was first heard of. Default 30 seconds.

@@ -429,11 +429,12 @@ impl<E: Clone + Ord> TemplateCache<E> {
     pub(crate) fn learn_options(&mut self, slot: ScopeSlot, records: &DataRecords<'_>, now: Timestamp) {
         let fallback = self.policy.has_fallback();
         let Some((scope, of_exporter)) = self.table.scope_and_sampling(slot) else { return };
+        let most = SamplingTable::most(self.limits.template_octets_per_exporter);
         for record in records {
-            let acted = scope.sampling.learn(&record, self.quirks.active);
+            let acted = scope.sampling.learn(&record, self.quirks.active, most);
             self.quirks.counts.add(acted);
             if fallback {
-                of_exporter.learn(&record, self.quirks.active);
+                of_exporter.learn(&record, self.quirks.active, most);
             }
             let boot =
                 record.fields().find(|field| field.element() == ElementId::SYSTEM_INIT_TIME_MILLISECONDS);

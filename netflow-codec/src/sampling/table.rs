@@ -107,16 +107,23 @@ impl SamplingTable {
     /// Announcements that are kept of one domain; more are refused.
     const LIMIT: usize = 1_024;
 
+    /// Announcements that are kept of an exporter with a quota of so many octets: all of them take half of it at most,
+    /// those of its domain and those of all its domains, and vectors that have grown twice as far as needed.
+    pub(crate) fn most(quota: usize) -> usize {
+        (quota / 8 / size_of::<Entry>()).clamp(1, Self::LIMIT)
+    }
+
     /// Takes what an options record says of sampling: it applies to what is asked later. A later record overrides an
-    /// earlier one, and adds to it what that one left out. Says which quirks acted.
-    pub(crate) fn learn(&mut self, record: &DataRecord<'_, '_>, quirks: Quirks) -> Quirks {
+    /// earlier one, and adds to it what that one left out. Of more than `most` announcements the later ones are
+    /// refused. Says which quirks acted.
+    pub(crate) fn learn(&mut self, record: &DataRecord<'_, '_>, quirks: Quirks, most: usize) -> Quirks {
         let mut acted = Quirks::NONE;
         if !record.template().announces_sampling() {
             return acted;
         }
         let said = Announcement::of(record);
         if let (Some(sequence), false) = (said.sequence, said.selector_count == 0) {
-            if let Some(entry) = self.entry((SampledUnit::Packets, Target::Sequence(sequence))) {
+            if let Some(entry) = self.entry((SampledUnit::Packets, Target::Sequence(sequence)), most) {
                 entry.selectors = said.selectors;
                 // A chain too long to be kept has no rate.
                 entry.selector_count = u8::try_from(said.selector_count).unwrap_or(u8::MAX);
@@ -134,7 +141,7 @@ impl SamplingTable {
             if numbers.is_empty() {
                 continue;
             }
-            let Some(entry) = self.entry((unit, target)) else { continue };
+            let Some(entry) = self.entry((unit, target), most) else { continue };
             let mut merged = entry.numbers;
             merged.update(&numbers);
             let announced = merged.announced(quirks, &mut acted);
@@ -168,10 +175,10 @@ impl SamplingTable {
     }
 
     /// The entry of a key, made if need be and possible.
-    fn entry(&mut self, key: Key) -> Option<&mut Entry> {
+    fn entry(&mut self, key: Key, most: usize) -> Option<&mut Entry> {
         let place = match self.entries.binary_search_by_key(&key, |entry| entry.key) {
             Ok(place) => place,
-            Err(_) if self.entries.len() >= Self::LIMIT => {
+            Err(_) if self.entries.len() >= most => {
                 self.refused += 1;
                 return None;
             }
