@@ -18,6 +18,8 @@ pub use self::{
     records::RecordsSink,
     table::TableSink,
 };
+pub(crate) use table::{seconds, tcp_flags, time};
+
 use crate::flow::{Flow, Record};
 
 /// Takes what the collector decodes, in the order in which it was decoded.

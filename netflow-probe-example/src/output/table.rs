@@ -134,19 +134,19 @@ pub(super) fn row(flow: &Flow<'_>) -> Row {
 }
 
 /// Date and time with milliseconds.
-fn time(time: Timestamp) -> String {
+pub(crate) fn time(time: Timestamp) -> String {
     let time = jiff::Timestamp::from_nanosecond(time.as_nanos().into()).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
 }
 
 /// Seconds with milliseconds.
-fn seconds(millis: i64) -> String {
+pub(crate) fn seconds(millis: i64) -> String {
     let sign = if millis < 0 { "-" } else { "" };
     format!("{sign}{}.{:03}", millis.unsigned_abs() / 1_000, millis.unsigned_abs() % 1_000)
 }
 
 /// The flags as letters from CWR to FIN, a dot for each that is not set.
-fn tcp_flags(flags: u16) -> String {
+pub(crate) fn tcp_flags(flags: u16) -> String {
     let letters = ['C', 'E', 'U', 'A', 'P', 'R', 'S', 'F'];
     letters
         .iter()

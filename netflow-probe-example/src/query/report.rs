@@ -6,6 +6,7 @@ use super::{
     groups::{Groups, Order, Totals, Values},
     table::{Align, Table, percent, scaled},
 };
+use crate::output::{seconds, time};
 
 /// In which form an answer is printed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -54,8 +55,10 @@ fn table(groups: &Groups, ranking: &[(&Values, &Totals)], total: &Totals) -> Str
         table.column(heading, Align::Right);
     }
     for (values, totals) in ranking {
-        let mut row =
-            vec![totals.first.map_or_else(|| "-".to_owned(), time), seconds(totals.duration_millis())];
+        let mut row = vec![
+            totals.first.map_or_else(|| "-".to_owned(), time),
+            seconds(i64::try_from(totals.duration_millis()).unwrap_or(i64::MAX)),
+        ];
         row.extend(
             values.iter().map(|value| value.map_or_else(|| "-".to_owned(), |value| value.to_string())),
         );
@@ -144,13 +147,4 @@ pub fn summary(total: &Totals) -> String {
         scaled(total.packets_per_second()),
         total.octets_per_packet()
     )
-}
-
-fn time(time: netflow_codec::Timestamp) -> String {
-    let time = jiff::Timestamp::from_nanosecond(time.as_nanos().into()).unwrap_or_default();
-    time.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
-}
-
-fn seconds(millis: u64) -> String {
-    format!("{}.{:03}", millis / 1_000, millis % 1_000)
 }

@@ -4,7 +4,10 @@ use core::{fmt, net::IpAddr};
 
 use netflow_codec::FlowFields;
 
-use crate::flow::{Flow, protocol_keyword};
+use crate::{
+    flow::{Flow, protocol_keyword},
+    output,
+};
 
 /// A value of a flow.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -45,11 +48,7 @@ impl fmt::Display for Value {
                 Some(keyword) => f.write_str(keyword),
                 None => write!(f, "{number}"),
             },
-            Self::TcpFlags(flags) => {
-                let letters = "CEUAPRSF".chars().zip((0..8).rev());
-                let letter = |(letter, bit): (char, u16)| if flags >> bit & 1 == 1 { letter } else { '.' };
-                letters.map(letter).try_for_each(|letter| write!(f, "{letter}"))
-            }
+            Self::TcpFlags(flags) => f.write_str(&output::tcp_flags(flags)),
             Self::Address(address) => write!(f, "{address}"),
             Self::Prefix(address, length) => write!(f, "{address}/{length}"),
             Self::MacAddress(octets) => write!(f, "{}", netflow_codec::FieldValue::MacAddress(octets)),
