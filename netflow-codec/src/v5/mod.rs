@@ -31,7 +31,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use crate::{
     error::{DecodeError, DecodeErrorKind, EncodeError},
-    fixed,
+    fixed::{self, view::packet_of_records},
     flow::{FlowFields, FlowRecord},
     time::{ExportClock, SysUptime, Timestamp},
     value::FieldView,
@@ -49,87 +49,13 @@ pub const RECORD_LEN: usize = 48;
 /// Records that a sender puts into one datagram at most.
 pub const MAX_RECORDS: usize = 30;
 
-/// A v5 datagram, borrowed.
-#[derive(Clone, Copy, Debug)]
-pub struct Packet<'a> {
-    header: &'a [u8; HEADER_LEN],
-    records: &'a [[u8; RECORD_LEN]],
-    trailing: usize,
-}
-
-impl<'a> Packet<'a> {
-    /// Checks header and length.
-    ///
-    /// # Errors
-    ///
-    /// When the datagram is shorter than its header or than the records the header announces
-    /// ([`DecodeErrorKind::RecordCount`]), or of another version.
-    pub fn parse(datagram: &'a [u8]) -> Result<Self, DecodeError> {
-        let packet = Self::parse_lenient(datagram)?;
-        match packet.missing_records() {
-            Some(kind) => Err(DecodeError::new(0, kind)),
-            None => Ok(packet),
-        }
-    }
-
-    /// As [`Self::parse`], but takes the whole records that are there when the header announces more;
-    /// [`Self::missing_records`] tells.
-    ///
-    /// # Errors
-    ///
-    /// When the datagram is shorter than its header, or of another version.
-    pub fn parse_lenient(datagram: &'a [u8]) -> Result<Self, DecodeError> {
-        let (header, body) = header_of(datagram, VERSION)?;
-        let (whole, _) = body.as_chunks::<RECORD_LEN>();
-        let records = whole.get(..usize::from(u16_in(header, 2))).unwrap_or(whole);
-        Ok(Self { header, records, trailing: body.len() - size_of_val(records) })
-    }
-
-    /// The header.
-    #[must_use]
-    pub const fn header(&self) -> Header<'a> {
-        Header(self.header)
-    }
-
-    /// The records in order.
-    #[must_use]
-    pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'a>> + use<'a> {
-        self.records.iter().map(Record)
-    }
-
-    /// The mismatch, when the header announces more records than the datagram holds.
-    #[must_use]
-    pub fn missing_records(&self) -> Option<DecodeErrorKind> {
-        let announced = self.header().count();
-        let available = u16::try_from(self.records.len()).unwrap_or(u16::MAX);
-        (announced > available).then_some(DecodeErrorKind::RecordCount { announced, available })
-    }
-
-    /// Octets behind the last record, which are tolerated.
-    #[must_use]
-    pub const fn trailing_octets(&self) -> usize {
-        self.trailing
-    }
-}
+packet_of_records!(5);
 
 /// The header of a v5 datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Header<'a>(&'a [u8; HEADER_LEN]);
 
 impl Header<'_> {
-    /// Records announced.
-    #[must_use]
-    pub const fn count(&self) -> u16 {
-        u16_in(self.0, 2)
-    }
-
-    /// Unix time and uptime of sending.
-    #[must_use]
-    pub const fn clock(&self) -> ExportClock {
-        let nanos = u32_in(self.0, 8) as u64 * 1_000_000_000 + u32_in(self.0, 12) as u64;
-        ExportClock::new(Timestamp::from_nanos(nanos), SysUptime::from_millis(u32_in(self.0, 4)))
-    }
-
     /// Flows exported before this datagram, modulo 2^32.
     #[must_use]
     pub const fn sequence(&self) -> u32 {
@@ -323,12 +249,6 @@ impl<'a> Record<'a> {
             Some(record) => Self(record),
             None => Self(&[0; RECORD_LEN]),
         }
-    }
-
-    /// The record's octets.
-    #[must_use]
-    pub const fn octets_on_wire(&self) -> &'a [u8; RECORD_LEN] {
-        self.0
     }
 
     /// The fields under the matching elements, in the order of the layout; padding is left out.
