@@ -4,6 +4,7 @@
 
 mod output;
 mod pacer;
+mod udp;
 
 use core::{fmt, net::SocketAddr};
 use std::{io, path::PathBuf};
@@ -15,6 +16,7 @@ use netflow_codec::{
 
 pub use output::Output;
 pub use pacer::Pacer;
+pub use udp::UdpOutput;
 
 /// IPv4 header and UDP header.
 const IPV4_OVERHEAD: usize = 28;

@@ -1,14 +1,11 @@
 //! Sockets and capture files.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::{
-    io::{self, ErrorKind},
-    net::UdpSocket,
-};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io;
 
 use netflow_codec::Timestamp;
 
-use super::Target;
+use super::{Target, udp::UdpOutput};
 use crate::pcap::DatagramWriter;
 
 /// Addresses of the packets in a capture file: of the block for documentation (RFC 5737).
@@ -19,7 +16,7 @@ const FILE_DESTINATION: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
 #[derive(Debug)]
 pub enum Output {
     /// A connected UDP socket.
-    Socket(UdpSocket),
+    Socket(UdpOutput),
     /// A capture file, and where its datagrams say they go.
     File(Box<DatagramWriter>, SocketAddr),
 }
@@ -32,17 +29,7 @@ impl Output {
     /// When that fails.
     pub fn open(target: &Target, port: u16) -> io::Result<Self> {
         match target {
-            Target::Collector(address) => {
-                let any: IpAddr = if address.is_ipv6() {
-                    Ipv6Addr::UNSPECIFIED.into()
-                } else {
-                    Ipv4Addr::UNSPECIFIED.into()
-                };
-                let socket = UdpSocket::bind((any, 0))?;
-                // Connected, so that a host that says that nobody listens there is heard.
-                socket.connect(address)?;
-                Ok(Self::Socket(socket))
-            }
+            Target::Collector(address) => UdpOutput::connect(*address).map(Self::Socket),
             Target::File(path) => {
                 let destination = SocketAddr::new(FILE_DESTINATION, port);
                 Ok(Self::File(Box::new(DatagramWriter::create(path)?), destination))
@@ -60,11 +47,10 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// When the network refuses it, or the file cannot be written. [`ErrorKind::ConnectionRefused`] is the answer to
-    /// an earlier datagram; the present one has not been tried.
+    /// When the file cannot be written, or as [`UdpOutput::send`].
     pub fn send(&mut self, datagram: &[u8], now: Timestamp) -> io::Result<()> {
         match self {
-            Self::Socket(socket) => socket.send(datagram).map(drop),
+            Self::Socket(socket) => socket.send(datagram),
             Self::File(file, destination) => {
                 let time = netflow_flowcache::Timestamp::from_nanos(now.as_nanos());
                 file.write(time, FILE_SOURCE, *destination, datagram)
@@ -75,10 +61,7 @@ impl Output {
     /// Whether the last datagram was answered with a refusal. Says so once.
     pub fn take_refusal(&mut self) -> bool {
         match self {
-            Self::Socket(socket) => {
-                let error = socket.take_error().ok().flatten();
-                error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-            }
+            Self::Socket(socket) => socket.take_refusal(),
             Self::File(..) => false,
         }
     }
