@@ -8,6 +8,7 @@ mod listen;
 mod query;
 mod quirk;
 mod session;
+mod source;
 mod templates;
 
 use std::{io, process::ExitCode};
@@ -20,6 +21,7 @@ pub use listen::ListenArgs;
 pub use query::{Aggregation, QueryArgs};
 pub use quirk::QuirkSwitch;
 pub use session::{OutputArgs, StoreArgs};
+pub use source::SourceArgs;
 
 /// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v6, v7, v8).
 #[derive(Clone, Debug, Parser)]

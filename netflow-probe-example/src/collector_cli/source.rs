@@ -1,0 +1,161 @@
+//! Flows to look into: those of a store, or those in files.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use netflow_codec::{FlowFields, Strictness, Timestamp};
+
+use super::{
+    Failure,
+    decode::read_files,
+    session::{limits_of_files, tell},
+};
+use crate::{
+    collector::Collector,
+    flow::{Flow, Record},
+    output::FlowSink,
+    query::Filter,
+    store::{ReadError, StoreReader},
+};
+
+/// Which flows to look into.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SourceArgs {
+    /// Look into the flows of this store, which `listen --store` or `decode --store` wrote.
+    #[arg(long, value_name = "DIR", required_unless_present = "read", conflicts_with = "read")]
+    pub store: Option<PathBuf>,
+    /// Look into this file, a capture file (pcap, pcapng) or a file of IPFIX messages; may be given several times.
+    /// `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub read: Vec<PathBuf>,
+    /// Decode datagrams to this UDP port only; may be given several times.
+    #[arg(long = "port", value_name = "PORT")]
+    pub ports: Vec<u16>,
+    /// Flows that lasted beyond this time, as in 2026-03-01T12:00:00Z; without an offset UTC is meant.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub from: Option<Timestamp>,
+    /// Flows that began before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub to: Option<Timestamp>,
+    /// Take the filter from this file.
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "filter")]
+    pub filter_file: Option<PathBuf>,
+    /// Neither faults nor remarks on standard error.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Which flows, in nfdump's language: `src net 192.0.2.0/24 and dst port in [80 443] and bytes > 1M`. Several
+    /// arguments are joined by blanks.
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
+
+impl SourceArgs {
+    /// The filter, understood.
+    pub(super) fn filter(&self) -> Result<Filter, Failure> {
+        let text = match &self.filter_file {
+            None => self.filter.join(" "),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Failure::Filter(format!("{}: {error}", path.display())))?,
+        };
+        Filter::parse_with_files(&text).map_err(|error| Failure::Filter(error.render(&text)))
+    }
+
+    /// Hands the flows that are in time and pass the filter to a sink, and gives the sink back.
+    ///
+    /// The inner error is the sink's. The status says whether all that was asked for could be read; what could not is
+    /// told, and the rest is handed on all the same.
+    pub(super) fn read_into<S: FlowSink>(&self, sink: S) -> Result<(S, io::Result<ExitCode>), Failure> {
+        let chosen = Chosen { filter: self.filter()?, from: self.from, to: self.to, sink };
+        let (chosen, read) = match &self.store {
+            Some(folder) => self.stored(folder, chosen)?,
+            None => self.received(chosen),
+        };
+        Ok((chosen.sink, read))
+    }
+
+    /// Decodes files of datagrams.
+    fn received<S: FlowSink>(&self, sink: Chosen<S>) -> (Chosen<S>, io::Result<ExitCode>) {
+        let mut collector = Collector::with_limits(sink, limits_of_files(), Strictness::default());
+        if !self.quiet {
+            collector.on_fault(|fault| tell(fault));
+        }
+        let read = read_files(&self.read, &self.ports, &mut collector, &mut 0);
+        let missing = collector.account().counts().sets_without_template;
+        if !self.quiet && missing > 0 {
+            tell(format_args!("the answer lacks {missing} sets whose template never came"));
+        }
+        (collector.into_sink(), read)
+    }
+
+    /// Reads a store. A file that is damaged is named; the others still answer.
+    fn stored<S: FlowSink>(
+        &self,
+        folder: &Path,
+        mut sink: Chosen<S>,
+    ) -> Result<(Chosen<S>, io::Result<ExitCode>), Failure> {
+        let reader = StoreReader::open(folder, self.from, self.to)
+            .map_err(|error| Failure::Store { path: folder.display().to_string(), error })?;
+        let mut damaged = 0;
+        for file in reader.files() {
+            match reader.read(file, |flow| sink.flow(flow)) {
+                Ok(()) => {}
+                Err(ReadError::Visit(error)) => return Ok((sink, Err(error))),
+                Err(ReadError::File(error)) => {
+                    damaged += 1;
+                    tell(format_args!("netflow-collector: {}: {error}", file.display()));
+                }
+            }
+        }
+        if damaged == 0 {
+            return Ok((sink, Ok(ExitCode::SUCCESS)));
+        }
+        tell(format_args!(
+            "the answer is incomplete: {damaged} of {} files are damaged",
+            reader.files().len()
+        ));
+        Ok((sink, Ok(ExitCode::FAILURE)))
+    }
+}
+
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    // Without an offset, and with less than seconds, in UTC.
+    let mut attempts = ["", "Z", ":00Z", "T00:00:00Z"].iter().map(|rest| format!("{text}{rest}"));
+    let parsed = attempts.find_map(|text| text.parse::<jiff::Timestamp>().ok());
+    let nanos = parsed.and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    nanos.map(Timestamp::from_nanos).ok_or_else(|| {
+        "a time from 1970 on expected, as in 2026-03-01T12:00:00Z, 2026-03-01T12:00+01:00 or 2026-03-01"
+            .to_owned()
+    })
+}
+
+/// Lets the flows pass that were asked for.
+struct Chosen<S> {
+    filter: Filter,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    sink: S,
+}
+
+impl<S> Chosen<S> {
+    /// A flow without times is in none.
+    fn is_in_time(&self, flow: &Flow<'_>) -> bool {
+        let record = &flow.record;
+        let after = |from: Timestamp| record.has(FlowFields::END) && record.end >= from;
+        let before = |to: Timestamp| record.has(FlowFields::START) && record.start <= to;
+        self.from.is_none_or(after) && self.to.is_none_or(before)
+    }
+}
+
+impl<S: FlowSink> FlowSink for Chosen<S> {
+    fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
+        if self.is_in_time(flow) && self.filter.matches(flow) { self.sink.flow(flow) } else { Ok(()) }
+    }
+
+    fn record(&mut self, _record: &Record<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
