@@ -7,7 +7,7 @@ use netflow_codec::{ExportVersion, SessionConfig, Timestamp};
 use netflow_flowcache::Timestamp as PacketTime;
 
 use crate::{
-    meter::{Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
+    meter::{FlowSource, Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
     pcap::{CaptureError, CaptureFile, Frame},
     send::{Destination, DestinationAccount, Pacer, SendError, Target, max_datagram},
 };
@@ -34,10 +34,12 @@ pub struct ExporterConfig {
 }
 
 /// Meters and exports.
+///
+/// `M` is where the flows come from: a [`Meter`] of its own, which is given frames, or others that run elsewhere.
 #[derive(Debug)]
-pub struct Exporter {
+pub struct Exporter<M = Meter> {
     config: ExporterConfig,
-    meter: Meter,
+    meter: M,
     destinations: Vec<Destination>,
     pacer: Pacer,
     /// The newest packet's time: the exporter's clock.
@@ -66,6 +68,14 @@ const MAX_UPTIME: Duration = Duration::from_secs(24 * 86_400);
 /// How long to wait for a last host to say that nobody listens there.
 const LAST_REFUSAL: Duration = Duration::from_millis(20);
 
+impl ExporterConfig {
+    /// Makes the active timeout one that uptimes can date.
+    pub fn bound_active_timeout(&mut self) {
+        let active = self.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT);
+        self.meter.timeouts.active = Some(active.min(MAX_ACTIVE_TIMEOUT));
+    }
+}
+
 impl Exporter {
     /// An exporter that has read nothing. Destinations are opened with the first packet, whose time the uptime
     /// counts from; what is wrong with them is told here all the same.
@@ -74,24 +84,9 @@ impl Exporter {
     ///
     /// When a session or a flow table cannot be configured like this.
     pub fn new(mut config: ExporterConfig) -> Result<Self, SendError> {
-        let active = config.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT);
-        config.meter.timeouts.active = Some(active.min(MAX_ACTIVE_TIMEOUT));
-        let exporter = Self {
-            meter: Meter::new(&config.meter).map_err(SendError::Meter)?,
-            destinations: Vec::new(),
-            pacer: Pacer::new(config.rate_limit),
-            now: Timestamp::ZERO,
-            due: None,
-            statistics_due: None,
-            boot: Timestamp::ZERO,
-            latest: Timestamp::ZERO,
-            config,
-        };
-        for target in &exporter.config.targets {
-            netflow_codec::ExportSession::new(exporter.session_config(target, Timestamp::ZERO))
-                .map_err(SendError::Session)?;
-        }
-        Ok(exporter)
+        config.bound_active_timeout();
+        let meter = Meter::new(&config.meter).map_err(SendError::Meter)?;
+        Self::with_source(config, meter)
     }
 
     /// Meters a frame and exports the flows that end by it.
@@ -189,6 +184,73 @@ impl Exporter {
         self.statistics_due = None;
         self.begin_sessions(self.boot, self.now)?;
         self.announce_selection(self.now)
+    }
+}
+
+impl<M: FlowSource> Exporter<M> {
+    /// An exporter of the flows that `meter` gives, which meters as `config` says.
+    ///
+    /// # Errors
+    ///
+    /// When a session cannot be configured like this.
+    pub fn with_source(mut config: ExporterConfig, meter: M) -> Result<Self, SendError> {
+        config.bound_active_timeout();
+        let exporter = Self {
+            meter,
+            destinations: Vec::new(),
+            pacer: Pacer::new(config.rate_limit),
+            now: Timestamp::ZERO,
+            due: None,
+            statistics_due: None,
+            boot: Timestamp::ZERO,
+            latest: Timestamp::ZERO,
+            config,
+        };
+        for target in &exporter.config.targets {
+            netflow_codec::ExportSession::new(exporter.session_config(target, Timestamp::ZERO))
+                .map_err(SendError::Session)?;
+        }
+        Ok(exporter)
+    }
+
+    /// Tells the time, when flows come from elsewhere: exports those that there are, and sends what is due.
+    ///
+    /// A time more than [`REORDER`] before the newest one, or 24 days after the first, begins a new time, as in
+    /// [`Exporter::handle_frame`].
+    ///
+    /// # Errors
+    ///
+    /// When a destination cannot be opened, or a file not written.
+    pub fn handle_time(&mut self, now: PacketTime) -> Result<(), SendError> {
+        let time = Timestamp::from(now);
+        if self.destinations.is_empty() {
+            self.open(time)?;
+        }
+        if self.due.is_some_and(|due| due <= time) {
+            self.handle_timeouts(time)?;
+        }
+        if time > self.latest || time.saturating_add(REORDER) < self.now {
+            self.restart(now)?;
+        }
+        self.now = self.now.max(time);
+        self.export()
+    }
+
+    /// When [`Self::handle_time`] has something to send, whether flows come or not.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// Where the flows come from.
+    #[must_use]
+    pub const fn source(&self) -> &M {
+        &self.meter
+    }
+
+    /// Where the flows come from.
+    pub const fn source_mut(&mut self) -> &mut M {
+        &mut self.meter
     }
 
     /// Ends all flows and sends everything.
@@ -321,16 +383,15 @@ impl Exporter {
     #[cold]
     fn restart(&mut self, time: PacketTime) -> Result<(), SendError> {
         let start = Timestamp::from(time);
-        let uptime = if start < self.now {
-            self.end_flows()?;
+        let set_back = start < self.now;
+        self.meter.end_time(time, set_back);
+        while self.meter.has_old(time, set_back) {
+            self.export()?;
+        }
+        let uptime = if set_back {
             UPTIME_AT_START
         } else {
-            // Flows that ended meanwhile are of the old time.
-            self.meter.handle_timeout(time);
-            while self.meter.has_ended(time) {
-                self.export()?;
-            }
-            // Those that go on began after the new boot.
+            // Flows that go on began after the new boot.
             UPTIME_AT_START.saturating_add(self.config.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT))
         };
         let boot = self.boot(start, uptime);

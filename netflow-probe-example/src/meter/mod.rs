@@ -7,6 +7,7 @@
 //! The clock is the frames' own: a file gives the same flows however fast it is read.
 
 mod sampling;
+mod source;
 
 use core::{fmt, time::Duration};
 
@@ -18,6 +19,7 @@ use netflow_flowcache::{
 };
 
 pub use sampling::{SAMPLING_HELP, SamplingSpec, SamplingSpecError};
+pub use source::FlowSource;
 
 use crate::{
     dissect::{DissectCounts, Outcome, dissect, ip_octets},
