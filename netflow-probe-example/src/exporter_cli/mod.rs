@@ -1,0 +1,228 @@
+//! The command line of `netflow-exporter`.
+//!
+//! What belongs together is one module with its arguments and what becomes of them; [`Arguments`] joins them.
+
+mod capture;
+mod export;
+mod metering;
+mod sampling;
+mod service;
+
+use core::{
+    fmt,
+    net::SocketAddr,
+    ops::ControlFlow,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Write as _},
+    sync::Arc,
+};
+
+use clap::Parser;
+use netflow_codec::EncodeError;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+
+pub use capture::CaptureArgs;
+pub use export::{Collector, ExportArgs, Version};
+pub use metering::MeteringArgs;
+pub use sampling::SamplingArgs;
+pub use service::ServiceArgs;
+
+use crate::{
+    exporter::{ExportError, Exporter, ExporterConfig},
+    send::{SendError, Target},
+};
+use capture::is_stdin;
+
+/// Meters traffic into flows and exports them as NetFlow.
+///
+/// Packets are read from capture files and metered by their own time stamps; the flows go to collectors over UDP,
+/// or into a capture file. A closing account on stderr says what became of every packet, flow and datagram.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "netflow-exporter", version)]
+#[expect(missing_docs, reason = "clap would show the text of a field as help of the whole group")]
+pub struct Arguments {
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    #[command(flatten)]
+    pub metering: MeteringArgs,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    #[command(flatten)]
+    pub export: ExportArgs,
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// The process failed; its exit status.
+#[derive(Debug)]
+pub enum Failure {
+    /// The arguments do not fit together: status 2.
+    Usage(String),
+    /// Something could not be read or written: status 1. The account has been printed.
+    Run(String),
+    /// A signal asked to stop: status 128 and its number. What was read has been exported.
+    Interrupted(u8),
+}
+
+/// Says something on standard error. That nobody may be listening there is no reason to stop.
+fn tell(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+impl Failure {
+    /// Tells it on standard error, if it is not told yet, and gives the exit status.
+    #[must_use]
+    pub fn conclude(&self) -> u8 {
+        match self {
+            Self::Usage(text) => {
+                tell(format_args!("netflow-exporter: {text}"));
+                2
+            }
+            Self::Run(text) => {
+                tell(format_args!("netflow-exporter: {text}"));
+                1
+            }
+            Self::Interrupted(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Whether a signal asked to stop, and which one.
+#[derive(Debug)]
+struct Stop(Arc<AtomicUsize>);
+
+impl Stop {
+    /// Watches from now on; the second signal ends the program at once.
+    fn watch() -> io::Result<Self> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let received = Arc::new(AtomicUsize::new(0));
+        for (signal, number) in [(SIGINT, 2), (SIGTERM, 15)] {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
+            flag::register(signal, Arc::clone(&stopping))?;
+            flag::register_usize(signal, Arc::clone(&received), number)?;
+        }
+        Ok(Self(received))
+    }
+
+    fn signal(&self) -> Option<u8> {
+        u8::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal > 0)
+    }
+}
+
+/// Tells once of each collector that nobody listens there.
+#[derive(Debug, Default)]
+struct Refusals(BTreeSet<SocketAddr>);
+
+impl Refusals {
+    fn check(&mut self, exporter: &Exporter) {
+        for destination in exporter.destinations() {
+            if let Target::Collector(address) = destination.target()
+                && destination.stats().refused > 0
+                && self.0.insert(*address)
+            {
+                tell(format_args!(
+                    "netflow-exporter: nobody listens at {address}: flows sent there are lost"
+                ));
+            }
+        }
+    }
+}
+
+impl Arguments {
+    fn config(&self) -> Result<ExporterConfig, Failure> {
+        let version = self.export.version()?;
+        self.sampling.sampling.check(version).map_err(Failure::Usage)?;
+        Ok(ExporterConfig {
+            meter: self.metering.config(self.sampling.sampling.clone()),
+            targets: self.export.targets(version),
+            version,
+            source_id: self.export.source_id,
+            mtu: self.export.mtu,
+            template_refresh_packets: self.export.template_refresh_packets.get(),
+            template_refresh: self.export.template_refresh,
+            rate_limit: self.export.rate_limit,
+        })
+    }
+
+    /// Runs the exporter.
+    ///
+    /// # Errors
+    ///
+    /// When arguments do not fit together, a file cannot be read to its end, a destination fails, or a signal comes.
+    pub fn run(&self) -> Result<(), Failure> {
+        self.capture.refuse_overwriting(self.export.write.as_deref())?;
+        let config = self.config()?;
+        if let Ok(Some(warning)) = self.sampling.sampling.check(config.version) {
+            tell(format_args!("netflow-exporter: {warning}"));
+        }
+        let mut exporter = Exporter::new(config).map_err(|error| self.explain(&error))?;
+        let stop =
+            Stop::watch().map_err(|error| Failure::Run(format!("cannot watch for signals: {error}")))?;
+        let mut refusals = Refusals::default();
+        let result = self.export(&mut exporter, &stop, &mut refusals);
+        refusals.check(&exporter);
+        if !self.service.quiet {
+            tell(exporter.account().to_string().trim_end());
+        }
+        result
+    }
+
+    /// A file that cannot be read to its end is told, and the next one is metered.
+    fn export(&self, exporter: &mut Exporter, stop: &Stop, refusals: &mut Refusals) -> Result<(), Failure> {
+        let bar = self.service.progress_bar(self.capture.total_octets());
+        let mut before = 0;
+        let mut faults = Vec::new();
+        for path in &self.capture.read {
+            let watch = |exporter: &Exporter, octets| {
+                bar.set_position(before + octets);
+                bar.suspend(|| refusals.check(exporter));
+                if stop.signal().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let read = if is_stdin(path) {
+                exporter.read_from(io::stdin(), "standard input", watch)
+            } else {
+                exporter.read_file(path, watch)
+            };
+            match read {
+                Ok(_) => {}
+                Err(error @ ExportError::Capture { .. }) => faults.push(error.to_string()),
+                Err(error) => return Err(Failure::Run(error.to_string())),
+            }
+            if stop.signal().is_some() {
+                break;
+            }
+            before += fs::metadata(path).map_or(0, |metadata| metadata.len());
+            bar.set_position(before);
+        }
+        bar.finish_and_clear();
+        exporter.finish().map_err(|error| Failure::Run(error.to_string()))?;
+        if let Some(signal) = stop.signal() {
+            return Err(Failure::Interrupted(signal));
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let something = exporter.account().meter.frames.frames() > 0;
+        let note = if something { " (what was read before it has been exported)" } else { "" };
+        Err(Failure::Run(format!("{}{note}", faults.join("\n"))))
+    }
+
+    /// Which argument a session's refusal is about.
+    fn explain(&self, error: &SendError) -> Failure {
+        let argument = match error {
+            SendError::Session(EncodeError::SamplingInterval { .. }) => {
+                format!("--sampling {}", self.sampling.sampling)
+            }
+            SendError::Session(EncodeError::TooLarge { .. }) => format!("--mtu {}", self.export.mtu),
+            _ => "--export-version".to_owned(),
+        };
+        Failure::Usage(format!("{argument}: {error}"))
+    }
+}
