@@ -22,4 +22,5 @@ pub mod pcap;
 pub mod query;
 pub mod receive;
 pub mod send;
+pub mod service;
 pub mod store;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 use serde_json::Value;
 
 /// Rooms that both programs share.
-const SHARED: &[&str] = &["config", "dissect", "pcap"];
+const SHARED: &[&str] = &["config", "service", "dissect", "pcap"];
 /// The exporter's rooms, in the order a packet takes.
 const EXPORTER: &[&str] = &["meter", "send", "exporter", "exporter_cli"];
 /// The collector's rooms, in the order a datagram takes.

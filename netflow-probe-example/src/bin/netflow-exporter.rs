@@ -1,13 +1,8 @@
 //! Meters traffic into flows and exports them as NetFlow. `netflow-exporter --help` says how.
 
-use std::process::ExitCode;
-
-use clap::Parser;
-use netflow_probe_example::exporter_cli::Arguments;
+use std::{env, ffi::OsString, process::ExitCode};
 
 fn main() -> ExitCode {
-    match Arguments::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.conclude().into(),
-    }
+    let arguments: Vec<OsString> = env::args_os().collect();
+    netflow_probe_example::exporter_cli::main(&arguments)
 }

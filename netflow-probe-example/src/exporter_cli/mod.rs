@@ -16,12 +16,14 @@ use core::{
 };
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs,
     io::{self, Write as _},
+    process::ExitCode,
     sync::Arc,
 };
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use netflow_codec::EncodeError;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -35,8 +37,10 @@ pub use sampling::SamplingArgs;
 pub use service::ServiceArgs;
 
 use crate::{
+    config::{self, ConfigArgs, ConfigError},
     exporter::{ExportError, Exporter, ExporterConfig},
     send::{SendError, Target},
+    service::Package,
 };
 use capture::is_stdin;
 
@@ -45,9 +49,18 @@ use capture::is_stdin;
 /// Packets are read from capture files and metered by their own time stamps; the flows go to collectors over UDP,
 /// or into a capture file. A closing account on stderr says what became of every packet, flow and datagram.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "netflow-exporter", version)]
+#[command(
+    name = "netflow-exporter",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 #[expect(missing_docs, reason = "clap would show the text of a field as help of the whole group")]
 pub struct Arguments {
+    #[command(subcommand)]
+    pub instead: Option<Instead>,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     #[command(flatten)]
     pub capture: CaptureArgs,
     #[command(flatten)]
@@ -58,6 +71,42 @@ pub struct Arguments {
     pub export: ExportArgs,
     #[command(flatten)]
     pub service: ServiceArgs,
+}
+
+/// What can be done instead of metering.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Instead {
+    /// What packages of the program are made with.
+    #[command(flatten)]
+    Package(Package),
+}
+
+/// The program: what the command line and the configuration file ask for. What goes wrong is told on standard error.
+#[must_use]
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let command = Arguments::command();
+    let told = match config::parse(&command, arguments) {
+        Ok(told) => told,
+        Err(error) => return error.conclude(NAME).into(),
+    };
+    let arguments = match Arguments::from_arg_matches(told.matches()) {
+        Ok(arguments) => arguments,
+        Err(error) => return ConfigError::Arguments(error).conclude(NAME).into(),
+    };
+    let done = match &arguments.instead {
+        Some(Instead::Package(package)) => {
+            package.print(command).map_err(|error| Failure::Run(error.to_string()))
+        }
+        None if arguments.config.check => arguments.check().and_then(|()| {
+            let effective = config::effective(&command, told.matches(), &told);
+            io::stdout().write_all(effective.as_bytes()).map_err(|error| Failure::Run(error.to_string()))
+        }),
+        None => arguments.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.conclude().into(),
+    }
 }
 
 /// The process failed; its exit status.
@@ -71,6 +120,9 @@ pub enum Failure {
     Interrupted(u8),
 }
 
+/// What the program is called.
+const NAME: &str = "netflow-exporter";
+
 /// Says something on standard error. That nobody may be listening there is no reason to stop.
 fn tell(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{message}");
@@ -82,11 +134,11 @@ impl Failure {
     pub fn conclude(&self) -> u8 {
         match self {
             Self::Usage(text) => {
-                tell(format_args!("netflow-exporter: {text}"));
+                tell(format_args!("{NAME}: {text}"));
                 2
             }
             Self::Run(text) => {
-                tell(format_args!("netflow-exporter: {text}"));
+                tell(format_args!("{NAME}: {text}"));
                 1
             }
             Self::Interrupted(signal) => 128 + signal,
@@ -149,6 +201,17 @@ impl Arguments {
             template_refresh: self.export.template_refresh,
             rate_limit: self.export.rate_limit,
         })
+    }
+
+    /// Whether the arguments fit together, so that an exporter could begin.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.capture.refuse_overwriting(self.export.write.as_deref())?;
+        Exporter::new(self.config()?).map_err(|error| self.explain(&error))?;
+        Ok(())
     }
 
     /// Runs the exporter.

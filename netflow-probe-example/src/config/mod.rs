@@ -1,7 +1,14 @@
-//! Values that both programs take on their command lines.
+//! What both programs take on their command lines: values, and the configuration file.
+
+mod effective;
+mod file;
+mod setting;
 
 use core::time::Duration;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+pub use effective::{effective, quoted};
+pub use file::{ConfigArgs, ConfigError, Told, parse};
 
 /// Parses a duration: a whole number and a unit, one of `ms`, `s`, `m`, `h`, `d`.
 ///

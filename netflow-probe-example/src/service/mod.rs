@@ -1,0 +1,5 @@
+//! What both programs do as services: documents for packages.
+
+mod package;
+
+pub use package::Package;
