@@ -550,3 +550,54 @@ fn a_record_too_large_for_any_datagram_is_refused_and_counted() {
     let datagrams = flush(&mut session, NOW);
     assert!(datagrams.iter().all(|datagram| datagram.len() <= 1_472));
 }
+
+#[test]
+fn everything_is_announced_again_on_request() {
+    for version in [ExportVersion::V9, ExportVersion::Ipfix] {
+        let mut session = session(version);
+        let first = export(&mut session, &[FlowRecord::default()], NOW);
+        assert!(
+            export(&mut session, &[FlowRecord::default()], NOW).iter().all(|datagram| datagram.len() < 200)
+        );
+        session.announce_again(NOW).unwrap();
+        let again = flush(&mut session, NOW);
+        // All of the first datagram but the flow.
+        assert!(again.len() == 1 && again[0].len() > 300 && again[0].len() < first[0].len(), "{version:?}");
+        assert_eq!(session.stats().template_rounds, 2);
+    }
+    // v5 has nothing to announce.
+    let mut session = session(ExportVersion::V5);
+    session.announce_again(NOW).unwrap();
+    assert!(flush(&mut session, NOW).is_empty() && session.layouts().is_empty());
+}
+
+#[test]
+fn a_stream_gets_new_options_records_without_their_template() {
+    // X12: templates are sent once.
+    let mut config = config(ExportVersion::Ipfix);
+    config.transport = ExportTransport::Stream;
+    let mut session = ExportSession::new(config).unwrap();
+    let names = |name| {
+        OptionsData::interface_names(
+            Protocol::Ipfix,
+            300,
+            &[InterfaceName { index: 3, name, description: "" }],
+        )
+    };
+    session.set_options(names("eth0").unwrap(), NOW).unwrap();
+    let other = OptionsData::vrf_names(Protocol::Ipfix, 301, &[(1, "red")]).unwrap();
+    session.set_options(other, NOW).unwrap();
+    let sets_of =
+        |datagrams: Vec<Vec<u8>>| datagrams.iter().flat_map(|datagram| sets(datagram)).collect::<Vec<_>>();
+    let first = sets_of(export(&mut session, &[FlowRecord::default()], NOW));
+    assert!(first.contains(&2) && first.contains(&3) && first.contains(&300), "{first:?}");
+    session.set_options(names("eth1").unwrap(), NOW).unwrap();
+    let next = sets_of(export(&mut session, &[FlowRecord::default()], NOW));
+    assert_eq!(next, [300, 260]);
+    // Over datagrams the template comes along.
+    let mut session = self::session(ExportVersion::Ipfix);
+    session.set_options(names("eth0").unwrap(), NOW).unwrap();
+    export(&mut session, &[FlowRecord::default()], NOW);
+    session.set_options(names("eth1").unwrap(), NOW).unwrap();
+    assert!(sets_of(flush(&mut session, NOW)).contains(&3));
+}

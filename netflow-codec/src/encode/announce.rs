@@ -40,6 +40,8 @@ pub(super) struct Round {
     records: Option<usize>,
     /// Whether it is one of everything, after which the next one is due later.
     whole: bool,
+    /// Whether it ends behind the announcement at hand.
+    single: bool,
 }
 
 /// All that a session announces, in order. New announcements come last.
@@ -70,13 +72,18 @@ impl Announcements {
         })
     }
 
-    /// Announces from the one with these options on, which have changed.
-    pub(super) fn announce_options(&mut self, template_id: u16) {
+    /// Announces from the one with these options on, which have changed. In a stream, which has had the templates, only
+    /// their records.
+    pub(super) fn announce_options(&mut self, template_id: u16, in_stream: bool) {
         let place = self.list.iter().position(
             |known| matches!(known, Announcement::Options(options) if options.template().id() == template_id),
         );
-        if let Some(place) = place {
-            self.begin_at(place);
+        match place {
+            Some(next) if in_stream && self.round.is_none() => {
+                self.round = Some(Round { next, records: Some(0), whole: false, single: true });
+            }
+            Some(place) => self.begin_at(place),
+            None => {}
         }
     }
 
@@ -116,6 +123,7 @@ impl Announcements {
 
     /// Begins a round of everything, unless one goes on; says whether it did.
     pub(super) fn begin(&mut self) -> bool {
+        // What a single announcement still has to say is part of everything.
         let begins = self.round.is_none_or(|round| !round.whole);
         if begins {
             self.round = Some(Round { whole: true, ..Round::default() });
@@ -124,10 +132,15 @@ impl Announcements {
     }
 
     fn begin_at(&mut self, place: usize) {
+        if let Some(round) = &mut self.round {
+            round.single = false;
+        }
         match &mut self.round {
             Some(round) if round.next <= place && !(round.next == place && round.records.is_some()) => {}
             // What was written of that one may have changed.
-            Some(round) => *round = Round { next: place.min(round.next), records: None, whole: round.whole },
+            Some(round) => {
+                *round = Round { next: place.min(round.next), whole: round.whole, ..Round::default() };
+            }
             None => self.round = Some(Round { next: place, ..Round::default() }),
         }
     }
@@ -147,6 +160,9 @@ impl Announcements {
             round.write(announcement, layouts, builder)?;
             round.next += 1;
             round.records = None;
+            if round.single {
+                break;
+            }
         }
         Ok(self.round.take().is_some_and(|round| round.whole))
     }

@@ -59,6 +59,11 @@ impl TemplateScheduler {
         };
     }
 
+    /// Templates are due now, whenever they were sent.
+    pub const fn expire(&mut self) {
+        self.sent = false;
+    }
+
     /// A packet with data was sent. Packets that carry templates only do not count, so that templates larger
     /// than the interval cannot starve data.
     pub const fn data_sent(&mut self) {

@@ -7,6 +7,7 @@ use bytes::BufMut;
 use super::{
     announce::Announcement,
     config::{ExportTransport, ExportVersion, SessionConfig, SessionStats},
+    layout::RecordLayout,
     options::OptionsData,
     packet::PacketHeader,
     source::FieldSource,
@@ -184,6 +185,30 @@ impl ExportSession {
     /// its meaning (RFC 3954 section 7).
     pub fn set_options(&mut self, options: OptionsData, now: Timestamp) -> Result<(), EncodeError> {
         self.add(Announcement::Options(options), now)
+    }
+
+    /// Announces all templates and options now, whatever was announced before: for a collector that may not know them,
+    /// because it was restarted. The next round is due as if this one had been. v5 has nothing to announce.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::TransmitPending`] while a datagram waits.
+    pub fn announce_again(&mut self, now: Timestamp) -> Result<(), EncodeError> {
+        self.check_polled()?;
+        if let Format::Templated(templated) = &mut self.format {
+            templated.scheduler.expire();
+            self.announce(now);
+        }
+        Ok(())
+    }
+
+    /// The layouts of flow records; none in v5, which has only one.
+    #[must_use]
+    pub fn layouts(&self) -> &[RecordLayout] {
+        match &self.format {
+            Format::V5(..) => &[],
+            Format::Templated(templated) => templated.layouts(),
+        }
     }
 
     /// IPFIX over streams: withdraws a template or options that the user added; its id is free again (RFC 7011 section

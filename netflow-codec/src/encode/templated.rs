@@ -39,6 +39,8 @@ pub(super) struct Templated {
     announcements: Announcements,
     /// The selector of flows that name none themselves; `None` when flows have no field for it.
     selector: Option<u32>,
+    /// Whether templates are sent only once.
+    in_stream: bool,
 }
 
 impl Templated {
@@ -78,6 +80,7 @@ impl Templated {
             layouts: [v4, v6, v4_mpls, v6_mpls].map(naming),
             announcements: Announcements::default(),
             selector,
+            in_stream: config.transport == ExportTransport::Stream,
         };
         templated.fill(protocol, config)?;
         Ok(templated)
@@ -129,7 +132,7 @@ impl Templated {
                 return Err(EncodeError::TemplateInUse(id));
             }
             *known = options.clone();
-            self.announcements.announce_options(id);
+            self.announcements.announce_options(id, self.in_stream);
             return Ok(());
         }
         if self.announcements.iter().any(|known| known.template_id(&self.layouts) == id) {
@@ -138,6 +141,10 @@ impl Templated {
         self.check(&announcement)?;
         self.announcements.push(announcement);
         Ok(())
+    }
+
+    pub(super) const fn layouts(&self) -> &[RecordLayout] {
+        &self.layouts
     }
 
     pub(super) fn withdraw(&mut self, template_id: u16) -> Result<(), EncodeError> {
