@@ -4,25 +4,24 @@ use core::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
-use std::{collections::BTreeMap, io};
+use std::io;
 
 use netflow_codec::{
     Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder,
-    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo, ScopePolicy,
-    SequenceEvent, SequenceUnit, Strictness, TemplateCache, Timestamp, Transport,
+    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo, SequenceEvent,
+    SequenceUnit, Strictness, TemplateCache, Timestamp, Transport,
 };
 
 use crate::{
-    account::{Account, CacheReport, Counts, Fault, Header, Stream, Summary, What},
+    account::{Account, Counts, Fault, Header, Stream, Summary, What},
     flow::{Context, Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
 };
 
 /// Decodes the datagrams of any number of exporters, hands what they carry to a sink and keeps account.
 ///
-/// Templates belong to the address of an exporter, whatever port it sends from, unless another
-/// [policy](Collector::with_scopes) is chosen; sequence numbers to its address and port, as several exporters may share
-/// one address. It does no input of its own: the caller receives the datagrams,
+/// Templates belong to the address of an exporter, whatever port it sends from; sequence numbers to its address and
+/// port, as several exporters may share one address. It does no input of its own: the caller receives the datagrams,
 /// or reads them from a file, and says when they came.
 ///
 /// ```
@@ -39,16 +38,13 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Collector<S> {
-    decoder: Decoder<SocketAddr>,
+    decoder: Decoder<IpAddr>,
     sink: S,
     account: Account,
     /// Datagrams given so far, which the decoder counts as well.
     given: u64,
     layouts: Layouts,
     splits_biflows: bool,
-    /// The quirks of exporters that have no others.
-    quirks: Quirks,
-    quirks_of: BTreeMap<IpAddr, Quirks>,
     on_fault: Option<Report>,
 }
 
@@ -60,11 +56,8 @@ impl<S: FlowSink> Collector<S> {
 
     /// A collector with these limits of its template cache.
     pub fn with_limits(sink: S, limits: CacheLimits, strictness: Strictness) -> Self {
-        let decoder = Decoder::with_limits(limits, strictness).with_scopes(ScopePolicy::by_address());
         Self {
-            quirks: decoder.default_quirks(),
-            quirks_of: BTreeMap::new(),
-            decoder,
+            decoder: Decoder::with_limits(limits, strictness),
             sink,
             account: Account::default(),
             given: 0,
@@ -89,20 +82,17 @@ impl<S: FlowSink> Collector<S> {
         self.splits_biflows = splits_biflows;
     }
 
-    /// Chooses whose templates are whose, before the first datagram.
-    #[must_use]
-    pub fn with_scopes(mut self, policy: ScopePolicy<SocketAddr>) -> Self {
-        self.decoder = self.decoder.with_scopes(policy);
-        self
-    }
-
-    /// Switches a quirk, for all exporters that have no quirks of their own, or for one of them.
+    /// Switches a quirk, for all exporters or for one of them.
     pub fn set_quirk(&mut self, quirk: Quirk, is_on: bool, exporter: Option<IpAddr>) {
-        let quirks = match exporter {
-            Some(exporter) => self.quirks_of.entry(exporter.to_canonical()).or_insert(self.quirks),
-            None => &mut self.quirks,
-        };
-        *quirks = if is_on { quirks.with(quirk) } else { quirks.without(quirk) };
+        let switch = |quirks: Quirks| if is_on { quirks.with(quirk) } else { quirks.without(quirk) };
+        if let Some(exporter) = exporter {
+            let quirks = switch(self.decoder.quirks(&exporter));
+            self.decoder.set_quirks_of(exporter, Some(quirks));
+            return;
+        }
+        let decoder = core::mem::take(&mut self.decoder);
+        let quirks = switch(decoder.default_quirks());
+        self.decoder = decoder.with_quirks(quirks);
     }
 
     /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
@@ -133,8 +123,7 @@ impl<S: FlowSink> Collector<S> {
             datagram: ordinal,
             stream: None,
         };
-        self.decoder.set_quirks(self.quirks_of.get(&exporter.ip()).copied().unwrap_or(self.quirks));
-        let decoded = match self.decoder.decode(&exporter, payload, received) {
+        let decoded = match self.decoder.decode(&exporter.ip(), payload, received) {
             Ok(decoded) => decoded,
             Err(error) => {
                 if let DecodeErrorKind::UnsupportedVersion(version) = error.kind {
@@ -234,28 +223,18 @@ impl<S: FlowSink> Collector<S> {
     }
 
     /// What is known of templates.
-    pub const fn cache_mut(&mut self) -> &mut TemplateCache<SocketAddr> {
+    pub const fn cache_mut(&mut self) -> &mut TemplateCache<IpAddr> {
         self.decoder.cache_mut()
     }
 
     /// The decoder, with its template cache.
-    pub const fn decoder(&self) -> &Decoder<SocketAddr> {
+    pub const fn decoder(&self) -> &Decoder<IpAddr> {
         &self.decoder
     }
 
     /// Everything there is to report.
-    pub fn summary(&self) -> Summary<'_> {
-        Summary::new(&self.account, self.cache_report())
-    }
-
-    /// What became of templates.
-    pub fn cache_report(&self) -> CacheReport {
-        CacheReport::of(&self.decoder)
-    }
-
-    /// The account, when all is done.
-    pub fn into_account(self) -> Account {
-        self.account
+    pub const fn summary(&self) -> Summary<'_> {
+        Summary::new(&self.account, self.decoder.cache(), *self.decoder.taught().stats())
     }
 
     /// The sink.
@@ -324,7 +303,7 @@ impl Faults<'_> {
 
 /// One datagram on its way through.
 struct Work<'c, 'a, S> {
-    decoded: Decoded<'c, 'a, SocketAddr>,
+    decoded: Decoded<'c, 'a, IpAddr>,
     envelope: Envelope,
     sink: &'c mut S,
     layouts: &'c mut Layouts,

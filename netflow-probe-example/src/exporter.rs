@@ -1,15 +1,18 @@
 //! The exporter's pipeline: capture files in, datagrams out.
 
 use core::{fmt, ops::ControlFlow, time::Duration};
-use std::{io::Read, path::Path, thread};
+use std::{io::Read, path::Path, thread, time::Instant};
 
-use netflow_codec::{ExportVersion, SessionConfig, Timestamp};
+use netflow_codec::{ElementId, ExportVersion, OptionsData, SessionConfig, Timestamp};
 use netflow_flowcache::Timestamp as PacketTime;
 
 use crate::{
     meter::{FlowSource, Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
     pcap::{CaptureError, CaptureFile, Frame},
-    send::{Destination, DestinationAccount, Pacer, SendError, Target, max_datagram},
+    send::{
+        Delivery, Destination, DestinationAccount, Interface, MeteringLoss, SendConfig, SendError, Target,
+        announce_interfaces, announce_keys, announce_loss,
+    },
 };
 
 /// How to export.
@@ -23,14 +26,14 @@ pub struct ExporterConfig {
     pub version: ExportVersion,
     /// v9: the source ID; IPFIX: the observation domain; v5: the engine in its low 16 bits.
     pub source_id: u32,
-    /// The link's largest packet.
-    pub mtu: u16,
+    /// How to send.
+    pub send: SendConfig,
     /// v9, IPFIX: templates again behind this many datagrams with flows.
     pub template_refresh_packets: u32,
     /// v9, IPFIX: templates again so often, by the clock of the packets.
     pub template_refresh: Duration,
-    /// Datagrams a second at most, over all collectors; 0 for no limit.
-    pub rate_limit: u32,
+    /// The interfaces that flows name by index: announced in v9 and IPFIX.
+    pub interfaces: Vec<Interface>,
 }
 
 /// Meters and exports.
@@ -40,13 +43,18 @@ pub struct ExporterConfig {
 pub struct Exporter<M = Meter> {
     config: ExporterConfig,
     meter: M,
-    destinations: Vec<Destination>,
-    pacer: Pacer,
+    delivery: Delivery,
+    /// Whether destinations have been opened.
+    is_open: bool,
+    /// Whether flows wait in the table until the destinations take more.
+    is_held: bool,
+    /// Packets that the capture lost, and nobody metered.
+    capture_drops: u64,
     /// The newest packet's time: the exporter's clock.
     now: Timestamp,
     /// When the next destination has something to do.
     due: Option<Timestamp>,
-    /// When the statistics of the selectors are told the next time; `None` when they are not.
+    /// When it is told the next time what the selectors selected, and what was lost.
     statistics_due: Option<Timestamp>,
     /// When the exporter claims to have booted.
     boot: Timestamp,
@@ -65,8 +73,21 @@ const UPTIME_AT_START: Duration = Duration::from_secs(60);
 /// After this time the exporter claims to have booted anew: before signed milliseconds end at 24.8 days.
 const MAX_UPTIME: Duration = Duration::from_secs(24 * 86_400);
 
-/// How long to wait for a last host to say that nobody listens there.
-const LAST_REFUSAL: Duration = Duration::from_millis(20);
+/// How long to wait for destinations that take no more at the moment.
+const BREATH: Duration = Duration::from_millis(1);
+
+/// The elements that tell one flow from another.
+const FLOW_KEYS: [ElementId; 9] = [
+    ElementId::SOURCE_IPV4_ADDRESS,
+    ElementId::DESTINATION_IPV4_ADDRESS,
+    ElementId::SOURCE_IPV6_ADDRESS,
+    ElementId::DESTINATION_IPV6_ADDRESS,
+    ElementId::SOURCE_TRANSPORT_PORT,
+    ElementId::DESTINATION_TRANSPORT_PORT,
+    ElementId::PROTOCOL_IDENTIFIER,
+    ElementId::IP_CLASS_OF_SERVICE,
+    ElementId::INGRESS_INTERFACE,
+];
 
 impl ExporterConfig {
     /// Makes the active timeout one that uptimes can date.
@@ -101,15 +122,14 @@ impl Exporter {
     #[inline]
     pub fn handle_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         let time = Timestamp::from(frame.timestamp);
-        if self.destinations.is_empty() {
+        if !self.is_open {
             self.open(time)?;
-        }
-        // What was due before this frame is not sent as late as it.
-        if self.due.is_some_and(|due| due <= time) {
-            self.handle_timeouts(time)?;
         }
         if time > self.latest || time.saturating_add(REORDER) < self.now {
             self.restart(frame.timestamp)?;
+        } else if self.due.is_some_and(|due| due <= time) {
+            // What was due before this frame is not sent as late as it.
+            self.handle_timeouts(time)?;
         }
         // A frame that comes late does not turn back the clock of the export.
         self.now = self.now.max(time);
@@ -182,8 +202,8 @@ impl Exporter {
         self.meter.change_sampling(sampling, seed, |_| {});
         self.config.meter.sampling = sampling.clone();
         self.statistics_due = None;
-        self.begin_sessions(self.boot, self.now)?;
-        self.announce_selection(self.now)
+        self.begin_sessions(false, self.now)?;
+        self.announce(self.now)
     }
 }
 
@@ -197,8 +217,10 @@ impl<M: FlowSource> Exporter<M> {
         config.bound_active_timeout();
         let exporter = Self {
             meter,
-            destinations: Vec::new(),
-            pacer: Pacer::new(config.rate_limit),
+            delivery: Delivery::new(config.send.clone()),
+            is_open: false,
+            is_held: false,
+            capture_drops: 0,
             now: Timestamp::ZERO,
             due: None,
             statistics_due: None,
@@ -207,8 +229,7 @@ impl<M: FlowSource> Exporter<M> {
             config,
         };
         for target in &exporter.config.targets {
-            netflow_codec::ExportSession::new(exporter.session_config(target, Timestamp::ZERO))
-                .map_err(SendError::Session)?;
+            exporter.delivery.validate(target, exporter.session_config(Timestamp::ZERO))?;
         }
         Ok(exporter)
     }
@@ -223,17 +244,36 @@ impl<M: FlowSource> Exporter<M> {
     /// When a destination cannot be opened, or a file not written.
     pub fn handle_time(&mut self, now: PacketTime) -> Result<(), SendError> {
         let time = Timestamp::from(now);
-        if self.destinations.is_empty() {
+        if !self.is_open {
             self.open(time)?;
-        }
-        if self.due.is_some_and(|due| due <= time) {
-            self.handle_timeouts(time)?;
         }
         if time > self.latest || time.saturating_add(REORDER) < self.now {
             self.restart(now)?;
+        } else if self.due.is_some_and(|due| due <= time) {
+            self.handle_timeouts(time)?;
         }
         self.now = self.now.max(time);
-        self.export()
+        self.export()?;
+        for destination in self.delivery.destinations_mut() {
+            destination.look_after(self.now)?;
+        }
+        self.due = self.next_due();
+        Ok(())
+    }
+
+    /// Packets that were lost before they could be metered: collectors are told of them.
+    pub const fn note_capture_drops(&mut self, packets: u64) {
+        self.capture_drops += packets;
+    }
+
+    /// Announces the interfaces that flows name by index, instead of those that were announced before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::handle_time`].
+    pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) -> Result<(), SendError> {
+        self.config.interfaces = interfaces;
+        if self.is_open { self.tell_interfaces(self.now) } else { Ok(()) }
     }
 
     /// When [`Self::handle_time`] has something to send, whether flows come or not.
@@ -257,9 +297,9 @@ impl<M: FlowSource> Exporter<M> {
     ///
     /// # Errors
     ///
-    /// As [`Self::handle_frame`].
+    /// As [`Self::handle_time`].
     pub fn finish(&mut self) -> Result<(), SendError> {
-        if self.destinations.is_empty() {
+        if !self.is_open {
             // Nothing was read: files are made all the same, empty.
             self.open(self.now)?;
         }
@@ -267,21 +307,13 @@ impl<M: FlowSource> Exporter<M> {
         if self.statistics_due.is_some() {
             self.tell_statistics(self.now)?;
         }
-        for destination in &mut self.destinations {
-            destination.finish(self.now, &mut self.pacer)?;
-        }
-        let is_collector = |destination: &Destination| matches!(destination.target(), Target::Collector(_));
-        if self.destinations.iter().any(is_collector) {
-            thread::sleep(LAST_REFUSAL);
-            self.destinations.iter_mut().for_each(Destination::note_refusal);
-        }
-        Ok(())
+        self.delivery.finish(self.now)
     }
 
     /// Where datagrams go; none before the first frame.
     #[must_use]
     pub fn destinations(&self) -> &[Destination] {
-        &self.destinations
+        self.delivery.destinations()
     }
 
     /// What was counted so far.
@@ -289,16 +321,40 @@ impl<M: FlowSource> Exporter<M> {
     pub fn account(&self) -> ExporterAccount {
         ExporterAccount {
             meter: self.meter.account(),
-            destinations: self.destinations.iter().map(Destination::account).collect(),
+            destinations: self.delivery.accounts(),
+            switches: self.delivery.switches(),
         }
     }
 
+    /// Exports the flows that have ended, as long as the destinations take them: those that wait in the table cost nothing
+    /// there, and a burst of them does not overrun a queue.
     fn export(&mut self) -> Result<(), SendError> {
+        if self.is_held && self.delivery.is_congested() {
+            return Ok(());
+        }
+        self.is_held = false;
         while let Some(flow) = self.meter.poll_flow() {
-            for destination in &mut self.destinations {
-                destination.handle_flow(&flow, self.now, &mut self.pacer)?;
-            }
+            self.delivery.handle_flow(&flow, self.now)?;
             self.due = self.next_due();
+            if self.delivery.is_congested() {
+                self.is_held = true;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Exports flows until `done`. What the destinations do not take within the time that they have for the end is lost,
+    /// and counted.
+    fn export_until(&mut self, done: impl Fn(&M) -> bool) -> Result<(), SendError> {
+        let start = Instant::now();
+        // A poll does bounded work: it may give nothing although there is more.
+        while !done(&self.meter) {
+            self.export()?;
+            if self.is_held {
+                thread::sleep(BREATH);
+                self.is_held = start.elapsed() < self.config.send.drain;
+            }
         }
         Ok(())
     }
@@ -306,73 +362,75 @@ impl<M: FlowSource> Exporter<M> {
     /// Ends all flows and exports them.
     fn end_flows(&mut self) -> Result<(), SendError> {
         self.meter.flush();
-        // A poll does bounded work: it may give nothing although there is more.
-        while !self.meter.is_empty() {
-            self.export()?;
-        }
-        Ok(())
+        self.export_until(M::is_empty)
     }
 
     /// Sends what is due by `time`, as of the time when it was due.
     fn handle_timeouts(&mut self, time: Timestamp) -> Result<(), SendError> {
-        // What comes later is of another session.
-        let time = time.min(self.latest);
         if let Some(due) = self.statistics_due.filter(|due| *due <= time) {
             self.now = self.now.max(due);
             self.tell_statistics(self.now)?;
         }
-        // Templates that are due make a datagram, which is sent a delay later. What was due more often while no
-        // frame came is sent once.
-        for _ in 0..2 {
-            for destination in &mut self.destinations {
-                if let Some(due) = destination.poll_timeout().filter(|due| *due <= time) {
-                    destination.handle_timeout(due, &mut self.pacer)?;
-                    self.now = self.now.max(due);
-                }
-            }
-        }
-        for destination in &mut self.destinations {
-            if destination.poll_timeout().is_some_and(|due| due <= time) {
-                destination.handle_timeout(time, &mut self.pacer)?;
-                self.now = self.now.max(time);
-            }
-        }
+        self.now = self.now.max(self.delivery.handle_timeouts(time)?);
         self.due = self.next_due();
         Ok(())
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        self.destinations.iter().filter_map(Destination::poll_timeout).chain(self.statistics_due).min()
+        self.delivery.poll_timeout().into_iter().chain(self.statistics_due).min()
     }
 
     fn open(&mut self, first: Timestamp) -> Result<(), SendError> {
-        let boot = self.boot(first, UPTIME_AT_START);
+        self.boot(first, UPTIME_AT_START);
+        let boot = self.boot;
         for target in &self.config.targets {
-            let config = self.session_config(target, boot);
-            self.destinations.push(Destination::open(target.clone(), config)?);
+            self.delivery.open(target.clone(), self.session_config(boot))?;
         }
-        self.announce_selection(first)
+        self.is_open = true;
+        self.announce(first)
     }
 
-    /// Tells of the selectors what one rate does not say: IPFIX only.
-    fn announce_selection(&mut self, now: Timestamp) -> Result<(), SendError> {
+    /// Tells what has to be known before the first flow of a session: names of interfaces and, in IPFIX, which elements are
+    /// the flow key, and of the selectors what one rate does not say.
+    fn announce(&mut self, now: Timestamp) -> Result<(), SendError> {
+        self.tell_interfaces(now)?;
         if self.config.version != ExportVersion::Ipfix {
             return Ok(());
         }
+        for destination in self.delivery.destinations_mut() {
+            let options = announce_keys(destination.session(), &FLOW_KEYS)?;
+            destination.set_options(options, now)?;
+        }
         for options in self.meter.selection_reports().map_err(SendError::Session)? {
-            for destination in &mut self.destinations {
-                destination.set_options(options.clone(), now, &mut self.pacer)?;
-            }
+            self.delivery.set_options(&options, now)?;
         }
         self.tell_statistics(now)
     }
 
-    /// Tells what the selectors observed and selected, which has to be told periodically (RFC 5476 section 6.5.3).
+    fn tell_interfaces(&mut self, now: Timestamp) -> Result<(), SendError> {
+        if self.config.interfaces.is_empty() || self.config.version == ExportVersion::V5 {
+            return Ok(());
+        }
+        let options = announce_interfaces(self.config.version, &self.config.interfaces)?;
+        self.delivery.set_options(&options, now)
+    }
+
+    /// Tells what the selectors observed and selected, which has to be told periodically (RFC 5476 section 6.5.3), and what
+    /// was lost (RFC 7011 section 4).
     fn tell_statistics(&mut self, now: Timestamp) -> Result<(), SendError> {
-        let Some(options) = self.meter.selection_statistics() else { return Ok(()) };
-        let options = options.map_err(SendError::Session)?;
-        for destination in &mut self.destinations {
-            destination.set_options(options.clone(), now, &mut self.pacer)?;
+        let selection: Option<OptionsData> =
+            self.meter.selection_statistics().transpose().map_err(SendError::Session)?;
+        if let Some(options) = selection {
+            self.delivery.set_options(&options, now)?;
+        }
+        let account = self.meter.account();
+        let loss = MeteringLoss {
+            packets: account.ignored_packets.saturating_add(self.capture_drops),
+            octets: account.ignored_octets,
+        };
+        for destination in self.delivery.destinations_mut() {
+            announce_loss(destination, loss, now)?;
+            destination.tell_statistics(now)?;
         }
         self.statistics_due = Some(now.saturating_add(self.config.template_refresh));
         self.due = self.next_due();
@@ -385,51 +443,46 @@ impl<M: FlowSource> Exporter<M> {
         let start = Timestamp::from(time);
         let set_back = start < self.now;
         self.meter.end_time(time, set_back);
-        while self.meter.has_old(time, set_back) {
-            self.export()?;
-        }
+        self.export_until(|meter| !meter.has_old(time, set_back))?;
         let uptime = if set_back {
             UPTIME_AT_START
         } else {
             // Flows that go on began after the new boot.
             UPTIME_AT_START.saturating_add(self.config.meter.timeouts.active.unwrap_or(MAX_ACTIVE_TIMEOUT))
         };
-        let boot = self.boot(start, uptime);
-        self.begin_sessions(boot, self.now)?;
+        let before = self.now;
+        self.boot(start, uptime);
+        self.begin_sessions(true, before)?;
         self.now = start;
         self.due = None;
-        self.announce_selection(start)
+        self.announce(start)
     }
 
     /// Sends what the sessions hold, as of `now`, and goes on with new ones.
-    fn begin_sessions(&mut self, boot: Timestamp, now: Timestamp) -> Result<(), SendError> {
-        for index in 0..self.destinations.len() {
-            let Some(destination) = self.destinations.get(index) else { break };
-            let config = self.session_config(destination.target(), boot);
-            let Some(destination) = self.destinations.get_mut(index) else { break };
-            destination.restart(config, now, &mut self.pacer)?;
+    fn begin_sessions(&mut self, same_records: bool, now: Timestamp) -> Result<(), SendError> {
+        let config = self.session_config(self.boot);
+        for destination in self.delivery.destinations_mut() {
+            destination.restart(config.clone(), same_records, now)?;
         }
         Ok(())
     }
 
-    /// The boot that gives an uptime; sets when the next one must be.
-    fn boot(&mut self, now: Timestamp, uptime: Duration) -> Timestamp {
+    /// Boots so that there is this uptime, and sets when the next boot must be.
+    fn boot(&mut self, now: Timestamp, uptime: Duration) {
         let boot = Timestamp::from_secs(now.as_secs().saturating_sub(uptime.as_secs()));
         self.latest = boot.saturating_add(MAX_UPTIME);
         self.boot = boot;
-        boot
     }
 
-    fn session_config(&self, target: &Target, boot: Timestamp) -> SessionConfig {
+    fn session_config(&self, boot: Timestamp) -> SessionConfig {
         let config = &self.config;
         let mut session = SessionConfig::new(config.version, boot);
         session.source_id = config.source_id;
-        session.max_datagram = max_datagram(config.mtu, target.is_ipv6());
         session.template_refresh_packets = Some(config.template_refresh_packets);
         session.template_refresh = Some(config.template_refresh);
         session.sampling = self.meter.sampling_in(config.version);
+        session.statistics = config.version != ExportVersion::V5;
         if config.version == ExportVersion::Ipfix {
-            session.statistics = true;
             let selectors = self.meter.selection().selectors();
             // Flows name what stands for their rate: the selector or, where there are several, one more for what they
             // come to together.
@@ -455,12 +508,18 @@ pub struct ExporterAccount {
     pub meter: MeterAccount,
     /// What each destination got.
     pub destinations: Vec<DestinationAccount>,
+    /// Times that flows went to another collector because one was down, or up again.
+    pub switches: u64,
 }
 
 impl fmt::Display for ExporterAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.meter)?;
-        self.destinations.iter().try_for_each(|destination| write!(f, "{destination}"))
+        self.destinations.iter().try_for_each(|destination| write!(f, "{destination}"))?;
+        if self.switches > 0 {
+            writeln!(f, "{:<26}{:>12}", "changes of collector", self.switches)?;
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use netflow_probe_example::{
     exporter::{Exporter, ExporterAccount, ExporterConfig},
     meter::{MeterConfig, SamplingSpec},
     pcap::{CaptureFile, Frame, LinkType},
-    send::Target,
+    send::{SendConfig, Target},
 };
 
 const DAY: u64 = 86_400_000;
@@ -30,10 +30,10 @@ fn config(to: &Path, version: ExportVersion, active: Duration, inactive: Duratio
         targets: vec![Target::File(to.to_owned())],
         version,
         source_id: 1,
-        mtu: 1_500,
+        send: SendConfig::default(),
         template_refresh_packets: 20,
         template_refresh: Duration::from_secs(600),
-        rate_limit: 0,
+        interfaces: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use netflow_probe_example::{
     exporter::{ExportError, Exporter, ExporterAccount, ExporterConfig},
     meter::MeterConfig,
     pcap::CaptureFile,
-    send::Target,
+    send::{SendConfig, Target},
 };
 use serde_json::Value;
 
@@ -42,10 +42,10 @@ fn export_sampled(
         targets: vec![Target::File(to.to_owned())],
         version,
         source_id: 1,
-        mtu: 1_500,
+        send: SendConfig::default(),
         template_refresh_packets: 20,
         template_refresh: Duration::from_secs(600),
-        rate_limit: 0,
+        interfaces: Vec::new(),
     };
     let mut exporter = Exporter::new(config).unwrap();
     let whole = match exporter.read_file(capture, |_, _| ControlFlow::Continue(())) {

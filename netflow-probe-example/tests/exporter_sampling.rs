@@ -11,7 +11,7 @@ use netflow_probe_example::{
     exporter::{Exporter, ExporterConfig},
     meter::{Meter, MeterConfig, SamplingSpec},
     pcap::{CaptureFile, Frame, LinkType},
-    send::Target,
+    send::{SendConfig, Target},
 };
 
 fn exporter(file: &Path, sampling: &str, version: ExportVersion, refresh: Duration) -> Exporter {
@@ -25,10 +25,10 @@ fn exporter(file: &Path, sampling: &str, version: ExportVersion, refresh: Durati
         targets: vec![Target::File(file.to_owned())],
         version,
         source_id: 5,
-        mtu: 1_500,
+        send: SendConfig::default(),
         template_refresh_packets: 20,
         template_refresh: refresh,
-        rate_limit: 0,
+        interfaces: Vec::new(),
     })
     .unwrap()
 }

@@ -16,6 +16,7 @@ use crate::{
     demo::{self, DemoError},
     exporter::ExporterConfig,
     meter::{MeterConfig, SAMPLING_HELP, SamplingSpec, SamplingSpecError},
+    send::SendConfig,
 };
 
 /// Arguments of `demo`.
@@ -47,10 +48,10 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
         targets: Vec::new(),
         version: ExportVersion::V9,
         source_id: 1,
-        mtu: 1_500,
+        send: SendConfig::default(),
         template_refresh_packets: 20,
         template_refresh: core::time::Duration::from_secs(600),
-        rate_limit: 20_000,
+        interfaces: Vec::new(),
     };
     let directory = match &args.directory {
         Some(directory) => directory.clone(),

@@ -10,7 +10,6 @@ mod service;
 
 use core::{
     fmt,
-    net::SocketAddr,
     ops::ControlFlow,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
@@ -31,7 +30,7 @@ use signal_hook::{
 };
 
 pub use capture::CaptureArgs;
-pub use export::{Collector, ExportArgs, Version};
+pub use export::{DistributionArg, ExportArgs, Version};
 pub use metering::MeteringArgs;
 pub use sampling::SamplingArgs;
 pub use service::ServiceArgs;
@@ -170,18 +169,20 @@ impl Stop {
 
 /// Tells once of each collector that nobody listens there.
 #[derive(Debug, Default)]
-struct Refusals(BTreeSet<SocketAddr>);
+struct Refusals(BTreeSet<String>);
 
 impl Refusals {
     fn check(&mut self, exporter: &Exporter) {
         for destination in exporter.destinations() {
-            if let Target::Collector(address) = destination.target()
-                && destination.stats().refused > 0
-                && self.0.insert(*address)
-            {
+            let Target::Collector(collector) = destination.target() else { continue };
+            let stats = destination.stats();
+            if stats.refused > 0 && self.0.insert(collector.to_string()) {
                 tell(format_args!(
-                    "netflow-exporter: nobody listens at {address}: flows sent there are lost"
+                    "netflow-exporter: nobody listens at {collector}: flows sent there are lost"
                 ));
+            } else if stats.failed_connections + stats.errors > 0 && self.0.insert(collector.to_string()) {
+                let reason = destination.failure().unwrap_or_default();
+                tell(format_args!("netflow-exporter: cannot send to {collector}: {reason}"));
             }
         }
     }
@@ -196,10 +197,10 @@ impl Arguments {
             targets: self.export.targets(version),
             version,
             source_id: self.export.source_id,
-            mtu: self.export.mtu,
+            send: self.export.send(false),
             template_refresh_packets: self.export.template_refresh_packets.get(),
             template_refresh: self.export.template_refresh,
-            rate_limit: self.export.rate_limit,
+            interfaces: self.export.interface_name.clone(),
         })
     }
 
@@ -283,7 +284,10 @@ impl Arguments {
             SendError::Session(EncodeError::SamplingInterval { .. }) => {
                 format!("--sampling {}", self.sampling.sampling)
             }
-            SendError::Session(EncodeError::TooLarge { .. }) => format!("--mtu {}", self.export.mtu),
+            SendError::Session(EncodeError::TooLarge { .. }) => {
+                format!("--mtu {}", self.export.mtu.unwrap_or_default())
+            }
+            SendError::Transport { .. } => "--collector".to_owned(),
             _ => "--export-version".to_owned(),
         };
         Failure::Usage(format!("{argument}: {error}"))

@@ -190,6 +190,7 @@ impl Meter {
             metered_packets: stats.packets - stats.ignored_packets,
             metered_octets: stats.octets - stats.ignored_octets,
             ignored_packets: stats.ignored_packets,
+            ignored_octets: stats.ignored_octets,
             expired,
         }
     }
@@ -218,6 +219,8 @@ pub struct MeterAccount {
     pub metered_octets: u64,
     /// Packets that found no room in the flow table.
     pub ignored_packets: u64,
+    /// Layer 3 octets of those.
+    pub ignored_octets: u64,
     /// Flow records ended: idle, active, end of flow, forced, lack of resources.
     pub expired: [u64; 5],
 }

@@ -6,24 +6,67 @@ use std::{thread, time::Instant};
 /// Spaces datagrams evenly: at most so many a second, small bursts allowed.
 ///
 /// A collector's receive buffer often holds less than a hundred datagrams; whoever exports a file at full speed
-/// overruns it.
+/// overruns it. When the network itself says that it is too busy the rate halves, and then grows again.
 #[derive(Debug)]
 pub struct Pacer {
     schedule: Schedule,
+    /// Datagrams a second at most, 0 for no limit.
+    limit: u32,
+    /// Datagrams a second at present.
+    rate: u32,
+    /// Datagrams until the rate grows.
+    until_growth: u32,
 }
 
 impl Pacer {
     /// Shorter sleeps than this are late anyway; what goes early is paid for by what follows.
     const TOLERANCE: Duration = Duration::from_micros(500);
 
+    /// The rate is not halved below this.
+    const SLOWEST: u32 = 100;
+    /// Where halving begins when there is no limit, and where growing ends.
+    const UNLIMITED: u32 = 200_000;
+
     /// At most `rate` datagrams a second, 0 for no limit.
     #[must_use]
     pub fn new(rate: u32) -> Self {
-        Self { schedule: Schedule::new(rate, Instant::now()) }
+        Self { schedule: Schedule::new(rate, Instant::now()), limit: rate, rate, until_growth: 0 }
+    }
+
+    /// Datagrams a second at present, 0 for no limit.
+    #[must_use]
+    pub const fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// The network is too busy: half as fast from now on.
+    pub fn slow_down(&mut self) {
+        let rate = if self.rate == 0 { Self::UNLIMITED } else { self.rate };
+        self.set_rate((rate / 2).max(Self::SLOWEST.min(rate)));
+    }
+
+    /// Grows by a sixteenth each tenth of a second, as long as the network takes it.
+    fn grow(&mut self) {
+        let full = if self.limit == 0 { Self::UNLIMITED } else { self.limit };
+        if self.rate == self.limit {
+            return;
+        }
+        self.until_growth = self.until_growth.saturating_sub(1);
+        if self.until_growth == 0 {
+            let rate = self.rate.saturating_add(self.rate / 16).saturating_add(1);
+            self.set_rate(if rate >= full { self.limit } else { rate });
+        }
+    }
+
+    fn set_rate(&mut self, rate: u32) {
+        self.rate = rate;
+        self.until_growth = (rate / 10).max(1);
+        self.schedule.set_rate(rate);
     }
 
     /// Waits until the next datagram may be sent.
     pub fn wait(&mut self) {
+        self.grow();
         if self.schedule.interval.is_zero() {
             return;
         }
@@ -51,9 +94,14 @@ impl Schedule {
     const BURST: u32 = 64;
 
     fn new(rate: u32, now: Instant) -> Self {
-        let interval = Duration::from_secs(1).checked_div(rate).unwrap_or(Duration::ZERO);
-        let slack = Self::SLACK.min(interval.saturating_mul(Self::BURST)).max(interval);
-        Self { interval, slack, next: now }
+        let mut schedule = Self { interval: Duration::ZERO, slack: Duration::ZERO, next: now };
+        schedule.set_rate(rate);
+        schedule
+    }
+
+    fn set_rate(&mut self, rate: u32) {
+        self.interval = Duration::from_secs(1).checked_div(rate).unwrap_or(Duration::ZERO);
+        self.slack = Self::SLACK.min(self.interval.saturating_mul(Self::BURST)).max(self.interval);
     }
 
     /// A datagram is sent now.
@@ -114,6 +162,33 @@ mod tests {
             pacer.wait();
         }
         assert!(start.elapsed() >= Duration::from_millis(190));
+    }
+
+    #[test]
+    fn a_network_that_is_too_busy_halves_the_rate_which_grows_again() {
+        // X24
+        for limit in [0, 50_000] {
+            let mut pacer = Pacer::new(limit);
+            pacer.slow_down();
+            let halved = if limit == 0 { Pacer::UNLIMITED / 2 } else { limit / 2 };
+            assert_eq!(pacer.rate(), halved);
+            for _ in 0..30 {
+                pacer.slow_down();
+            }
+            assert_eq!(pacer.rate(), Pacer::SLOWEST);
+            let mut datagrams = 0;
+            while pacer.rate() != limit {
+                pacer.grow();
+                datagrams += 1;
+                assert!(datagrams < 1_000_000, "it does grow");
+            }
+            pacer.grow();
+            assert_eq!(pacer.rate(), limit);
+        }
+        // A limit below that is not raised by it.
+        let mut pacer = Pacer::new(50);
+        pacer.slow_down();
+        assert_eq!(pacer.rate(), 50);
     }
 
     #[test]

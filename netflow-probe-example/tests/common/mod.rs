@@ -1,7 +1,6 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(
-    clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -10,7 +9,6 @@
 
 pub(crate) mod files;
 pub(crate) mod frames;
-pub(crate) mod listening;
 pub(crate) mod peers;
 
 use std::{
