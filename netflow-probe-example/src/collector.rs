@@ -4,24 +4,25 @@ use core::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use netflow_codec::{
     Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder,
-    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo, SequenceEvent,
-    SequenceUnit, Strictness, TemplateCache, Timestamp, Transport,
+    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo, ScopePolicy,
+    SequenceEvent, SequenceUnit, Strictness, TemplateCache, Timestamp, Transport,
 };
 
 use crate::{
-    account::{Account, Counts, Fault, Header, Stream, Summary, What},
+    account::{Account, CacheReport, Counts, Fault, Header, Stream, Summary, What},
     flow::{Context, Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
 };
 
 /// Decodes the datagrams of any number of exporters, hands what they carry to a sink and keeps account.
 ///
-/// Templates belong to the address of an exporter, whatever port it sends from; sequence numbers to its address and
-/// port, as several exporters may share one address. It does no input of its own: the caller receives the datagrams,
+/// Templates belong to the address of an exporter, whatever port it sends from, unless another
+/// [policy](Collector::with_scopes) is chosen; sequence numbers to its address and port, as several exporters may share
+/// one address. It does no input of its own: the caller receives the datagrams,
 /// or reads them from a file, and says when they came.
 ///
 /// ```
@@ -38,13 +39,16 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Collector<S> {
-    decoder: Decoder<IpAddr>,
+    decoder: Decoder<SocketAddr>,
     sink: S,
     account: Account,
     /// Datagrams given so far, which the decoder counts as well.
     given: u64,
     layouts: Layouts,
     splits_biflows: bool,
+    /// The quirks of exporters that have no others.
+    quirks: Quirks,
+    quirks_of: BTreeMap<IpAddr, Quirks>,
     on_fault: Option<Report>,
 }
 
@@ -56,8 +60,11 @@ impl<S: FlowSink> Collector<S> {
 
     /// A collector with these limits of its template cache.
     pub fn with_limits(sink: S, limits: CacheLimits, strictness: Strictness) -> Self {
+        let decoder = Decoder::with_limits(limits, strictness).with_scopes(ScopePolicy::by_address());
         Self {
-            decoder: Decoder::with_limits(limits, strictness),
+            quirks: decoder.default_quirks(),
+            quirks_of: BTreeMap::new(),
+            decoder,
             sink,
             account: Account::default(),
             given: 0,
@@ -82,17 +89,20 @@ impl<S: FlowSink> Collector<S> {
         self.splits_biflows = splits_biflows;
     }
 
-    /// Switches a quirk, for all exporters or for one of them.
+    /// Chooses whose templates are whose, before the first datagram.
+    #[must_use]
+    pub fn with_scopes(mut self, policy: ScopePolicy<SocketAddr>) -> Self {
+        self.decoder = self.decoder.with_scopes(policy);
+        self
+    }
+
+    /// Switches a quirk, for all exporters that have no quirks of their own, or for one of them.
     pub fn set_quirk(&mut self, quirk: Quirk, is_on: bool, exporter: Option<IpAddr>) {
-        let switch = |quirks: Quirks| if is_on { quirks.with(quirk) } else { quirks.without(quirk) };
-        if let Some(exporter) = exporter {
-            let quirks = switch(self.decoder.quirks(&exporter));
-            self.decoder.set_quirks_of(exporter, Some(quirks));
-            return;
-        }
-        let decoder = core::mem::take(&mut self.decoder);
-        let quirks = switch(decoder.default_quirks());
-        self.decoder = decoder.with_quirks(quirks);
+        let quirks = match exporter {
+            Some(exporter) => self.quirks_of.entry(exporter.to_canonical()).or_insert(self.quirks),
+            None => &mut self.quirks,
+        };
+        *quirks = if is_on { quirks.with(quirk) } else { quirks.without(quirk) };
     }
 
     /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
@@ -123,7 +133,8 @@ impl<S: FlowSink> Collector<S> {
             datagram: ordinal,
             stream: None,
         };
-        let decoded = match self.decoder.decode(&exporter.ip(), payload, received) {
+        self.decoder.set_quirks(self.quirks_of.get(&exporter.ip()).copied().unwrap_or(self.quirks));
+        let decoded = match self.decoder.decode(&exporter, payload, received) {
             Ok(decoded) => decoded,
             Err(error) => {
                 if let DecodeErrorKind::UnsupportedVersion(version) = error.kind {
@@ -223,18 +234,28 @@ impl<S: FlowSink> Collector<S> {
     }
 
     /// What is known of templates.
-    pub const fn cache_mut(&mut self) -> &mut TemplateCache<IpAddr> {
+    pub const fn cache_mut(&mut self) -> &mut TemplateCache<SocketAddr> {
         self.decoder.cache_mut()
     }
 
     /// The decoder, with its template cache.
-    pub const fn decoder(&self) -> &Decoder<IpAddr> {
+    pub const fn decoder(&self) -> &Decoder<SocketAddr> {
         &self.decoder
     }
 
     /// Everything there is to report.
-    pub const fn summary(&self) -> Summary<'_> {
-        Summary::new(&self.account, self.decoder.cache(), *self.decoder.taught().stats())
+    pub fn summary(&self) -> Summary<'_> {
+        Summary::new(&self.account, self.cache_report())
+    }
+
+    /// What became of templates.
+    pub fn cache_report(&self) -> CacheReport {
+        CacheReport::of(&self.decoder)
+    }
+
+    /// The account, when all is done.
+    pub fn into_account(self) -> Account {
+        self.account
     }
 
     /// The sink.
@@ -303,7 +324,7 @@ impl Faults<'_> {
 
 /// One datagram on its way through.
 struct Work<'c, 'a, S> {
-    decoded: Decoded<'c, 'a, IpAddr>,
+    decoded: Decoded<'c, 'a, SocketAddr>,
     envelope: Envelope,
     sink: &'c mut S,
     layouts: &'c mut Layouts,

@@ -499,3 +499,33 @@ fn a_damaged_file_is_named_and_the_others_answer() {
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("cannot read the store /nonexistent"));
 }
+
+#[test]
+fn several_writers_share_a_store_and_no_file_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let datagrams = datagrams(50);
+    let first = Store::open(config(folder.path())).unwrap();
+    let second = first.another().unwrap();
+    let third = second.another().unwrap();
+    let write = &|store: Store| {
+        let mut collector = Collector::new(store);
+        for round in 0..40 {
+            // All of them in the same few intervals; each round is a file.
+            let time = Timestamp::from_secs(BOOT.as_secs() + round % 4 * 300);
+            for datagram in &datagrams {
+                collector.handle_datagram("198.51.100.1:40000".parse().unwrap(), datagram, time).unwrap();
+            }
+            collector.tick(time.saturating_add(Duration::from_secs(3_600))).unwrap();
+        }
+        collector.finish().unwrap();
+        collector.sink().stats()
+    };
+    let stats = thread::scope(|scope| {
+        let writers = [first, second, third].map(|store| scope.spawn(move || write(store)));
+        writers.into_iter().map(|writer| writer.join().unwrap()).reduce(StoreStats::and).unwrap()
+    });
+    assert_eq!((stats.durable_flows, stats.open_flows, stats.written_files), (6_000, 0, 120));
+    let files = files(&folder.path().join("store"));
+    assert_eq!(files.len(), 120);
+    assert_eq!(files.iter().map(|file| rows(file).len()).sum::<usize>(), 6_000);
+}

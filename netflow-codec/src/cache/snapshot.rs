@@ -142,6 +142,18 @@ impl<E> CacheSnapshot<E> {
         let scopes = self.exporters.iter().flat_map(|exporter| &exporter.scopes);
         scopes.map(|scope| scope.templates.len()).sum()
     }
+
+    /// Keeps the exporters of which `keep` says so, by any of their scopes: to part a snapshot among several caches.
+    pub fn retain(&mut self, mut keep: impl FnMut(&E) -> bool) {
+        let mut kept =
+            |exporter: &StoredExporter<E>| exporter.scopes.iter().any(|scope| keep(&scope.exporter));
+        self.exporters.retain(|exporter| kept(exporter));
+    }
+
+    /// Adds the snapshot of another cache of the same policy, whose exporters must be others. They count as used later.
+    pub fn append(&mut self, other: Self) {
+        self.exporters.extend(other.exporters);
+    }
 }
 
 impl<E: Clone + Ord> TemplateCache<E> {

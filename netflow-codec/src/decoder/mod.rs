@@ -175,6 +175,11 @@ impl<E: Clone + Ord> Decoder<E> {
         self
     }
 
+    /// Switches quirks from the next datagram on. Templates keep the form that they were given when they were learned.
+    pub const fn set_quirks(&mut self, quirks: Quirks) {
+        self.quirks = quirks;
+    }
+
     /// Gives one exporter quirks of its own. `None` takes them away again.
     pub fn set_quirks_of(&mut self, exporter: E, quirks: Option<Quirks>) {
         match quirks {

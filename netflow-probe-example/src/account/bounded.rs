@@ -1,7 +1,7 @@
 //! A map that forgets who was silent longest.
 
 use core::hash::Hash;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 /// A map of at most so many entries. When it is full, the quarter used longest ago goes at once, so that the search
 /// for them is rare.
@@ -28,6 +28,18 @@ impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
         let (used, value) = self.entries.entry(key).or_default();
         *used = self.uses;
         (value, forgotten)
+    }
+
+    /// Takes the entries of another map as well, whatever the limit; those that both have are joined.
+    pub(super) fn absorb(&mut self, other: Self, join: impl Fn(&mut V, V)) {
+        for (key, (used, value)) in other.entries {
+            match self.entries.entry(key) {
+                Entry::Occupied(mut entry) => join(&mut entry.get_mut().1, value),
+                Entry::Vacant(entry) => {
+                    entry.insert((used, value));
+                }
+            }
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {

@@ -4,10 +4,14 @@
 //! bounded, and who was silent longest is forgotten first, so that no flood of forged senders can fill memory.
 
 mod bounded;
+mod cache;
 mod fault;
 mod report;
 
-use core::{net::IpAddr, ops::AddAssign};
+use core::{
+    net::{IpAddr, SocketAddr},
+    ops::AddAssign,
+};
 use std::collections::BTreeMap;
 
 use netflow_codec::{
@@ -16,6 +20,7 @@ use netflow_codec::{
 };
 
 use bounded::BoundedMap;
+pub use cache::CacheReport;
 use fault::FAULT_KINDS;
 pub use fault::{Fault, FaultKind, What};
 pub use report::Summary;
@@ -119,11 +124,30 @@ pub struct ExporterAccount {
 }
 
 impl ExporterAccount {
+    fn absorb(&mut self, other: &Self) {
+        self.datagrams += other.datagrams;
+        self.last_seen = self.last_seen.max(other.last_seen);
+        for (count, more) in self.faults.iter_mut().zip(other.faults) {
+            *count += more;
+        }
+    }
+
     /// How often something was wrong.
     #[must_use]
     pub fn faults(&self, kind: FaultKind) -> u64 {
         self.faults.get(kind as usize).copied().unwrap_or(0)
     }
+}
+
+/// A socket, and what the kernel says of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SocketAccount {
+    /// Where it receives.
+    pub address: SocketAddr,
+    /// Octets of receive buffer that the kernel granted.
+    pub receive_buffer: usize,
+    /// Datagrams that the kernel dropped because the receive buffer was full; `None` where it does not tell.
+    pub drops: Option<u64>,
 }
 
 /// The account of a collector.
@@ -232,6 +256,29 @@ impl Account {
         sums
     }
 
+    /// Adds the account of a collector of other exporters. Nothing is forgotten for it.
+    pub fn absorb(&mut self, other: Self) {
+        self.datagrams += other.datagrams;
+        self.octets += other.octets;
+        self.counts += other.counts;
+        for (version, count) in other.by_version {
+            *self.by_version.entry(version).or_default() += count;
+        }
+        for (version, count) in other.unsupported {
+            *self.unsupported.entry(version).or_default() += count;
+        }
+        self.unsupported_others += other.unsupported_others;
+        for (count, more) in self.faults.iter_mut().zip(other.faults) {
+            *count += more;
+        }
+        self.exporters.absorb(other.exporters, |account, other| account.absorb(&other));
+        // Whose sequence numbers belong together was all of one collector.
+        self.streams.absorb(other.streams, |account, other| account.counts += other.counts);
+        for (sum, more) in self.forgotten.iter_mut().zip(&other.forgotten) {
+            add_counts(sum, more);
+        }
+    }
+
     /// A datagram came, whatever it is.
     pub(crate) fn arrived(&mut self, exporter: IpAddr, octets: usize, received: Timestamp) {
         self.datagrams += 1;
@@ -309,6 +356,10 @@ fn add_sequence(sums: &mut [SequenceCounts; 3], version: u16, counts: &SequenceC
         Some(SequenceUnit::Records) => records,
         _ => flows,
     };
+    add_counts(sum, counts);
+}
+
+const fn add_counts(sum: &mut SequenceCounts, counts: &SequenceCounts) {
     sum.received += counts.received;
     sum.lost += counts.lost;
     sum.gaps += counts.gaps;

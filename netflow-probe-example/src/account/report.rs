@@ -3,37 +3,49 @@
 use core::{fmt, net::IpAddr};
 use std::collections::BTreeMap;
 
-use netflow_codec::{SequenceCounts, SequenceUnit, TaughtStats, TemplateCache, Timestamp};
+use netflow_codec::{SequenceCounts, SequenceUnit, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{Account, Counts, FaultKind, Stream, StreamAccount};
+use super::{Account, CacheReport, Counts, FaultKind, SocketAccount, Stream, StreamAccount};
 
 /// Everything there is to report of a collector at one moment. `Display` renders it for reading.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Summary<'a> {
     account: &'a Account,
-    cache: &'a TemplateCache<IpAddr>,
-    taught: TaughtStats,
-    kernel_drops: Option<u64>,
+    cache: CacheReport,
+    sockets: Option<Vec<SocketAccount>>,
+    queue: Option<Value>,
+    refused_lines: u64,
     udp_datagrams_ignored: Option<u64>,
 }
 
 impl<'a> Summary<'a> {
-    /// The summary of an account, the template cache that goes with it, and what exporters said of their own elements.
+    /// The summary of an account, and of what became of templates.
     #[must_use]
-    pub const fn new(account: &'a Account, cache: &'a TemplateCache<IpAddr>, taught: TaughtStats) -> Self {
-        Self { account, cache, taught, kernel_drops: None, udp_datagrams_ignored: None }
+    pub const fn new(account: &'a Account, cache: CacheReport) -> Self {
+        Self { account, cache, sockets: None, queue: None, refused_lines: 0, udp_datagrams_ignored: None }
     }
 
-    /// With the datagrams that the kernel dropped because the receive buffer was full, if that is known.
+    /// With what the kernel says of each socket.
     #[must_use]
-    pub const fn with_kernel_drops(self, kernel_drops: Option<u64>) -> Self {
-        Self { kernel_drops, ..self }
+    pub fn with_sockets(self, sockets: Vec<SocketAccount>) -> Self {
+        Self { sockets: Some(sockets), ..self }
+    }
+
+    /// With what became of printed flows at their queue, as JSON, and how many were refused there.
+    #[must_use]
+    pub fn with_queue(self, queue: Option<Value>, refused_lines: u64) -> Self {
+        Self { queue, refused_lines, ..self }
+    }
+
+    /// Datagrams that the kernel dropped because the receive buffer was full, if that is known.
+    fn kernel_drops(&self) -> Option<u64> {
+        self.sockets.as_ref()?.iter().map(|socket| socket.drops).sum()
     }
 
     /// With the UDP datagrams of capture files that were left out because they do not look like NetFlow.
     #[must_use]
-    pub const fn with_udp_datagrams_ignored(self, ignored: u64) -> Self {
+    pub fn with_udp_datagrams_ignored(self, ignored: u64) -> Self {
         Self { udp_datagrams_ignored: Some(ignored), ..self }
     }
 
@@ -59,7 +71,9 @@ impl<'a> Summary<'a> {
             ("malformed".to_owned(), account.malformed().into()),
             ("malformed_by_reason".to_owned(), self.malformed_by_reason().into()),
             ("datagrams_cut_short".to_owned(), account.faults(FaultKind::CutShort).into()),
-            ("kernel_drops".to_owned(), self.kernel_drops.into()),
+            ("kernel_drops".to_owned(), self.kernel_drops().into()),
+            ("sockets".to_owned(), self.sockets_json()),
+            ("output_queue".to_owned(), self.queue.clone().into()),
             ("udp_datagrams_ignored".to_owned(), self.udp_datagrams_ignored.into()),
             (
                 "sequence".to_owned(),
@@ -73,9 +87,9 @@ impl<'a> Summary<'a> {
                     "resets": sum(|counts| counts.resets),
                 }),
             ),
-            ("template_cache".to_owned(), self.cache_json()),
-            ("element_types".to_owned(), self.taught_json()),
-            ("quirks".to_owned(), self.quirks_json()),
+            ("template_cache".to_owned(), self.cache.json.clone()),
+            ("element_types".to_owned(), self.cache.taught_json()),
+            ("quirks".to_owned(), self.cache.quirks_json()),
             ("exporters".to_owned(), self.exporters_json()),
         ]);
         json.into()
@@ -90,48 +104,13 @@ impl<'a> Summary<'a> {
             .collect()
     }
 
-    fn cache_json(&self) -> Value {
-        let stats = self.cache.stats();
-        json!({
-            "scopes": self.cache.scope_count(),
-            "templates": self.cache.template_count(),
-            "memory_octets": self.cache.memory_octets(),
-            "new": stats.new,
-            "refreshed": stats.refreshed,
-            "replaced": stats.replaced,
-            "refused": stats.refused,
-            "expired": stats.expired,
-            "evicted_templates": stats.evicted_templates,
-            "evicted_scopes": stats.evicted_scopes,
-            "refusals": stats.refusals,
-            "evictions": stats.evictions,
-            "forgotten": stats.forgotten,
-            "withdrawn": stats.withdrawn,
-            "late_data": stats.late_data,
-            "pending_kept": stats.pending_kept,
-            "pending_recovered": stats.pending_recovered,
-            "pending_dropped": stats.pending_dropped,
-            "pending_drops": stats.pending_drops,
-        })
-    }
-
-    fn taught_json(&self) -> Value {
-        let TaughtStats { learned, repeated, conflicting, unsound, refused, evicted_exporters, .. } =
-            self.taught;
-        json!({
-            "learned": learned,
-            "repeated": repeated,
-            "conflicting": conflicting,
-            "unsound": unsound,
-            "refused": refused,
-            "evicted_exporters": evicted_exporters,
-        })
-    }
-
-    /// The quirks that acted.
-    fn quirks_json(&self) -> Value {
-        let counts = self.cache.quirk_counts().iter();
-        counts.map(|(quirk, count)| (quirk.name().to_owned(), count.into())).collect::<Map<_, _>>().into()
+    fn sockets_json(&self) -> Value {
+        let sockets = self.sockets.iter().flatten();
+        sockets
+            .map(|SocketAccount { address, receive_buffer, drops }| {
+                json!({ "address": address.to_string(), "receive_buffer": receive_buffer, "drops": drops })
+            })
+            .collect()
     }
 
     fn exporters_json(&self) -> Value {
@@ -250,15 +229,14 @@ impl fmt::Display for Summary<'_> {
         let (templates, options) = (counts.template_records, counts.options_template_records);
         writeln!(f, "templates    {templates} announced, {options} of options")?;
         if counts.sets_without_template > 0 {
-            let waiting = self.cache.pending().count();
+            let waiting = self.cache.waiting;
             writeln!(
                 f,
                 "no template  {} data sets; {} decoded later ({} records), {waiting} still waiting",
                 counts.sets_without_template, counts.sets_recovered, counts.records_recovered,
             )?;
         }
-        let TaughtStats { learned, conflicting, unsound, refused, .. } = self.taught;
-        let ignored = conflicting + unsound + refused;
+        let (learned, ignored) = self.cache.taught();
         if learned + ignored > 0 {
             writeln!(f, "elements     {learned} described by exporters, {ignored} descriptions ignored")?;
         }
@@ -283,9 +261,12 @@ impl Summary<'_> {
         if let Some(ignored @ 1..) = self.udp_datagrams_ignored {
             writeln!(f, "UDP datagrams that do not look like NetFlow: {ignored}")?;
         }
-        if let Some(drops) = self.kernel_drops {
+        if let Some(drops) = self.kernel_drops() {
             let advice = if drops > 0 { ": the receive buffer was full, see --receive-buffer" } else { "" };
             writeln!(f, "kernel drops {drops}{advice}")?;
+        }
+        if self.refused_lines > 0 {
+            writeln!(f, "refused      {} flows by the output, which was too slow", self.refused_lines)?;
         }
         let [flows, packets, records] = account.sequence();
         let all = [flows, packets, records];
@@ -303,7 +284,7 @@ impl Summary<'_> {
             write!(f, "order        {late} late, {duplicates} duplicate, {strays} astray, ")?;
             writeln!(f, "{resets} times numbered anew")?;
         }
-        for (index, (quirk, count)) in self.cache.quirk_counts().iter().enumerate() {
+        for (index, (quirk, count)) in self.cache.quirks.iter().enumerate() {
             writeln!(
                 f,
                 "{}{quirk}: {count} times",

@@ -48,7 +48,7 @@ pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let written = read.and_then(|code| collector.finish().map(|()| code));
     // The account is complete even when nobody reads the flows.
     let store = stored(&collector);
-    args.output.conclude(collector.summary().with_udp_datagrams_ignored(ignored), store)?;
+    args.output.conclude(&collector.summary().with_udp_datagrams_ignored(ignored), store)?;
     written.map_err(Failure::Output)
 }
 

@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
-pub use listen::ListenArgs;
+pub use listen::{ListenArgs, TemplateScope};
 pub use query::{Aggregation, QueryArgs};
 pub use quirk::QuirkSwitch;
 pub use session::{OutputArgs, StoreArgs};
@@ -106,6 +106,9 @@ enum Failure {
     Receive(#[source] io::Error),
     #[error(transparent)]
     Demo(Box<crate::demo::DemoError>),
+    /// A thread ended without a word.
+    #[error("a thread that receives panicked")]
+    Worker,
     #[error("cannot watch for signals: {0}")]
     Signals(#[source] io::Error),
 }

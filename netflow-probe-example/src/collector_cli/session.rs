@@ -16,7 +16,7 @@ use crate::{
     collector::Collector,
     config::{parse_duration, parse_octets, same_file},
     elements,
-    output::{FlowSink, Format, RecordsSink},
+    output::{FlowSink, Format, OutputQueue, RecordsSink},
     store::{Retention, Store, StoreConfig, StoreStats},
 };
 
@@ -89,7 +89,7 @@ pub struct StoreArgs {
 }
 
 impl StoreArgs {
-    fn open(&self) -> Result<Option<Store>, Failure> {
+    pub(super) fn open(&self) -> Result<Option<Store>, Failure> {
         let Some(folder) = &self.store else { return Ok(None) };
         let mut config = StoreConfig::new(folder);
         config.interval = self.store_interval.unwrap_or(config.interval).max(Duration::from_secs(1));
@@ -154,17 +154,31 @@ impl OutputArgs {
     pub(super) fn collector(&self, limits: CacheLimits) -> Result<Collector<Sinks>, Failure> {
         let elements = self.defined()?;
         let store = self.store.open()?;
-        let printer = match &self.output {
-            None if store.is_some() => None,
+        // Sinks have buffers of their own.
+        let printer = self.destination(store.is_some())?.map(|output| self.sink(output));
+        Ok(self.collector_with(limits, elements, (printer, store)))
+    }
+
+    /// What is printed to; nothing, when flows are stored and no output is named.
+    pub(super) fn destination(&self, is_stored: bool) -> Result<Option<Box<dyn io::Write + Send>>, Failure> {
+        Ok(match &self.output {
+            None if is_stored => None,
             Some(path) if path.as_os_str() != "-" => {
-                Some(self.sink(File::create(path).map_err(|error| file_failure(path, error))?))
+                Some(Box::new(File::create(path).map_err(|error| file_failure(path, error))?))
             }
-            // Sinks have buffers of their own.
-            _ => Some(self.sink(io::stdout())),
-        };
-        let sink = (printer, store);
+            _ => Some(Box::new(io::stdout())),
+        })
+    }
+
+    /// A collector with these sinks that does what these arguments ask for.
+    pub(super) fn collector_with(
+        &self,
+        limits: CacheLimits,
+        elements: ElementRegistry,
+        sinks: Sinks,
+    ) -> Collector<Sinks> {
         let strictness = if self.strict { Strictness::Rfc } else { Strictness::Lenient };
-        let mut collector = Collector::with_limits(sink, limits, strictness);
+        let mut collector = Collector::with_limits(sinks, limits, strictness);
         if !self.quiet {
             collector.on_fault(|fault| tell(fault));
         }
@@ -178,11 +192,11 @@ impl OutputArgs {
         if !elements.is_empty() {
             collector.define_elements(elements);
         }
-        Ok(collector)
+        collector
     }
 
     /// The elements of the files that were named.
-    fn defined(&self) -> Result<ElementRegistry, Failure> {
+    pub(super) fn defined(&self) -> Result<ElementRegistry, Failure> {
         let mut registry = ElementRegistry::new();
         for path in &self.elements {
             let failure = |error: String| Failure::Elements { path: path.display().to_string(), error };
@@ -196,8 +210,22 @@ impl OutputArgs {
         if self.records { Box::new(RecordsSink::new(output)) } else { self.format.sink(output) }
     }
 
+    /// The sink of a worker that prints to this queue; others may do so, too, if the headings were printed before.
+    pub(super) fn sink_of(&self, queue: &OutputQueue, has_headings: bool) -> Box<dyn FlowSink> {
+        if has_headings && !self.records {
+            self.format.sink_without_headings(queue.output())
+        } else {
+            self.sink(queue.output())
+        }
+    }
+
+    /// Prints the headings, once for all workers.
+    pub(super) fn print_headings(&self, queue: &OutputQueue) -> io::Result<()> {
+        if self.records { Ok(()) } else { self.format.sink(queue.output()).flush() }
+    }
+
     /// Tells the account, after the last datagram.
-    pub(super) fn conclude(&self, summary: Summary<'_>, store: Option<StoreStats>) -> Result<(), Failure> {
+    pub(super) fn conclude(&self, summary: &Summary<'_>, store: Option<StoreStats>) -> Result<(), Failure> {
         if !self.quiet {
             tell(summary.to_string().trim_end());
             if let Some(stats) = &store {
@@ -218,6 +246,6 @@ pub(super) fn stored(collector: &Collector<Sinks>) -> Option<StoreStats> {
     collector.sink().1.as_ref().map(Store::stats)
 }
 
-fn file_failure(path: &Path, error: io::Error) -> Failure {
+pub(super) fn file_failure(path: &Path, error: io::Error) -> Failure {
     Failure::File { path: path.display().to_string(), error }
 }

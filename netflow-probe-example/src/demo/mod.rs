@@ -29,7 +29,7 @@ use crate::{
     flow::Flow,
     output::{CsvSink, FlowSink, JsonSink},
     query::Traffic,
-    receive::{BindError, Receiver},
+    receive::{BindError, Sockets},
     send::{SendError, Target},
 };
 
@@ -95,10 +95,10 @@ impl From<SendError> for DemoError {
 ///
 /// When nothing of the files can be read, a socket cannot be opened or a file cannot be written.
 pub fn run(mut config: ExporterConfig, files: &[PathBuf], directory: &Path) -> Result<Report, DemoError> {
-    let receiver = Receiver::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], RECEIVE_BUFFER)?;
-    config.targets = receiver.addresses().map(|address| Target::Collector(address.into())).collect();
+    let sockets = Sockets::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], RECEIVE_BUFFER)?;
+    config.targets = sockets.addresses().map(|address| Target::Collector(address.into())).collect();
     let sent = Arc::new(AtomicU64::new(NOT_YET));
-    let collector = collect(receiver, directory, Arc::clone(&sent))?;
+    let collector = collect(sockets, directory, Arc::clone(&sent))?;
 
     let outcome = export(config, files);
     let count =
@@ -138,7 +138,7 @@ fn export(
 
 /// Starts the collector. It stops when as many datagrams have come as were sent, or no more come.
 fn collect(
-    mut receiver: Receiver,
+    sockets: Sockets,
     directory: &Path,
     sent: Arc<AtomicU64>,
 ) -> Result<JoinHandle<io::Result<Collected>>, DemoError> {
@@ -150,11 +150,18 @@ fn collect(
     let files = (JsonSink::new(create("flows.json")?), CsvSink::new(create("flows.csv")?));
     let mut summary_file = create("account.json")?;
     Ok(thread::spawn(move || {
+        let mut receiver = sockets.into_receiver();
         let mut collector = Collector::new((TrafficSink(Traffic::new()), files));
         let mut last = Instant::now();
         loop {
-            while let Some(datagram) = receiver.receive()? {
-                collector.handle_datagram(datagram.source, datagram.payload, datagram.received)?;
+            loop {
+                let before = collector.account().datagrams();
+                for datagram in receiver.receive()? {
+                    collector.handle_datagram(datagram.source, datagram.payload, datagram.received)?;
+                }
+                if collector.account().datagrams() == before {
+                    break;
+                }
                 last = Instant::now();
             }
             let sent = sent.load(Ordering::Acquire);
@@ -165,7 +172,7 @@ fn collect(
             receiver.wait(Duration::from_millis(20))?;
         }
         collector.flush()?;
-        let summary = collector.summary().with_kernel_drops(receiver.kernel_drops());
+        let summary = collector.summary().with_sockets(receiver.sockets().collect());
         io::Write::write_all(&mut summary_file, format!("{:#}\n", summary.to_json()).as_bytes())?;
         let summary = summary.to_string();
         Ok(Collected {

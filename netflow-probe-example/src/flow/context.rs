@@ -1,6 +1,6 @@
 //! What it takes to read the fields of a record, besides their octets.
 
-use core::{fmt, net::IpAddr};
+use core::{fmt, net::SocketAddr};
 
 use netflow_codec::{Decoded, Elements, ExportClock, FieldValue, FieldView, Template, Timestamp};
 
@@ -22,7 +22,7 @@ pub trait Known: fmt::Debug {
     fn template(&self, template_id: u16) -> Option<&Template>;
 }
 
-impl Known for Decoded<'_, '_, IpAddr> {
+impl Known for Decoded<'_, '_, SocketAddr> {
     fn elements(&self) -> Elements<'_> {
         self.elements()
     }

@@ -25,6 +25,12 @@ impl<W: Write> CsvSink<W> {
         Self { writer, line: csv::ByteRecord::new(), cell: Vec::new(), has_header: false }
     }
 
+    /// Leaves the header line to another sink.
+    #[must_use]
+    pub fn without_header(self) -> Self {
+        Self { has_header: true, ..self }
+    }
+
     /// Before the first flow, or when there is none, at the end.
     fn header(&mut self) -> io::Result<()> {
         if !self.has_header {

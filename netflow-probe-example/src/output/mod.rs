@@ -3,6 +3,7 @@
 mod csv;
 mod json;
 mod ordered;
+mod queue;
 mod records;
 mod table;
 mod text;
@@ -15,6 +16,7 @@ pub use self::{
     csv::CsvSink,
     json::JsonSink,
     ordered::{OrderedSink, Rank},
+    queue::{OutputQueue, QueueStats, QueuedOutput, WhenFull},
     records::RecordsSink,
     table::TableSink,
 };
@@ -192,6 +194,15 @@ impl Format {
             Self::Json => Box::new(JsonSink::new(output)),
             Self::Csv => Box::new(CsvSink::new(output)),
             Self::Table => Box::new(TableSink::new(output)),
+        }
+    }
+
+    /// A sink of this format that goes on where another one has printed the headings.
+    pub fn sink_without_headings(self, output: impl io::Write + 'static) -> Box<dyn FlowSink> {
+        match self {
+            Self::Json => Box::new(JsonSink::new(output)),
+            Self::Csv => Box::new(CsvSink::new(output).without_header()),
+            Self::Table => Box::new(TableSink::new(output).without_heading()),
         }
     }
 }

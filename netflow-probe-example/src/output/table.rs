@@ -45,6 +45,12 @@ impl<W: Write> TableSink<W> {
         Self { lines: Lines::new(output), rows: Vec::new(), widths, has_heading: false }
     }
 
+    /// Leaves the headings to another sink.
+    #[must_use]
+    pub fn without_heading(self) -> Self {
+        Self { has_heading: true, ..self }
+    }
+
     pub(super) fn push(&mut self, row: Row) -> io::Result<()> {
         self.rows.push(row);
         if self.rows.len() >= Self::BLOCK { self.print() } else { Ok(()) }

@@ -1,11 +1,14 @@
 //! Where datagrams come from: sockets, capture files, and files of messages.
 
+mod batch;
 mod capture;
 mod drops;
 mod messages;
 mod socket;
+mod steering;
 
 pub use capture::{CapturedDatagram, Datagrams, PortFilter, is_plausible};
 pub use drops::kernel_drops;
 pub use messages::{MessageFile, MessageFileError, Piece, begins_message};
-pub use socket::{BindError, ReceivedDatagram, Receiver, now};
+pub use socket::{BindError, ReceivedDatagram, Receiver, SocketWatch, Sockets, now};
+pub use steering::receiver_of;

@@ -4,18 +4,20 @@ use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
-use std::{
-    fs::File,
-    io,
-    net::UdpSocket,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
-    time::SystemTime,
-};
+use std::{io, net::UdpSocket, os::fd::AsFd as _, time::SystemTime};
 
 use netflow_codec::Timestamp;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::kernel_drops;
+use super::{
+    batch::{Headers, Slots},
+    kernel_drops, steering,
+};
+use crate::account::SocketAccount;
 
 /// The time now.
 #[must_use]
@@ -35,11 +37,18 @@ pub struct ReceivedDatagram<'a> {
     pub payload: &'a [u8],
 }
 
-/// A set of UDP sockets that datagrams are received from, in turn.
+/// A set of UDP sockets that are bound, and can be handed to the thread that receives from them.
+#[derive(Debug)]
+pub struct Sockets {
+    bound: Vec<Bound>,
+}
+
+/// A set of UDP sockets that datagrams are received from, in turn. It stays in the thread that made it.
 #[derive(Debug)]
 pub struct Receiver {
-    sockets: Vec<Bound>,
-    buffer: Vec<u8>,
+    sockets: Sockets,
+    headers: Vec<Headers>,
+    slots: Slots,
     next: usize,
 }
 
@@ -47,8 +56,24 @@ pub struct Receiver {
 struct Bound {
     socket: UdpSocket,
     address: SocketAddr,
-    inode: u64,
     granted: usize,
+}
+
+/// A socket to ask the kernel about.
+#[derive(Debug)]
+pub struct SocketWatch {
+    socket: Option<UdpSocket>,
+    address: SocketAddr,
+    granted: usize,
+}
+
+impl SocketWatch {
+    /// What the kernel says of it.
+    #[must_use]
+    pub fn account(&self) -> SocketAccount {
+        let drops = self.socket.as_ref().and_then(kernel_drops);
+        SocketAccount { address: self.address, receive_buffer: self.granted, drops }
+    }
 }
 
 /// An address that cannot be received at.
@@ -62,12 +87,7 @@ pub struct BindError {
     pub error: io::Error,
 }
 
-impl Receiver {
-    /// Octets of the longest UDP payload.
-    const MAX_PAYLOAD: usize = 65_535;
-    /// How long to wait at one socket when there are several.
-    const TURN: Duration = Duration::from_millis(20);
-
+impl Sockets {
     /// Binds the addresses and asks for receive buffers of so many octets. `[::]` receives IPv4 as well.
     ///
     /// # Errors
@@ -75,87 +95,122 @@ impl Receiver {
     /// When an address cannot be bound, as when the port is in use.
     pub fn bind(addresses: &[SocketAddr], receive_buffer: usize) -> Result<Self, BindError> {
         let bind = |&address: &SocketAddr| {
-            Bound::new(address, receive_buffer).map_err(|error| BindError { address, error })
+            Bound::new(address, receive_buffer, false).map_err(|error| BindError { address, error })
         };
-        let sockets = addresses.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Self { sockets, buffer: vec![0; Self::MAX_PAYLOAD], next: 0 })
+        Ok(Self { bound: addresses.iter().map(bind).collect::<Result<_, _>>()? })
     }
 
-    /// Binds this port for IPv4 and IPv6, or for IPv4 only where there is no IPv6.
+    /// Binds the addresses for so many receivers, each of which has sockets of its own. All datagrams of one sender come
+    /// to the same receiver, whatever port it sends from.
     ///
     /// # Errors
     ///
-    /// When the port cannot be bound.
-    pub fn bind_any(port: u16, receive_buffer: usize) -> Result<Self, BindError> {
-        let both = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
-        Self::bind(&[both], receive_buffer).or_else(|error| {
-            if error.error.kind() == io::ErrorKind::AddrInUse {
-                return Err(error);
+    /// When an address cannot be bound, or the kernel cannot be told which receiver a datagram is for.
+    pub fn bind_several(
+        addresses: &[SocketAddr],
+        receive_buffer: usize,
+        receivers: usize,
+    ) -> Result<Vec<Self>, BindError> {
+        if receivers <= 1 {
+            return Self::bind(addresses, receive_buffer).map(|sockets| vec![sockets]);
+        }
+        let mut sockets: Vec<Vec<Bound>> = Vec::new();
+        sockets.resize_with(receivers, Vec::new);
+        for &address in addresses {
+            let failed = |error| BindError { address, error };
+            let mut bound = address;
+            for sockets in &mut sockets {
+                let socket = Bound::new(bound, receive_buffer, true).map_err(failed)?;
+                // The others bind the port that the system chose for the first.
+                bound = socket.address;
+                sockets.push(socket);
             }
-            Self::bind(&[SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)], receive_buffer)
-        })
+            // Programs belong to all sockets of a port; the order is that in which they were bound.
+            if let Some(socket) = sockets.first().and_then(|sockets| sockets.last()) {
+                let count = u32::try_from(receivers).unwrap_or(u32::MAX);
+                steering::by_source(&socket.socket, count).map_err(failed)?;
+            }
+        }
+        Ok(sockets.into_iter().map(|bound| Self { bound }).collect())
+    }
+
+    /// The addresses that stand for a port of all addresses: IPv6, which is IPv4 as well, or IPv4 only where there is no
+    /// IPv6.
+    #[must_use]
+    pub fn any(port: u16) -> SocketAddr {
+        let has_ipv6 = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))
+            .and_then(|socket| socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()))
+            .is_ok();
+        let address = if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        SocketAddr::new(address, port)
     }
 
     /// The addresses that are bound, with the ports that the system chose for 0.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.sockets.iter().map(|bound| bound.address)
+        self.bound.iter().map(|bound| bound.address)
     }
 
-    /// The smallest receive buffer that the kernel granted, in octets.
+    /// The sockets, for asking the kernel about them from another thread.
+    pub fn watch(&self) -> impl Iterator<Item = SocketWatch> {
+        self.bound.iter().map(|bound| SocketWatch {
+            socket: bound.socket.try_clone().ok(),
+            address: bound.address,
+            granted: bound.granted,
+        })
+    }
+
+    /// Makes ready to receive, in this thread.
     #[must_use]
-    pub fn receive_buffer(&self) -> usize {
-        self.sockets.iter().map(|bound| bound.granted).min().unwrap_or(0)
+    pub fn into_receiver(self) -> Receiver {
+        let headers = self.bound.iter().map(|_| Headers::new()).collect();
+        Receiver { sockets: self, headers, slots: Slots::new(), next: 0 }
+    }
+}
+
+impl Receiver {
+    /// What the kernel says of each socket.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketAccount> {
+        self.sockets.watch().map(|socket| socket.account())
     }
 
-    /// Datagrams that the kernel dropped because they were not fetched in time; `None` where it does not tell.
-    #[must_use]
-    pub fn kernel_drops(&self) -> Option<u64> {
-        let inodes: Vec<u64> = self.sockets.iter().map(|bound| bound.inode).collect();
-        kernel_drops(&inodes)
-    }
-
-    /// The next datagram that is there already, `None` when there is none.
+    /// The datagrams that are there already, as many as one call fetches from one socket; none when nothing is there.
     ///
     /// # Errors
     ///
     /// Those of the socket.
-    pub fn receive(&mut self) -> io::Result<Option<ReceivedDatagram<'_>>> {
-        for _ in 0..self.sockets.len() {
-            let Some(bound) = self.sockets.get(self.next) else { break };
+    pub fn receive(&mut self) -> io::Result<impl Iterator<Item = ReceivedDatagram<'_>>> {
+        let Self { sockets: Sockets { bound }, headers, slots, next } = self;
+        slots.clear();
+        let count = bound.len();
+        for _ in 0..count {
+            let (Some(bound), Some(headers)) = (bound.get(*next), headers.get_mut(*next)) else { break };
             // Whatever comes of it: one busy socket must not keep the others waiting.
-            self.next = (self.next + 1) % self.sockets.len();
-            match bound.socket.recv_from(&mut self.buffer) {
-                Ok((length, source)) => {
-                    return Ok(Some(ReceivedDatagram {
-                        received: now(),
-                        source: SocketAddr::new(source.ip().to_canonical(), source.port()),
-                        payload: self.buffer.get(..length).unwrap_or(&self.buffer),
-                    }));
-                }
+            *next = (*next + 1) % count;
+            match headers.fetch(&bound.socket, slots) {
+                Ok(()) => break,
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(slots.datagrams())
     }
 
-    /// Waits for a datagram, at most so long; a signal ends the wait early. With several sockets, one of them may
-    /// have to wait for its turn, some milliseconds.
+    /// Waits for a datagram, at most so long; a signal ends the wait early.
     ///
     /// # Errors
     ///
-    /// Those of the socket.
-    pub fn wait(&mut self, at_most: Duration) -> io::Result<()> {
-        let Some(bound) = self.sockets.get(self.next) else { return Ok(()) };
-        let limit = if self.sockets.len() > 1 { at_most.min(Self::TURN) } else { at_most };
-        // A timeout of 0 would be none.
-        bound.socket.set_read_timeout(Some(limit.max(Duration::from_millis(1))))?;
-        bound.socket.set_nonblocking(false)?;
-        let waited = bound.socket.peek_from(&mut [0]);
-        bound.socket.set_nonblocking(true)?;
-        match waited {
-            Err(error) if !is_transient(&error) => Err(error),
-            _ => Ok(()),
+    /// Those of the sockets.
+    pub fn wait(&self, at_most: Duration) -> io::Result<()> {
+        let mut waiting: Vec<_> = self
+            .sockets
+            .bound
+            .iter()
+            .map(|bound| PollFd::new(bound.socket.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let millis = u16::try_from(at_most.as_millis()).unwrap_or(u16::MAX);
+        match poll(&mut waiting, PollTimeout::from(millis)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -179,7 +234,7 @@ const fn force_receive_buffer(_: &Socket, _: usize) -> bool {
 }
 
 impl Bound {
-    fn new(address: SocketAddr, receive_buffer: usize) -> io::Result<Self> {
+    fn new(address: SocketAddr, receive_buffer: usize, is_shared: bool) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
             socket.set_only_v6(false)?;
@@ -189,36 +244,84 @@ impl Bound {
         }
         // "The kernel doubles this value (to allow space for bookkeeping overhead)" (socket(7)).
         let granted = socket.recv_buffer_size()? / if cfg!(target_os = "linux") { 2 } else { 1 };
+        socket.set_reuse_port(is_shared)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         socket.set_nonblocking(true)?;
-        let inode = File::from(OwnedFd::from(socket.try_clone()?)).metadata()?.ino();
-        Ok(Self { address: socket.local_addr()?, socket, inode, granted })
+        Ok(Self { address: socket.local_addr()?, socket, granted })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::{super::receiver_of, *};
 
     #[test]
     fn a_busy_socket_does_not_keep_the_others_waiting() {
         let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        let mut receiver = Receiver::bind(&[any, any, any], 1 << 20).unwrap();
-        let addresses: Vec<_> = receiver.addresses().collect();
+        let sockets = Sockets::bind(&[any, any, any], 1 << 20).unwrap();
+        let addresses: Vec<_> = sockets.addresses().collect();
+        let mut receiver = sockets.into_receiver();
         let exporter = UdpSocket::bind(any).unwrap();
-        for (to, count) in addresses.iter().zip([5, 0, 2]) {
+        for (to, count) in addresses.iter().zip([100, 0, 2]) {
             for _ in 0..count {
                 exporter.send_to(&to.port().to_be_bytes(), to).unwrap();
             }
         }
         let mut order = Vec::new();
-        while order.len() < 7 {
+        while order.len() < 102 {
             receiver.wait(Duration::from_secs(1)).unwrap();
-            let Some(datagram) = receiver.receive().unwrap() else { continue };
-            let port = u16::from_be_bytes(datagram.payload.try_into().unwrap());
-            order.extend(addresses.iter().position(|address| address.port() == port));
+            order.extend(receiver.receive().unwrap().map(|datagram| {
+                let port = u16::from_be_bytes(datagram.payload.try_into().unwrap());
+                addresses.iter().position(|address| address.port() == port).unwrap()
+            }));
         }
-        assert_eq!(order, [0, 2, 0, 2, 0, 0, 0]);
+        // What one call fetches of the first, all of the third, the rest of the first.
+        let turns: Vec<_> = order.chunk_by(|a, b| a == b).map(|turn| (turn[0], turn.len())).collect();
+        assert_eq!(turns, [(0, 64), (2, 2), (0, 36)]);
+        assert_eq!(receiver.sockets().map(|socket| socket.drops.unwrap()).sum::<u64>(), 0);
+    }
+
+    #[test]
+    fn all_ports_of_a_sender_come_to_the_same_receiver() {
+        // C3
+        let sockets = Sockets::bind_several(&[Sockets::any(0)], 1 << 20, 3).unwrap();
+        let port = sockets[0].addresses().next().unwrap().port();
+        assert!(sockets.iter().all(|others| others.addresses().eq(sockets[0].addresses())));
+        let mut receivers: Vec<_> = sockets.into_iter().map(Sockets::into_receiver).collect();
+        let mut senders = Vec::new();
+        for host in 1..=60 {
+            for _ in 0..3 {
+                let sender = UdpSocket::bind((Ipv4Addr::new(127, 0, 7, host), 0)).unwrap();
+                sender.send_to(&[host], (Ipv4Addr::LOCALHOST, port)).unwrap();
+                senders.push(sender);
+            }
+        }
+        // Where there is IPv6: its one address of loopback.
+        if let Ok(sender) = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
+            for _ in 0..3 {
+                sender.send_to(&[0], (Ipv6Addr::LOCALHOST, port)).unwrap();
+                senders.push(sender.try_clone().unwrap());
+            }
+        }
+        let mut found: BTreeMap<IpAddr, BTreeSet<usize>> = BTreeMap::new();
+        let mut left = senders.len();
+        while left > 0 {
+            for (number, receiver) in receivers.iter_mut().enumerate() {
+                for datagram in receiver.receive().unwrap() {
+                    found.entry(datagram.source.ip()).or_default().insert(number);
+                    left -= 1;
+                }
+            }
+        }
+        for (sender, receivers) in &found {
+            assert_eq!(receivers, &BTreeSet::from([receiver_of(*sender, 3)]), "{sender}");
+        }
+        // And the senders are spread over all of them.
+        let mut load = [0; 3];
+        found.values().flatten().for_each(|number| load[*number] += 1);
+        assert!(load.iter().all(|senders| *senders > 5), "{load:?}");
     }
 }

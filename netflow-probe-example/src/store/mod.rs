@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/date=2026-03-01/hour=12/flows-20260301T120500Z-0.parquet     a complete file of one interval
-//! DIR/date=2026-03-01/hour=12/.flows-20260301T121000Z.parquet.tmp  the open one; engines pass by names with a dot
+//! DIR/date=2026-03-01/hour=12/.flows-20260301T121000Z-0.parquet.tmp  the open one; engines pass by names with a dot
 //! ```
 //!
 //! A file gets its name only when its octets are on the disk. Its flows count as stored then, not before: whatever
@@ -30,7 +30,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel},
     },
     thread::JoinHandle,
@@ -38,6 +38,7 @@ use std::{
 
 use netflow_codec::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
+use parquet::{file::properties::WriterProperties, schema::types::Type};
 
 use self::{
     batch::Batch,
@@ -110,6 +111,23 @@ pub struct StoreStats {
 }
 
 impl StoreStats {
+    /// What two writers to one store have done together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            durable_flows: self.durable_flows + other.durable_flows,
+            open_flows: self.open_flows + other.open_flows,
+            written_files: self.written_files + other.written_files,
+            written_octets: self.written_octets + other.written_octets,
+            // Both tell of the same files.
+            files: other.files,
+            octets: other.octets,
+            expired_files: self.expired_files + other.expired_files,
+            abandoned_files: self.abandoned_files + other.abandoned_files,
+            waits: self.waits + other.waits,
+        }
+    }
+
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
@@ -161,11 +179,23 @@ pub struct Store {
     taken: u64,
     waits: u64,
     abandoned: u64,
+    shared: Arc<Shared>,
     jobs: Option<SyncSender<Job>>,
     empty: Receiver<Box<Batch>>,
     progress: Arc<Progress>,
     thread: Option<JoinHandle<io::Result<()>>>,
-    /// Keeps others from writing to the same store.
+}
+
+/// What the writers of a store have in common.
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    schema: Arc<Type>,
+    properties: Arc<WriterProperties>,
+    inventory: Arc<Mutex<Inventory>>,
+    /// Writers so far; what each of them is numbered by.
+    writers: AtomicU64,
+    /// Keeps other programs from writing to the same store.
     _lock: Flock<File>,
 }
 
@@ -183,16 +213,39 @@ impl Store {
         let folder = config.folder.canonicalize()?;
         let lock = lock(&folder)?;
         let (inventory, abandoned) = Inventory::of(&folder)?;
-        let progress = Arc::new(Progress::default());
-        let worker = Worker {
+        let shared = Shared {
             schema: schema::message().map_err(part::into_io)?,
             properties: Arc::new(schema::properties(config.compression).map_err(part::into_io)?),
+            inventory: Arc::new(Mutex::new(inventory)),
+            writers: AtomicU64::new(0),
+            folder,
+            _lock: lock,
+        };
+        Self::writer(config, Arc::new(shared), abandoned)
+    }
+
+    /// Another writer to the same store, which has open files of its own: for another thread. It counts for itself;
+    /// see [`StoreStats::and`].
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started.
+    pub fn another(&self) -> io::Result<Self> {
+        Self::writer(self.config.clone(), Arc::clone(&self.shared), 0)
+    }
+
+    fn writer(config: StoreConfig, shared: Arc<Shared>, abandoned: u64) -> io::Result<Self> {
+        let progress = Arc::new(Progress::default());
+        let worker = Worker {
+            number: shared.writers.fetch_add(1, Ordering::Relaxed),
+            folder: shared.folder.clone(),
+            schema: Arc::clone(&shared.schema),
+            properties: Arc::clone(&shared.properties),
             retention: config.retention,
             file_limit: config.file_limit,
-            inventory,
+            inventory: Arc::clone(&shared.inventory),
             progress: Arc::clone(&progress),
             open: None,
-            folder,
         };
         let (jobs, received) = sync_channel(QUEUE);
         let (returned, empty) = channel();
@@ -206,11 +259,11 @@ impl Store {
             taken: 0,
             waits: 0,
             abandoned,
+            shared,
             jobs: Some(jobs),
             empty,
             progress,
             thread: Some(thread),
-            _lock: lock,
             config,
         })
     }
@@ -220,13 +273,14 @@ impl Store {
     pub fn stats(&self) -> StoreStats {
         let durable_flows = self.progress.durable_flows.load(Ordering::Acquire);
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let inventory = held(&self.shared.inventory);
         StoreStats {
             durable_flows,
             open_flows: self.taken - durable_flows,
             written_files: load(&self.progress.written_files),
             written_octets: load(&self.progress.written_octets),
-            files: load(&self.progress.files),
-            octets: load(&self.progress.octets),
+            files: inventory.len(),
+            octets: inventory.octets(),
             expired_files: load(&self.progress.expired_files),
             abandoned_files: self.abandoned,
             waits: self.waits,
@@ -309,6 +363,11 @@ impl Store {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         thread.join().unwrap_or_else(|_| Err(gone()))
     }
+}
+
+/// The inventory, whatever became of another writer.
+fn held(inventory: &Mutex<Inventory>) -> MutexGuard<'_, Inventory> {
+    inventory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn gone() -> io::Error {

@@ -26,6 +26,8 @@ pub(super) const EXTENSION: &str = "parquet";
 pub(super) struct Part {
     writer: SerializedFileWriter<BufWriter<File>>,
     temporary: PathBuf,
+    /// The name that it gets, less number and ending.
+    name: String,
     pub(super) rows: u64,
 }
 
@@ -41,16 +43,17 @@ impl Part {
     pub(super) fn create(
         folder: &Path,
         name: &str,
+        writer: u64,
         schema: &Arc<Type>,
         properties: &Arc<WriterProperties>,
     ) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let temporary = folder.join(format!(".{name}.{EXTENSION}{TEMPORARY}"));
+        let temporary = folder.join(format!(".{name}-{writer}.{EXTENSION}{TEMPORARY}"));
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
         let writer =
             SerializedFileWriter::new(BufWriter::new(file), Arc::clone(schema), Arc::clone(properties))
                 .map_err(into_io)?;
-        Ok(Self { writer, temporary, rows: 0 })
+        Ok(Self { writer, temporary, name: name.to_owned(), rows: 0 })
     }
 
     /// Octets written so far.
@@ -91,26 +94,29 @@ impl Part {
         Ok(())
     }
 
-    /// Completes the file: its octets are on the disk before it gets its name, its name before this returns.
-    pub(super) fn complete(self) -> io::Result<Complete> {
-        let Self { writer, temporary, .. } = self;
+    /// Completes the file: its octets are on the disk before it gets its name, its name before this returns. While it is
+    /// named, what `alone` returns is held, so that no other writer of the store takes the same name.
+    pub(super) fn complete<G>(self, alone: impl FnOnce() -> G) -> io::Result<Complete> {
+        let Self { writer, temporary, name, .. } = self;
         let file =
             writer.into_inner().map_err(into_io)?.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         let octets = file.metadata()?.len();
-        let path = free_name(&temporary)?;
-        fs::rename(&temporary, &path)?;
+        let path = {
+            let _alone = alone();
+            let path = free_name(&temporary, &name)?;
+            fs::rename(&temporary, &path)?;
+            path
+        };
         sync_folder(&path)?;
         Ok(Complete { path, octets })
     }
 }
 
 /// The file's own name, or when that is taken the same with a number.
-fn free_name(temporary: &Path) -> io::Result<PathBuf> {
-    let name = temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let stem = name.trim_start_matches('.').trim_end_matches(TEMPORARY).trim_end_matches(".parquet");
+fn free_name(temporary: &Path, name: &str) -> io::Result<PathBuf> {
     for number in 0..1_000_000 {
-        let path = temporary.with_file_name(format!("{stem}-{number}.{EXTENSION}"));
+        let path = temporary.with_file_name(format!("{name}-{number}.{EXTENSION}"));
         if !path.try_exists()? {
             return Ok(path);
         }

@@ -5,7 +5,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{Receiver, Sender},
     },
     time::SystemTime,
@@ -15,6 +15,7 @@ use parquet::{file::properties::WriterProperties, schema::types::Type};
 
 use super::{
     batch::Batch,
+    held,
     part::Part,
     retention::{Inventory, Retention},
 };
@@ -40,20 +41,20 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) durable_flows: AtomicU64,
-    pub(super) files: AtomicU64,
-    pub(super) octets: AtomicU64,
     pub(super) expired_files: AtomicU64,
     pub(super) written_files: AtomicU64,
     pub(super) written_octets: AtomicU64,
 }
 
 pub(super) struct Worker {
+    /// Writers that were before it: their files have other names.
+    pub(super) number: u64,
     pub(super) folder: PathBuf,
     pub(super) schema: Arc<Type>,
     pub(super) properties: Arc<WriterProperties>,
     pub(super) retention: Retention,
     pub(super) file_limit: u64,
-    pub(super) inventory: Inventory,
+    pub(super) inventory: Arc<Mutex<Inventory>>,
     pub(super) progress: Arc<Progress>,
     pub(super) open: Option<(Place, Part)>,
 }
@@ -61,7 +62,6 @@ pub(super) struct Worker {
 impl Worker {
     /// Works until there will be no more jobs, then completes the open file.
     pub(super) fn run(mut self, jobs: &Receiver<Job>, empty: &Sender<Box<Batch>>) -> io::Result<()> {
-        self.report();
         for job in jobs {
             match job {
                 Job::Write { place, mut batch } => {
@@ -84,7 +84,7 @@ impl Worker {
             Some(open) => open,
             none => {
                 let folder = self.folder.join(&place.partition);
-                let part = Part::create(&folder, &place.name, &self.schema, &self.properties)?;
+                let part = Part::create(&folder, &place.name, self.number, &self.schema, &self.properties)?;
                 none.insert((place, part))
             }
         };
@@ -95,19 +95,15 @@ impl Worker {
     fn complete(&mut self) -> io::Result<()> {
         let Some((_, part)) = self.open.take() else { return Ok(()) };
         let rows = part.rows;
-        let file = part.complete()?;
+        let file = part.complete(|| held(&self.inventory))?;
         self.progress.durable_flows.fetch_add(rows, Ordering::Release);
         self.progress.written_files.fetch_add(1, Ordering::Relaxed);
         self.progress.written_octets.fetch_add(file.octets, Ordering::Relaxed);
-        self.inventory.add(file);
-        let gone = self.inventory.expire(self.retention, SystemTime::now())?;
+        let mut inventory = held(&self.inventory);
+        inventory.add(file);
+        let gone = inventory.expire(self.retention, SystemTime::now())?;
+        drop(inventory);
         self.progress.expired_files.fetch_add(gone, Ordering::Relaxed);
-        self.report();
         Ok(())
-    }
-
-    fn report(&self) {
-        self.progress.files.store(self.inventory.len(), Ordering::Relaxed);
-        self.progress.octets.store(self.inventory.octets(), Ordering::Relaxed);
     }
 }

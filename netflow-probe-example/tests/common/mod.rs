@@ -1,6 +1,7 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(
+    clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -9,6 +10,7 @@
 
 pub(crate) mod files;
 pub(crate) mod frames;
+pub(crate) mod listening;
 pub(crate) mod peers;
 
 use std::{

@@ -16,7 +16,7 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what} takes too long");
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} takes too long");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,0 +1,267 @@
+//! `netflow-collector listen`: flows from exporters.
+
+mod worker;
+
+use core::{net::SocketAddr, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use clap::Args;
+use netflow_codec::{CacheSnapshot, ScopePolicy};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+
+use self::worker::{Activity, Ended, Plan};
+use super::{Failure, OutputArgs, session::tell, templates};
+use crate::{
+    account::{Account, CacheReport, Summary},
+    config::{parse_duration, parse_octets},
+    output::{OutputQueue, QueueStats, WhenFull},
+    receive::{SocketWatch, Sockets, receiver_of},
+    store::StoreStats,
+};
+
+/// Arguments of `listen`.
+#[derive(Args, Clone, Debug)]
+pub struct ListenArgs {
+    /// Receive at this address and UDP port; may be given several times. `[::]` stands for IPv4 as well. Port 0 lets
+    /// the system choose; standard error says which one. Without it: port 2055 of all addresses, IPv6 and IPv4.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
+    pub bind: Vec<SocketAddr>,
+    /// Receive and decode with so many threads, each with sockets of its own at every address. All datagrams of an
+    /// address come to the same thread, so that more threads than exporters are of no use.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = parse_workers)]
+    pub workers: usize,
+    /// Whose templates are whose.
+    #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
+    pub template_scope: TemplateScope,
+    /// Stop when nothing came for so long, as in 500ms, 2s, 5m, 1h.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub idle_exit: Option<Duration>,
+    /// Octets of receive buffer to ask the kernel for, for each socket.
+    #[arg(long, value_name = "OCTETS", default_value_t = 32 << 20)]
+    pub receive_buffer: usize,
+    /// Octets of printed flows that may wait for whoever reads them.
+    #[arg(long, value_name = "OCTETS", default_value = "64M", value_parser = parse_octets)]
+    pub output_queue: u64,
+    /// What becomes of flows while so many wait.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub when_full: WhenFull,
+    /// Start with the templates of this file, if it is there, and leave them in it at the end: so data can be decoded
+    /// before exporters send their templates again.
+    #[arg(long, value_name = "FILE")]
+    pub templates: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub output: OutputArgs,
+}
+
+/// Whose templates are whose: what of a sender makes one scope of template ids.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum TemplateScope {
+    /// Its address: whatever port it sends from, its templates are the same.
+    #[default]
+    Address,
+    /// Its address and port: several exporters behind one address have their own.
+    AddressAndPort,
+    /// Its address for v9, address and port for IPFIX: to the letter of RFC 3954 and RFC 7011.
+    Protocol,
+}
+
+impl TemplateScope {
+    /// The policy of the template cache.
+    #[must_use]
+    pub const fn policy(self) -> ScopePolicy<SocketAddr> {
+        match self {
+            Self::Address => ScopePolicy::by_address(),
+            Self::AddressAndPort => ScopePolicy::by_address_and_port(),
+            Self::Protocol => ScopePolicy::by_protocol(),
+        }
+    }
+}
+
+/// The port that NetFlow is mostly sent to.
+const PORT: u16 = 2055;
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an address and a port expected, as in 0.0.0.0:2055 or [::]:2055".to_owned())
+}
+
+fn parse_workers(text: &str) -> Result<usize, String> {
+    /// More than any machine has processors for.
+    const MOST: usize = 256;
+    let workers = text.parse().ok().filter(|workers| (1..=MOST).contains(workers));
+    workers.ok_or_else(|| format!("a whole number from 1 to {MOST} expected"))
+}
+
+/// Receives until a signal comes, or nothing for as long as asked.
+pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
+    args.output.check(args.templates.as_slice())?;
+    let stop = watch_signals().map_err(Failure::Signals)?;
+    let any = [Sockets::any(PORT)];
+    let addresses = if args.bind.is_empty() { &any } else { args.bind.as_slice() };
+    let bound = Sockets::bind_several(addresses, args.receive_buffer, args.workers)?;
+    let sockets: Vec<_> = bound.iter().flat_map(Sockets::watch).collect();
+    let elements = args.output.defined()?;
+    let store = args.output.store.open()?;
+    let limit = usize::try_from(args.output_queue).unwrap_or(usize::MAX);
+    let start = |output| OutputQueue::start(output, limit, args.when_full);
+    let mut queue =
+        args.output.destination(store.is_some())?.map(start).transpose().map_err(Failure::Output)?;
+    // Also when quiet: with port 0 there is no other way to know.
+    for address in bound.first().into_iter().flat_map(Sockets::addresses) {
+        tell(format_args!("listening on {address}"));
+    }
+    let templates = args.templates.as_deref().map(|path| restored(path, args)).unwrap_or_default();
+    warn_of_small_buffers(&sockets, args);
+    if args.workers > 1
+        && let Some(queue) = &queue
+    {
+        args.output.print_headings(queue).map_err(Failure::Output)?;
+    }
+    let mut plans = Vec::new();
+    for (number, sockets) in bound.into_iter().enumerate() {
+        let mut templates = templates.clone();
+        if let Some(templates) = &mut templates {
+            templates.retain(|exporter| receiver_of(exporter.ip(), args.workers) == number);
+        }
+        let store = match &store {
+            Some(store) if number > 0 => Some(store.another().map_err(Failure::Output)?),
+            _ => None,
+        };
+        plans.push(Plan {
+            args,
+            sockets,
+            queue: queue.as_ref(),
+            store,
+            templates,
+            elements: elements.clone(),
+        });
+    }
+    if let Some(first) = plans.first_mut() {
+        first.store = store;
+    }
+    let activity = Activity::new(stop);
+    let ended: Vec<Ended> = thread::scope(|scope| {
+        let activity = &activity;
+        let workers: Vec<_> = plans.into_iter().map(|plan| scope.spawn(move || plan.run(activity))).collect();
+        supervise(activity, &sockets, args);
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Ended::panicked())).collect()
+    });
+    let written = queue.as_mut().map(OutputQueue::finish).transpose();
+    conclude(args, ended, &sockets, written)
+}
+
+/// The templates that an earlier run left behind. A file that is of no use is no reason not to start.
+fn restored(path: &Path, args: &ListenArgs) -> Option<CacheSnapshot<SocketAddr>> {
+    templates::read(path).unwrap_or_else(|error| {
+        if !args.output.quiet {
+            tell(format_args!("no templates of {} taken: {error}", path.display()));
+        }
+        None
+    })
+}
+
+fn warn_of_small_buffers(sockets: &[SocketWatch], args: &ListenArgs) {
+    let granted = sockets.iter().map(|socket| socket.account().receive_buffer).min().unwrap_or(0);
+    if granted < args.receive_buffer && !args.output.quiet {
+        tell(format_args!(
+            "receive buffer: {granted} octets granted of {} asked for; bursts may be lost \
+             (raise it with: sysctl -w net.core.rmem_max={})",
+            args.receive_buffer, args.receive_buffer
+        ));
+    }
+}
+
+/// Sets the flag at the first signal; a second one ends the program at once.
+fn watch_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// Does what is not the workers' work, until it is time to stop.
+fn supervise(activity: &Activity, sockets: &[SocketWatch], args: &ListenArgs) {
+    /// How long to wait before looking whether to stop.
+    const LOOK: Duration = Duration::from_millis(50);
+    /// How often to ask the kernel what it dropped.
+    const CHECK: Duration = Duration::from_secs(10);
+    let mut drops = Drops { known: 0, checked: Instant::now() };
+    while !activity.is_over() {
+        if args.idle_exit.is_some_and(|limit| activity.idle() >= limit) {
+            activity.end();
+        }
+        if drops.checked.elapsed() >= CHECK && !args.output.quiet {
+            drops.warn(sockets);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+struct Drops {
+    known: u64,
+    checked: Instant,
+}
+
+impl Drops {
+    fn warn(&mut self, sockets: &[SocketWatch]) {
+        self.checked = Instant::now();
+        let drops = sockets.iter().filter_map(|socket| socket.account().drops).sum();
+        if drops > self.known {
+            let new = drops - self.known;
+            tell(format_args!(
+                "the kernel dropped {new} datagrams: the receive buffer was full, see --receive-buffer"
+            ));
+            self.known = drops;
+        }
+    }
+}
+
+/// Tells the account of all workers together, and leaves the templates behind.
+fn conclude(
+    args: &ListenArgs,
+    ended: Vec<Ended>,
+    sockets: &[SocketWatch],
+    written: io::Result<Option<QueueStats>>,
+) -> Result<ExitCode, Failure> {
+    let (mut account, mut cache) = (Account::default(), CacheReport::default());
+    let mut store: Option<StoreStats> = None;
+    let mut templates: Option<CacheSnapshot<SocketAddr>> = None;
+    let mut result = Ok(());
+    for worker in ended {
+        account.absorb(worker.account);
+        cache.absorb(worker.cache);
+        store = match (store, worker.store) {
+            (Some(stats), Some(more)) => Some(stats.and(more)),
+            (stats, more) => stats.or(more),
+        };
+        match (&mut templates, worker.templates) {
+            (Some(templates), Some(more)) => templates.append(more),
+            (templates, more) => *templates = templates.take().or(more),
+        }
+        result = result.and(worker.result);
+    }
+    let queue = written.as_ref().ok().copied().flatten();
+    let summary = Summary::new(&account, cache)
+        .with_sockets(sockets.iter().map(SocketWatch::account).collect())
+        .with_queue(queue.map(|stats| stats.to_json()), queue.map_or(0, |stats| stats.refused_lines));
+    // The account is complete even when nobody reads the flows.
+    args.output.conclude(&summary, store)?;
+    if let (Some(path), Some(templates)) = (&args.templates, templates) {
+        templates::store(path, &templates)?;
+    }
+    result?;
+    written.map_err(Failure::Output)?;
+    Ok(ExitCode::SUCCESS)
+}

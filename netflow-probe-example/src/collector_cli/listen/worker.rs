@@ -1,0 +1,190 @@
+//! One thread that receives, decodes and hands flows on.
+
+use core::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+use std::{sync::Arc, time::Instant};
+
+use netflow_codec::{CacheLimits, CacheSnapshot, ElementRegistry};
+
+use super::ListenArgs;
+use crate::{
+    account::{Account, CacheReport},
+    collector::Collector,
+    collector_cli::{
+        Failure,
+        session::{Sinks, stored, tell},
+    },
+    output::{FlowSink, OutputQueue},
+    receive::{Receiver, Sockets, now},
+    store::{Store, StoreStats},
+};
+
+/// What a worker needs.
+pub(super) struct Plan<'p> {
+    pub(super) args: &'p ListenArgs,
+    pub(super) sockets: Sockets,
+    pub(super) queue: Option<&'p OutputQueue>,
+    pub(super) store: Option<Store>,
+    pub(super) templates: Option<CacheSnapshot<SocketAddr>>,
+    pub(super) elements: ElementRegistry,
+}
+
+/// What a worker leaves behind.
+pub(super) struct Ended {
+    pub(super) account: Account,
+    pub(super) cache: CacheReport,
+    pub(super) store: Option<StoreStats>,
+    pub(super) templates: Option<CacheSnapshot<SocketAddr>>,
+    pub(super) result: Result<(), Failure>,
+}
+
+impl Ended {
+    /// Of a worker of which nothing is left.
+    pub(super) fn panicked() -> Self {
+        Self {
+            account: Account::default(),
+            cache: CacheReport::default(),
+            store: None,
+            templates: None,
+            result: Err(Failure::Worker),
+        }
+    }
+}
+
+/// What workers and their supervisor tell one another.
+#[derive(Debug)]
+pub(super) struct Activity {
+    stop: Arc<AtomicBool>,
+    start: Instant,
+    /// When the last datagram was handled, in milliseconds from the start.
+    last: AtomicU64,
+}
+
+impl Activity {
+    /// `stop` says from outside that it is time to stop.
+    pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
+        Self { stop, start: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Since when nothing came.
+    pub(super) fn idle(&self) -> Duration {
+        self.start.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+
+    fn note(&self) {
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.fetch_max(millis, Ordering::Relaxed);
+    }
+}
+
+/// Ends the whole collector when a worker ends, however it does.
+struct EndsAll<'a>(&'a Activity);
+
+impl Drop for EndsAll<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Plan<'_> {
+    /// Works until it is time to stop.
+    pub(super) fn run(mut self, activity: &Activity) -> Ended {
+        let _ends = EndsAll(activity);
+        let mut collector = self.collector();
+        if let Some(templates) = self.templates.take() {
+            self.restore(&mut collector, &templates);
+        }
+        let args = self.args;
+        let mut receiver = self.sockets.into_receiver();
+        let result = receive(&mut receiver, &mut collector, activity);
+        let written = match &result {
+            Err(Failure::Output(_)) => Ok(()),
+            _ => collector.finish().map_err(Failure::Output),
+        };
+        Ended {
+            cache: collector.cache_report(),
+            store: stored(&collector),
+            templates: args.templates.is_some().then(|| collector.decoder().cache().snapshot()),
+            account: collector.into_account(),
+            result: result.and(written),
+        }
+    }
+
+    /// What is made here, and not by who starts the thread, never leaves the thread.
+    fn collector(&mut self) -> Collector<Sinks> {
+        let Self { args, queue, store, elements, .. } = self;
+        let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, args.workers > 1) };
+        let sinks = (queue.map(sink), store.take());
+        args.output
+            .collector_with(CacheLimits::default(), core::mem::take(elements), sinks)
+            .with_scopes(args.template_scope.policy())
+    }
+
+    fn restore(&self, collector: &mut Collector<Sinks>, templates: &CacheSnapshot<SocketAddr>) {
+        let path = self.args.templates.as_deref().unwrap_or_else(|| "".as_ref()).display();
+        let restored = collector.cache_mut().restore(templates, now());
+        if self.args.output.quiet {
+            return;
+        }
+        match restored {
+            Ok(restored) => tell(format_args!(
+                "{} templates of {path} taken, {} were too old",
+                restored.templates, restored.expired
+            )),
+            Err(error) => tell(format_args!("no templates of {path} taken: {error}")),
+        }
+    }
+}
+
+fn receive(
+    receiver: &mut Receiver,
+    collector: &mut Collector<Sinks>,
+    activity: &Activity,
+) -> Result<(), Failure> {
+    /// How long to wait before looking whether to stop.
+    const LOOK: Duration = Duration::from_millis(100);
+    /// How long what had come before the end is fetched behind it.
+    const REST: Duration = Duration::from_secs(1);
+    while !activity.is_over() {
+        if fetch(receiver, collector)? {
+            activity.note();
+        } else {
+            // What came is printed as soon as there is time.
+            collector.flush().map_err(Failure::Output)?;
+            receiver.wait(LOOK).map_err(Failure::Receive)?;
+        }
+        collector.tick(now()).map_err(Failure::Output)?;
+    }
+    let over = Instant::now();
+    while over.elapsed() < REST && fetch(receiver, collector)? {}
+    Ok(())
+}
+
+/// Handles what is there, in portions: so a flood cannot keep the rest from being done. Whether anything came.
+fn fetch(receiver: &mut Receiver, collector: &mut Collector<Sinks>) -> Result<bool, Failure> {
+    const PORTIONS: usize = 16;
+    let before = collector.account().datagrams();
+    for _ in 0..PORTIONS {
+        let so_far = collector.account().datagrams();
+        for datagram in receiver.receive().map_err(Failure::Receive)? {
+            collector
+                .handle_datagram(datagram.source, datagram.payload, datagram.received)
+                .map_err(Failure::Output)?;
+        }
+        if collector.account().datagrams() == so_far {
+            break;
+        }
+    }
+    Ok(collector.account().datagrams() > before)
+}
