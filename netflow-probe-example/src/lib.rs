@@ -18,6 +18,7 @@ pub mod exporter_cli;
 pub mod flow;
 pub mod meter;
 pub mod output;
+pub mod page;
 pub mod pcap;
 pub mod query;
 pub mod receive;

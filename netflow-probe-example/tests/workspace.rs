@@ -10,8 +10,18 @@ const SHARED: &[&str] = &["config", "service", "dissect", "pcap"];
 /// The exporter's rooms, in the order a packet takes.
 const EXPORTER: &[&str] = &["meter", "send", "exporter", "exporter_cli"];
 /// The collector's rooms, in the order a datagram takes.
-const COLLECTOR: &[&str] =
-    &["elements", "flow", "account", "output", "store", "query", "receive", "collector", "collector_cli"];
+const COLLECTOR: &[&str] = &[
+    "elements",
+    "flow",
+    "account",
+    "output",
+    "store",
+    "query",
+    "page",
+    "receive",
+    "collector",
+    "collector_cli",
+];
 
 fn sources(folder: &Path, sources: &mut Vec<(String, String)>, room: Option<&str>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -7,6 +7,7 @@ mod demo;
 mod listen;
 mod query;
 mod quirk;
+mod serve;
 mod session;
 mod source;
 mod templates;
@@ -20,6 +21,7 @@ pub use demo::DemoArgs;
 pub use listen::{ListenArgs, TemplateScope};
 pub use query::{Aggregation, QueryArgs};
 pub use quirk::QuirkSwitch;
+pub use serve::ServeArgs;
 pub use session::{OutputArgs, StoreArgs};
 pub use source::SourceArgs;
 
@@ -41,6 +43,8 @@ pub enum Command {
     Decode(DecodeArgs),
     /// Answer questions about flows that were stored, or are in files: those that a filter lets pass, the greatest by any element.
     Query(Box<QueryArgs>),
+    /// Show a store in the browser: graphs over time, tables, exporters, profiles.
+    Serve(ServeArgs),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
 }
@@ -53,6 +57,7 @@ impl Cli {
             Command::Listen(args) => listen::run(args),
             Command::Decode(args) => decode::run(args),
             Command::Query(args) => query::run(args),
+            Command::Serve(args) => serve::run(args),
             Command::Demo(args) => demo::run(args),
         };
         match result {
@@ -93,6 +98,18 @@ enum Failure {
     Elements { path: String, error: String },
     #[error("cannot read the store {path}: {error}")]
     Store {
+        path: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("cannot serve at {address}: {error}")]
+    Serve {
+        address: core::net::SocketAddr,
+        #[source]
+        error: io::Error,
+    },
+    #[error("cannot take the token of {path}: {error}")]
+    Token {
         path: String,
         #[source]
         error: io::Error,

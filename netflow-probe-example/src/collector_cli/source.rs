@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use netflow_codec::{FlowFields, Strictness, Timestamp};
+use netflow_codec::{Strictness, Timestamp};
 
 use super::{
     Failure,
@@ -18,7 +18,7 @@ use crate::{
     collector::Collector,
     flow::{Flow, Record},
     output::FlowSink,
-    query::Filter,
+    query::{Filter, Window},
     store::{ReadError, StoreReader},
 };
 
@@ -69,7 +69,7 @@ impl SourceArgs {
     /// The inner error is the sink's. The status says whether all that was asked for could be read; what could not is
     /// told, and the rest is handed on all the same.
     pub(super) fn read_into<S: FlowSink>(&self, sink: S) -> Result<(S, io::Result<ExitCode>), Failure> {
-        let chosen = Chosen { filter: self.filter()?, from: self.from, to: self.to, sink };
+        let chosen = Chosen { filter: self.filter()?, window: Window { from: self.from, to: self.to }, sink };
         let (chosen, read) = match &self.store {
             Some(folder) => self.stored(folder, chosen)?,
             None => self.received(chosen),
@@ -135,24 +135,13 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
 /// Lets the flows pass that were asked for.
 struct Chosen<S> {
     filter: Filter,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    window: Window,
     sink: S,
-}
-
-impl<S> Chosen<S> {
-    /// A flow without times is in none.
-    fn is_in_time(&self, flow: &Flow<'_>) -> bool {
-        let record = &flow.record;
-        let after = |from: Timestamp| record.has(FlowFields::END) && record.end >= from;
-        let before = |to: Timestamp| record.has(FlowFields::START) && record.start <= to;
-        self.from.is_none_or(after) && self.to.is_none_or(before)
-    }
 }
 
 impl<S: FlowSink> FlowSink for Chosen<S> {
     fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
-        if self.is_in_time(flow) && self.filter.matches(flow) { self.sink.flow(flow) } else { Ok(()) }
+        if self.window.admits(flow) && self.filter.matches(flow) { self.sink.flow(flow) } else { Ok(()) }
     }
 
     fn record(&mut self, _record: &Record<'_>) -> io::Result<()> {

@@ -94,19 +94,30 @@ fn csv(groups: &Groups, ranking: &[(&Values, &Totals)]) -> Result<String, csv::E
 fn json(groups: &Groups, ranking: &[(&Values, &Totals)]) -> String {
     let mut text = String::new();
     for (values, totals) in ranking {
-        let mut object = Map::new();
-        for (key, value) in groups.keys().iter().zip(values.iter()) {
-            let value = value.map_or(Json::Null, |value| match value {
-                super::Value::Number(number) => Json::from(number),
-                other => Json::from(other.to_string()),
-            });
-            object.insert(key.name().to_owned(), value);
-        }
-        object.extend(members(totals));
-        text.push_str(&Json::Object(object).to_string());
+        text.push_str(&group_json(groups, values, totals).to_string());
         text.push('\n');
     }
     text
+}
+
+/// A group as a JSON object: its values by the names of the keys, then its totals.
+#[must_use]
+pub fn group_json(groups: &Groups, values: &Values, totals: &Totals) -> Json {
+    let mut object = Map::new();
+    for (key, value) in groups.keys().iter().zip(values.iter()) {
+        object.insert(key.name().to_owned(), value_json(*value));
+    }
+    object.extend(members(totals));
+    Json::Object(object)
+}
+
+/// A value: a number where it is a plain one, else text; `null` when it was not carried.
+#[must_use]
+pub fn value_json(value: Option<super::Value>) -> Json {
+    value.map_or(Json::Null, |value| match value {
+        super::Value::Number(number) => Json::from(number),
+        other => Json::from(other.to_string()),
+    })
 }
 
 /// What all flows come to, as a JSON object.

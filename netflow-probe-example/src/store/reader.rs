@@ -12,7 +12,7 @@ use parquet::{
     data_type::ByteArray,
     errors::ParquetError,
     file::{
-        metadata::RowGroupMetaData,
+        metadata::{ColumnChunkMetaData, RowGroupMetaData},
         reader::{FileReader, RowGroupReader, SerializedFileReader},
         statistics::Statistics,
     },
@@ -52,6 +52,15 @@ impl StoreReader {
         &self.files
     }
 
+    /// When the first flow began and the last one ended, by the oldest and the newest file that can be read: as their
+    /// statistics say, unless that is more than a day from when the flows came in.
+    #[must_use]
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let first = self.files.iter().find_map(|file| span(file)).map(|(first, _)| first)?;
+        let last = self.files.iter().rev().find_map(|file| span(file)).map(|(_, last)| last)?;
+        Some((first, last.max(first)))
+    }
+
     /// Reads a file, and calls `visit` with each of its flows.
     ///
     /// # Errors
@@ -76,20 +85,42 @@ impl StoreReader {
 
     /// Whether some flow of the row group can be in the window, by its statistics.
     fn may_hold(&self, group: &RowGroupMetaData, places: &Places) -> bool {
-        let bound = |name: &str, is_max: bool| {
-            let column = COLUMNS.iter().position(|column| column.name == name)?;
-            let place = places.columns.get(column).copied().flatten()?;
-            match group.columns().get(place)?.statistics()? {
-                Statistics::Int64(bounds) => {
-                    if is_max { bounds.max_opt() } else { bounds.min_opt() }.copied()
-                }
-                _ => None,
-            }
-        };
-        let nanos = |time: Timestamp| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-        let ended_before = |from| bound("time_flow_end_ns", true).is_some_and(|last| last < nanos(from));
-        let began_after = |to| bound("time_flow_start_ns", false).is_some_and(|first| first > nanos(to));
+        let bounds = |name: &str| bounds(group.columns().get(places.of(name)?)?);
+        let ended_before =
+            |from: Timestamp| bounds("time_flow_end_ns").is_some_and(|(_, last)| last < from.as_nanos());
+        let began_after =
+            |to: Timestamp| bounds("time_flow_start_ns").is_some_and(|(first, _)| first > to.as_nanos());
         !self.from.is_some_and(ended_before) && !self.to.is_some_and(began_after)
+    }
+}
+
+/// When the first flow of a file began and the last one ended.
+fn span(file: &Path) -> Option<(Timestamp, Timestamp)> {
+    const DAY: u64 = 86_400 * 1_000_000_000;
+    let reader = SerializedFileReader::new(File::open(file).ok()?).ok()?;
+    let places = places(&reader).ok()?;
+    let bounds = |name: &str| {
+        let place = places.of(name)?;
+        let groups = reader.metadata().row_groups().iter();
+        let bounds = groups.filter_map(|group| bounds(group.columns().get(place)?));
+        bounds.reduce(|(least, greatest), (low, high)| (least.min(low), greatest.max(high)))
+    };
+    let (came_first, came_last) = bounds("time_received_ns")?;
+    let began = bounds("time_flow_start_ns").map_or(came_first, |(first, _)| first);
+    let ended = bounds("time_flow_end_ns").map_or(came_last, |(_, last)| last);
+    let began = began.clamp(came_first.saturating_sub(DAY), came_first);
+    let ended = ended.clamp(came_last, came_last.saturating_add(DAY));
+    Some((Timestamp::from_nanos(began), Timestamp::from_nanos(ended)))
+}
+
+/// The least and the greatest of a column's times, as its statistics say.
+fn bounds(column: &ColumnChunkMetaData) -> Option<(u64, u64)> {
+    match column.statistics()? {
+        Statistics::Int64(bounds) => {
+            let number = |bound: Option<&i64>| bound.and_then(|bound| u64::try_from(*bound).ok());
+            Some((number(bounds.min_opt())?, number(bounds.max_opt())?))
+        }
+        _ => None,
     }
 }
 
@@ -142,6 +173,14 @@ struct Places {
     /// By the order of [`COLUMNS`]; of a file written by an older or newer collector some may be missing.
     columns: Vec<Option<usize>>,
     fields: Option<usize>,
+}
+
+impl Places {
+    /// The place of a column.
+    fn of(&self, name: &str) -> Option<usize> {
+        let column = COLUMNS.iter().position(|column| column.name == name)?;
+        self.columns.get(column).copied().flatten()
+    }
 }
 
 fn places(reader: &SerializedFileReader<File>) -> Result<Places, ParquetError> {

@@ -8,10 +8,12 @@
     reason = "a test that cannot go on panics"
 )]
 
+pub(crate) mod browser;
 pub(crate) mod files;
 pub(crate) mod frames;
 pub(crate) mod listening;
 pub(crate) mod peers;
+pub(crate) mod stored;
 
 use std::{
     env, fs,
