@@ -1,9 +1,9 @@
 //! What the two families of a table share: clock, rules, flushes, statistics.
 
 use crate::{
-    Config, ExpireReason, HashSeed, Stats, StoredKey, Timestamp, WhenFull,
+    Config, ExpireReason, Fragment, HashSeed, ObservedPacket, Stats, StoredKey, Timestamp, WhenFull,
     order::{tick_after, tick_of},
-    record::Record,
+    record::{NO_MARK, Record, mark_of},
     rules::{Rules, nanos},
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) tick_offset: u64,
     /// How often the table was flushed. A record with another number than this is to be flushed.
     pub(crate) epoch: u8,
+    /// The mark of records that packets are just added to.
+    pub(crate) mark: u16,
     /// Whether records with this number are to be flushed, too: there were too many flushes to number them.
     pub(crate) exhausted: bool,
     pub(crate) stats: Stats,
@@ -53,6 +55,15 @@ pub(crate) enum Told {
     SetBack,
 }
 
+/// What a look at a record gives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Look {
+    /// It has ended, for this reason.
+    Ended(ExpireReason),
+    /// It is to be looked at when this tick comes.
+    Due(Option<u64>),
+}
+
 impl Context {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -63,6 +74,7 @@ impl Context {
             tick: 0,
             tick_offset: 0,
             epoch: 0,
+            mark: mark_of(0),
             exhausted: false,
             stats: Stats::default(),
             reorder: nanos(Some(config.reorder)),
@@ -104,6 +116,7 @@ impl Context {
         } else {
             self.exhausted = true;
         }
+        self.mark = if self.exhausted { NO_MARK } else { mark_of(self.epoch) };
     }
 
     /// The flows of all numbered flushes have been polled; whether those of a further one follow.
@@ -114,7 +127,17 @@ impl Context {
         self.exhausted = false;
         self.flushes_under_way = 1;
         self.epoch = self.epoch.wrapping_add(1);
+        self.mark = mark_of(self.epoch);
         true
+    }
+
+    /// Whether a packet is just added to a record, by a look that may say no without need.
+    #[inline]
+    pub(crate) fn just_adds<S: StoredKey>(&self, record: &Record<S>, packet: &ObservedPacket) -> bool {
+        record.mark() == self.mark
+            && packet.fragment == Fragment::Unfragmented
+            && !self.rules.closes(packet)
+            && self.rules.goes_on(record, packet, self.clock)
     }
 
     /// Whether a record is not to be flushed.
@@ -150,8 +173,35 @@ impl Context {
     /// The first tick at which a record can be found ended.
     #[inline]
     pub(crate) fn due_tick<S: StoredKey>(&self, record: &Record<S>, start: Timestamp) -> Option<u64> {
-        let (deadline, _) = self.rules.deadline(record, start);
+        self.tick_of_deadline(self.rules.deadline(record, start).0)
+    }
+
+    /// The same for a record that begins now, with a packet of this protocol which does not close its flow.
+    #[inline]
+    pub(crate) fn due_tick_of_new(&self, protocol: u8) -> Option<u64> {
+        self.tick_of_deadline(self.clock.as_nanos().saturating_add(self.rules.first_silence(protocol)))
+    }
+
+    #[inline]
+    fn tick_of_deadline(&self, deadline: u64) -> Option<u64> {
         (deadline != u64::MAX)
             .then(|| tick_after(Timestamp::from_nanos(deadline)).saturating_add(self.tick_offset))
+    }
+
+    /// What becomes of a record whose timer has come.
+    #[inline]
+    pub(crate) fn look<S: StoredKey>(&self, record: &Record<S>, start: Timestamp) -> Look {
+        if !self.is_current(record) {
+            return match self.ended(record, start) {
+                Some(reason) => Look::Ended(reason),
+                None => Look::Due(self.due_tick(record, start)),
+            };
+        }
+        let (deadline, reason) = self.rules.deadline(record, start);
+        if deadline <= self.clock.as_nanos() && deadline != u64::MAX {
+            Look::Ended(reason)
+        } else {
+            Look::Due(self.tick_of_deadline(deadline))
+        }
     }
 }

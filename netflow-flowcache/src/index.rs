@@ -1,8 +1,8 @@
 //! Hash to slot: buckets of twelve places, each one cache line.
 //!
 //! ```text
-//! | tag x 12, 16 bits each | slot x 12, low 16 bits | high 8 bits | passed |
-//! 0                        24                       48            60       64
+//! | tag x 12, 16 bits each | slot x 12, low 16 bits | high 8 bits | used | passed |
+//! 0                        24                       48            60     62       64
 //! ```
 //!
 //! A lookup reads one bucket and, where a tag fits, one record. There are three places for each two flows the table
@@ -45,8 +45,10 @@ struct Bucket {
     tags: [u64; 3],
     low: [u16; WAYS],
     high: [u8; WAYS],
-    /// Flows that found no place here and stand in a later bucket.
-    passed: u32,
+    /// One bit for each way that is in use.
+    used: u16,
+    /// Flows that found no place here and stand in a later bucket: no more than have room there.
+    passed: u16,
 }
 
 /// Where in the index a flow stands.
@@ -67,24 +69,29 @@ impl Index {
 
     /// The slot whose tag fits and for which `is_it` says yes.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<(Place, u32)> {
-        let tag = tag(hash);
-        let mut bucket = self.home(hash);
-        for _ in 0..PROBES {
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<(Place, u32)> {
+        let (tag, bucket) = (tag(hash), self.home(hash));
+        let line = self.buckets.get(bucket)?;
+        if let Some((way, slot)) = line.find(tag, &is_it) {
+            return Some((Place { bucket, way }, slot));
+        }
+        if line.passed == 0 { None } else { self.find_behind(bucket, tag, is_it) }
+    }
+
+    /// The rest of [`Self::find`], behind the bucket where the flow belongs.
+    #[cold]
+    #[inline(never)]
+    fn find_behind(&self, home: usize, tag: u16, is_it: impl Fn(u32) -> bool) -> Option<(Place, u32)> {
+        let mut bucket = home;
+        for _ in 1..PROBES {
+            bucket = self.after(bucket);
             let line = self.buckets.get(bucket)?;
-            let mut matches = line.matches(tag);
-            while matches != 0 {
-                let way = first_way(matches);
-                let slot = line.slot(way);
-                if is_it(slot) {
-                    return Some((Place { bucket, way }, slot));
-                }
-                matches &= matches - 1;
+            if let Some((way, slot)) = line.find(tag, &is_it) {
+                return Some((Place { bucket, way }, slot));
             }
             if line.passed == 0 {
                 return None;
             }
-            bucket = self.after(bucket);
         }
         None
     }
@@ -92,50 +99,58 @@ impl Index {
     /// Enters a flow; `None`, and nothing entered, when all buckets that it can stand in are full.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) -> Option<Place> {
-        let home = self.home(hash);
+        let bucket = self.home(hash);
+        let line = self.buckets.get_mut(bucket)?;
+        let Some(way) = line.unused_way() else { return self.insert_behind(bucket, tag(hash), slot) };
+        line.set(way, tag(hash), slot);
+        self.depths[0] += 1;
+        Some(Place { bucket, way })
+    }
+
+    /// The rest of [`Self::insert`], behind the bucket where the flow belongs.
+    #[cold]
+    #[inline(never)]
+    fn insert_behind(&mut self, home: usize, tag: u16, slot: u32) -> Option<Place> {
         let mut bucket = home;
-        for depth in 0..self.probes {
+        for depth in 1..self.probes {
+            bucket = self.after(bucket);
             let line = self.buckets.get_mut(bucket)?;
-            let unused = line.matches(UNUSED);
-            if unused != 0 {
-                let way = first_way(unused);
-                line.set(way, tag(hash), slot);
+            if let Some(way) = line.unused_way() {
+                line.set(way, tag, slot);
                 if let Some(count) = self.depths.get_mut(depth) {
                     *count += 1;
                 }
-                if depth != 0 {
-                    self.pass(home, bucket, 1);
-                }
+                self.pass(home, bucket, 1);
                 return Some(Place { bucket, way });
             }
-            bucket = self.after(bucket);
         }
         None
     }
 
     /// Whether a flow with this hash can be entered.
-    #[inline]
     pub(crate) fn has_room(&self, hash: u64) -> bool {
         let mut bucket = self.home(hash);
-        for _ in 0..self.probes {
-            if self.buckets.get(bucket).is_some_and(|line| line.matches(UNUSED) != 0) {
-                return true;
-            }
+        (0..self.probes).any(|_| {
+            let has_room = self.buckets.get(bucket).is_some_and(|line| line.unused_way().is_some());
             bucket = self.after(bucket);
-        }
-        false
+            has_room
+        })
     }
 
     /// Takes out the flow with this hash that stands here.
     #[inline]
     pub(crate) fn remove(&mut self, hash: u64, place: Place) {
-        let home = self.home(hash);
         if let Some(line) = self.buckets.get_mut(place.bucket) {
             line.clear(place.way);
         }
-        let depth = if place.bucket == home { 0 } else { self.pass(home, place.bucket, u32::MAX) };
-        if let Some(count) = self.depths.get_mut(depth) {
-            *count -= 1;
+        let home = self.home(hash);
+        if place.bucket == home {
+            self.depths[0] -= 1;
+        } else {
+            let depth = self.pass(home, place.bucket, u16::MAX);
+            if let Some(count) = self.depths.get_mut(depth) {
+                *count -= 1;
+            }
         }
     }
 
@@ -167,12 +182,15 @@ impl Index {
         self.buckets.get(self.home(hash)).map_or(0, |line| line.tags[0])
     }
 
-    /// The first slot with a fitting tag in the bucket where flows with this hash belong.
+    /// The first slot with a fitting tag in the bucket where flows with this hash belong; slot 0 where there is none.
+    ///
+    /// There is no branch on that: every second guess might be wrong, and known only when the bucket has come.
     #[inline]
-    pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
-        let line = self.buckets.get(self.home(hash))?;
+    pub(crate) fn candidate(&self, hash: u64) -> u32 {
+        let Some(line) = self.buckets.get(self.home(hash)) else { return 0 };
         let matches = line.matches(tag(hash));
-        (matches != 0).then(|| line.slot(first_way(matches)))
+        let all_or_none = 0_u32.wrapping_sub(u32::from(matches != 0));
+        line.slot(first_way(matches | ANY_WAY)) & all_or_none
     }
 
     pub(crate) fn octets(&self) -> usize {
@@ -193,7 +211,7 @@ impl Index {
 
     /// Adds to the count of each bucket from `home` to before `bucket`; how many there are.
     #[cold]
-    fn pass(&mut self, home: usize, bucket: usize, change: u32) -> usize {
+    fn pass(&mut self, home: usize, bucket: usize, change: u16) -> usize {
         let (mut at, mut depth) = (home, 0);
         while at != bucket && depth < PROBES {
             if let Some(line) = self.buckets.get_mut(at) {
@@ -207,6 +225,28 @@ impl Index {
 }
 
 impl Bucket {
+    /// The first way, and its slot, whose tag fits and for which `is_it` says yes.
+    #[inline]
+    fn find(&self, tag: u16, is_it: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
+        let mut matches = self.matches(tag);
+        while matches != 0 {
+            let way = first_way(matches);
+            let slot = self.slot(way);
+            if is_it(slot) {
+                return Some((way, slot));
+            }
+            matches &= matches - 1;
+        }
+        None
+    }
+
+    /// The first way that is not in use.
+    #[inline]
+    const fn unused_way(&self) -> Option<usize> {
+        let way = (!self.used).trailing_zeros() as usize;
+        if way < WAYS { Some(way) } else { None }
+    }
+
     /// One bit for each way that has this tag; [`first_way`] knows which.
     #[inline]
     fn matches(&self, tag: u16) -> u64 {
@@ -233,6 +273,7 @@ impl Bucket {
             (self.tags.get_mut(way / 4), self.low.get_mut(way), self.high.get_mut(way))
         {
             *word |= u64::from(tag) << (way % 4 * 16);
+            self.used |= 1 << way;
             let [a, b, c, _] = slot.to_le_bytes();
             (*low, *high) = (u16::from_le_bytes([a, b]), c);
         }
@@ -242,6 +283,7 @@ impl Bucket {
     fn clear(&mut self, way: usize) {
         if let Some(word) = self.tags.get_mut(way / 4) {
             *word &= !(0xFFFF << (way % 4 * 16));
+            self.used &= !(1 << way);
         }
     }
 }
@@ -254,6 +296,9 @@ const fn lanes(word: u64, tag: u16) -> u64 {
     let lower = (differences & !UPPERMOST) + !UPPERMOST;
     !(lower | differences) & UPPERMOST
 }
+
+/// A bit behind all those of [`Bucket::matches`] for which [`first_way`] gives a way, too.
+const ANY_WAY: u64 = 1 << 52;
 
 /// The way of the lowest bit of a result of [`Bucket::matches`] that is not zero.
 #[inline]
@@ -307,7 +352,7 @@ mod tests {
         }
         assert_eq!(index.find(hash(2, 3, 5), |_| true).unwrap().1, 35);
         index.remove(hash(2, 3, 5), places[35]);
-        assert!(index.buckets.iter().all(|line| line.passed == 0 && line.tags == [0; 3]));
+        assert!(index.buckets.iter().all(|line| line.passed == 0 && line.used == 0 && line.tags == [0; 3]));
         assert_eq!(index.depths(), [0; PROBES]);
     }
 

@@ -18,8 +18,11 @@ use core::net::{IpAddr, Ipv4Addr};
 /// packet.destination_port = 443;
 /// packet.tcp_flags = 0x02; // SYN
 /// ```
+// In this order no two of the members that make a key, and that are set one by one, are read as one word: that would wait
+// until both have reached the cache.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
+#[repr(C)]
 pub struct ObservedPacket {
     /// Source address of the metered IP header (elements 8, 27).
     pub source: IpAddr,
@@ -43,25 +46,25 @@ pub struct ObservedPacket {
     pub weight: u32,
     /// IPv6 flow label, 20 bits (element 31).
     pub ipv6_flow_label: u32,
+    /// TCP flags, header bits 0..=8 with NS in bit 8; 0 for other protocols (element 6).
+    pub tcp_flags: u16,
     /// Source port; 0 for protocols without ports and for non-first fragments (element 7).
     pub source_port: u16,
+    /// Outer 802.1Q VLAN identifier, 0 when untagged (element 58).
+    pub vlan: u16,
     /// Destination port; for ICMP and `ICMPv6` `type * 256 + code`, as v5 exports it; 0 for other protocols
     /// without ports and for non-first fragments (elements 11, 32, 139).
     pub destination_port: u16,
-    /// TCP flags, header bits 0..=8 with NS in bit 8; 0 for other protocols (element 6).
-    pub tcp_flags: u16,
-    /// Outer 802.1Q VLAN identifier, 0 when untagged (element 58).
-    pub vlan: u16,
     /// Inner VLAN identifier of a `QinQ` frame, 0 when there is none (element 245).
     pub inner_vlan: u16,
     /// IP protocol, for IPv6 the one behind the extension headers (element 4).
     pub protocol: u8,
-    /// IPv4 TOS or IPv6 traffic class octet (element 5).
-    pub tos: u8,
-    /// Time to live or hop limit (element 192).
-    pub ttl: u8,
     /// 0 for an ingress flow, 1 for an egress flow (element 61).
     pub direction: u8,
+    /// Time to live or hop limit (element 192).
+    pub ttl: u8,
+    /// IPv4 TOS or IPv6 traffic class octet (element 5).
+    pub tos: u8,
     /// Whether and where the packet is a fragment.
     pub fragment: Fragment,
     /// Source MAC address, zero when the link has none (element 56).

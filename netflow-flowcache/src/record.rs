@@ -1,16 +1,19 @@
 //! What the table keeps of a flow, and each packet touches.
 //!
 //! ```text
-//! | first | last | octets | packets | egress | lengths, flags, TTLs | state, epoch | key |
-//!    8       8       8        6         4              10 octets           2         18 (IPv4 seven-tuple)
+//! | first | last | octets | packets, flags | egress | lengths, TTLs | state, epoch | key |
+//!    8       8       8           8            4           8              2         18 (IPv4 seven-tuple)
 //! ```
 //!
-//! With the IPv4 seven-tuple it is one cache line.
+//! With the IPv4 seven-tuple it is one cache line. Members that a packet changes are whole words, so that the next packet
+//! of the flow does not wait for parts of them to reach the cache.
 
 use crate::{Counters, ExpireReason, ObservedPacket, StoredKey, Timestamp, packet::Fragment};
 
 /// The largest count of packets that a record can hold.
 pub(crate) const MAX_PACKETS: u64 = (1 << 48) - 1;
+/// Where the TCP flags stand above the packets.
+const FLAGS_SHIFT: u32 = 48;
 /// The largest length that a record can tell from others: longer ones count as this.
 pub(crate) const MAX_LENGTH: u32 = (1 << 24) - 1;
 
@@ -20,16 +23,12 @@ pub(crate) struct Record<S: StoredKey> {
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
     pub(crate) octets: u64,
-    packets_low: u32,
+    /// Packets in the lower 48 bits, TCP flags above them.
+    packets_and_flags: u64,
     egress_interface: u32,
-    packets_high: u16,
-    pub(crate) tcp_flags: u16,
-    minimum_length_low: u16,
-    maximum_length_low: u16,
-    minimum_length_high: u8,
-    maximum_length_high: u8,
-    minimum_ttl: u8,
-    maximum_ttl: u8,
+    /// Length in the upper 24 bits, TTL in the lower eight: the smallest of each, the largest.
+    smallest: u32,
+    largest: u32,
     state: State,
     /// How often the table had been flushed when the record began, modulo 256; the reason once it ended.
     epoch: u8,
@@ -57,21 +56,15 @@ impl<S: StoredKey> Record<S> {
     /// The record that begins with a packet.
     #[inline]
     pub(crate) fn new(key: S, packet: &ObservedPacket, now: Timestamp, epoch: u8) -> Self {
-        let [a, b, c] = length(packet);
+        let length_and_ttl = length(packet) << 8 | u32::from(packet.ttl);
         Self {
             first: now,
             last: now,
             octets: u64::from(packet.octets),
-            packets_low: 1,
+            packets_and_flags: 1 | u64::from(packet.tcp_flags) << FLAGS_SHIFT,
             egress_interface: packet.egress_interface,
-            packets_high: 0,
-            tcp_flags: packet.tcp_flags,
-            minimum_length_low: u16::from_le_bytes([a, b]),
-            maximum_length_low: u16::from_le_bytes([a, b]),
-            minimum_length_high: c,
-            maximum_length_high: c,
-            minimum_ttl: packet.ttl,
-            maximum_ttl: packet.ttl,
+            smallest: length_and_ttl,
+            largest: length_and_ttl,
             state: State(class(packet.protocol) | fragment(packet)),
             epoch,
             key,
@@ -79,33 +72,29 @@ impl<S: StoredKey> Record<S> {
         }
     }
 
-    /// Counts a packet.
+    /// Counts a packet. The record must have room for it.
     #[inline]
     pub(crate) fn add(&mut self, packet: &ObservedPacket, now: Timestamp) {
-        self.octets = self.octets.wrapping_add(u64::from(packet.octets));
-        let (low, carry) = self.packets_low.overflowing_add(1);
-        self.packets_low = low;
-        self.packets_high = self.packets_high.wrapping_add(u16::from(carry));
-        self.last = now;
-        let [a, b, c] = length(packet);
-        let length = packet.octets.min(MAX_LENGTH);
-        if length < self.minimum_length() {
-            (self.minimum_length_low, self.minimum_length_high) = (u16::from_le_bytes([a, b]), c);
-        }
-        if length > self.maximum_length() {
-            (self.maximum_length_low, self.maximum_length_high) = (u16::from_le_bytes([a, b]), c);
-        }
-        self.tcp_flags |= packet.tcp_flags;
-        self.minimum_ttl = self.minimum_ttl.min(packet.ttl);
-        self.maximum_ttl = self.maximum_ttl.max(packet.ttl);
+        self.add_whole(packet, now);
         self.state.0 |= fragment(packet);
+    }
+
+    /// Counts a packet that is no fragment, without branches: whether a packet is the shortest so far is anybody's guess.
+    #[inline]
+    pub(crate) fn add_whole(&mut self, packet: &ObservedPacket, now: Timestamp) {
+        self.last = now;
+        self.octets = self.octets.wrapping_add(u64::from(packet.octets));
+        let counted = self.packets_and_flags.wrapping_add(1);
+        self.packets_and_flags = counted | u64::from(packet.tcp_flags) << FLAGS_SHIFT;
+        let (length, ttl) = (length(packet), u32::from(packet.ttl));
+        self.smallest = (self.smallest >> 8).min(length) << 8 | (self.smallest & 0xFF).min(ttl);
+        self.largest = (self.largest >> 8).max(length) << 8 | (self.largest & 0xFF).max(ttl);
     }
 
     /// Begins again with nothing: the flow goes on, its record was handed out.
     pub(crate) fn empty(&mut self) {
         self.state.0 |= State::EMPTY;
-        self.tcp_flags = 0;
-        (self.octets, self.packets_low, self.packets_high) = (0, 0, 0);
+        (self.octets, self.packets_and_flags) = (0, 0);
     }
 
     /// Marks it as ended.
@@ -132,6 +121,12 @@ impl<S: StoredKey> Record<S> {
         self.epoch
     }
 
+    /// What has to be [`mark_of`] the present epoch if packets are just to be added.
+    #[inline]
+    pub(crate) const fn mark(&self) -> u16 {
+        u16::from_le_bytes([self.state.0 & (State::EMPTY | State::GONE), self.epoch])
+    }
+
     #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
         self.state.0 & State::EMPTY != 0
@@ -149,32 +144,36 @@ impl<S: StoredKey> Record<S> {
     }
 
     #[inline]
-    pub(crate) fn packets(&self) -> u64 {
-        u64::from(self.packets_high) << 32 | u64::from(self.packets_low)
+    pub(crate) const fn packets(&self) -> u64 {
+        self.packets_and_flags & MAX_PACKETS
     }
 
     #[inline]
-    fn minimum_length(&self) -> u32 {
-        u32::from(self.minimum_length_high) << 16 | u32::from(self.minimum_length_low)
+    pub(crate) const fn tcp_flags(&self) -> u16 {
+        (self.packets_and_flags >> FLAGS_SHIFT) as u16
+    }
+
+    /// The number of packets, but a larger one than there can be when the record has one of these TCP flags.
+    #[inline]
+    pub(crate) const fn packets_without(&self, tcp_flags: u16) -> u64 {
+        self.packets_and_flags & (MAX_PACKETS | (tcp_flags as u64) << FLAGS_SHIFT)
     }
 
     #[inline]
-    fn maximum_length(&self) -> u32 {
-        u32::from(self.maximum_length_high) << 16 | u32::from(self.maximum_length_low)
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
+    pub(crate) const fn counters(&self) -> Counters {
+        let ([minimum_ttl, ..], [maximum_ttl, ..]) =
+            (self.smallest.to_le_bytes(), self.largest.to_le_bytes());
         Counters {
             octets: self.octets,
             packets: self.packets(),
             first: self.first,
             last: self.last,
-            minimum_length: self.minimum_length(),
-            maximum_length: self.maximum_length(),
+            minimum_length: self.smallest >> 8,
+            maximum_length: self.largest >> 8,
             egress_interface: self.egress_interface,
-            tcp_flags: self.tcp_flags,
-            minimum_ttl: self.minimum_ttl,
-            maximum_ttl: self.maximum_ttl,
+            tcp_flags: self.tcp_flags(),
+            minimum_ttl,
+            maximum_ttl,
             first_fragments: self.state.0 & State::FIRST_FRAGMENT != 0,
             later_fragments: self.state.0 & State::LATER_FRAGMENT != 0,
         }
@@ -188,14 +187,19 @@ pub(crate) const TCP: u8 = 1;
 pub(crate) const UDP: u8 = 2;
 pub(crate) const ICMP: u8 = 3;
 
+/// The class of each protocol: protocols come at random, and guessing wrong costs more than looking.
+static CLASS_OF: [u8; 256] = {
+    let mut classes = [OTHER; 256];
+    classes[6] = TCP;
+    classes[17] = UDP;
+    classes[1] = ICMP;
+    classes[58] = ICMP;
+    classes
+};
+
 #[inline]
-const fn class(protocol: u8) -> u8 {
-    match protocol {
-        6 => TCP,
-        17 => UDP,
-        1 | 58 => ICMP,
-        _ => OTHER,
-    }
+pub(crate) fn class(protocol: u8) -> u8 {
+    CLASS_OF.get(usize::from(protocol)).copied().unwrap_or(OTHER)
 }
 
 #[inline]
@@ -207,12 +211,21 @@ const fn fragment(packet: &ObservedPacket) -> u8 {
     }
 }
 
-/// The length in three octets, the lowest first.
+/// The length in 24 bits.
 #[inline]
-fn length(packet: &ObservedPacket) -> [u8; 3] {
-    let [a, b, c, _] = packet.octets.min(MAX_LENGTH).to_le_bytes();
-    [a, b, c]
+fn length(packet: &ObservedPacket) -> u32 {
+    packet.octets.min(MAX_LENGTH)
 }
+
+/// The [`Record::mark`] of a live record of this epoch that is not empty.
+#[inline]
+pub(crate) const fn mark_of(epoch: u8) -> u16 {
+    u16::from_le_bytes([0, epoch])
+}
+
+/// No record's [`Record::mark`].
+pub(crate) const NO_MARK: u16 = 1;
+const _: () = assert!(NO_MARK & (State::EMPTY | State::GONE) as u16 == 0);
 
 #[cfg(test)]
 mod tests {
@@ -233,7 +246,7 @@ mod tests {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let mut packet = ObservedPacket::new(address, address, 6, 0x0012_3456);
         let mut record = Record::new(Ipv4SevenTuple::default(), &packet, Timestamp::ZERO, 0);
-        record.packets_low = u32::MAX;
+        record.packets_and_flags = u32::MAX.into();
         packet.octets = u32::MAX;
         record.add(&packet, Timestamp::ZERO);
         packet.octets = 0;

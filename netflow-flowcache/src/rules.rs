@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::{
     CacheKind, Config, ExpireReason, Inactive, ObservedPacket, StoredKey, Timestamp,
-    record::{CLASSES, ICMP, MAX_PACKETS, Record, TCP, UDP},
+    record::{CLASSES, ICMP, MAX_PACKETS, Record, TCP, UDP, class},
 };
 
 const FIN: u16 = 0x01;
@@ -24,6 +24,8 @@ pub(crate) struct Rules {
     /// Flows with fewer packets than this end after this silence.
     few_packets: u64,
     few_packets_inactive: u64,
+    /// The shortest of all these, for a flow of one packet.
+    first_silence: [u64; CLASSES],
     /// The silence that ends a flow once it has seen a FIN, or an RST.
     after_fin: u64,
     after_reset: u64,
@@ -74,6 +76,7 @@ impl Rules {
         let shortest_silence =
             if few_packets > 1 { shortest_silence.min(few_packets_inactive) } else { shortest_silence };
         let (active, lifetime) = (nanos(timeouts.active), nanos(timeouts.lifetime));
+        let few = if few_packets > 1 { few_packets_inactive } else { NEVER };
         let most = config.counter_limit.unwrap_or(u64::MAX >> 1).min(u64::MAX >> 1);
         Self {
             active,
@@ -81,6 +84,7 @@ impl Rules {
             inactive,
             few_packets,
             few_packets_inactive,
+            first_silence: inactive.map(|silence| silence.min(few).min(active).min(lifetime)),
             after_fin: nanos(timeouts.tcp_end),
             after_reset: nanos(timeouts.tcp_reset),
             closing: if timeouts.tcp_end.is_some() { FIN } else { 0 }
@@ -99,7 +103,8 @@ impl Rules {
         self.lifetime != NEVER
     }
 
-    /// Whether a packet just goes into a record, by a look that may say no without need.
+    /// Whether a packet, which neither closes its flow nor is a fragment, just goes into a record: by a look that may say no
+    /// without need.
     #[inline]
     pub(crate) fn goes_on<S: StoredKey>(
         &self,
@@ -112,8 +117,8 @@ impl Rules {
         // A time before that of the record makes a huge difference.
         silence < self.shortest_silence
             && age < self.shortest_record
-            && record.tcp_flags & self.closing == 0
-            && self.has_room(record, packet)
+            && record.packets_without(self.closing) < self.most_packets
+            && record.octets + u64::from(packet.octets) <= self.most_octets
     }
 
     /// Whether the counters of a record have room for a packet.
@@ -128,7 +133,7 @@ impl Rules {
         record: &Record<S>,
         packet: &ObservedPacket,
     ) -> bool {
-        packet.tcp_flags & SYN != 0 && record.tcp_flags & self.closing != 0
+        packet.tcp_flags & SYN != 0 && record.tcp_flags() & self.closing != 0
     }
 
     /// Whether a packet changes when its record ends.
@@ -149,7 +154,7 @@ impl Rules {
         if record.packets() < self.few_packets {
             silence = silence.min(self.few_packets_inactive);
         }
-        let flags = record.tcp_flags & self.closing;
+        let flags = record.tcp_flags() & self.closing;
         if flags != 0 {
             let fin = if flags & FIN != 0 { self.after_fin } else { NEVER };
             let linger = if flags & RST != 0 { fin.min(self.after_reset) } else { fin };
@@ -161,6 +166,12 @@ impl Rules {
         let active = record.first.as_nanos().saturating_add(self.active);
         let active = active.min(self.end_of_life(start));
         if active < silent { (active, ExpireReason::ACTIVE_TIMEOUT) } else { (silent, reason) }
+    }
+
+    /// How long a record lasts that has one packet, which does not close its flow.
+    #[inline]
+    pub(crate) fn first_silence(&self, protocol: u8) -> u64 {
+        self.first_silence.get(usize::from(class(protocol))).copied().unwrap_or(NEVER)
     }
 
     /// The reason why a record has ended by `now`, if it has.

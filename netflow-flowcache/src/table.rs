@@ -5,8 +5,9 @@ use core::hint::black_box;
 use crate::{
     Config, ConfigError, ExpireReason, ExpiredFlow, Extra, Form, NoKey, ObservedPacket, SevenTuple, Stats,
     StoredKey, TableKey, Timestamp,
-    cache::{Cache, Ended, GROUP},
+    cache::{Cache, GROUP},
     context::{Context, Told},
+    record::Record,
 };
 
 /// Up to so many flows a table is near anyway, and packets are handled one by one.
@@ -117,9 +118,8 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     #[expect(clippy::inline_always, reason = "the key is made from what is still in registers")]
     #[inline(always)]
     pub fn handle_packet(&mut self, packet: &ObservedPacket, now: Timestamp) {
-        let form = K::of_packet(packet, &self.fields);
         self.count(packet, now);
-        match form {
+        match K::of_packet(packet, &self.fields) {
             Form::Narrow(key) => meter(&mut self.narrow, &mut self.context, key, packet),
             Form::Wide(key) => meter(&mut self.wide, &mut self.context, key, packet),
         }
@@ -156,10 +156,11 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
             let room = self.narrow.unused().min(self.wide_room());
             let fits = group.get(..room.max(usize::from(handled == 0))).unwrap_or(group);
             if self.len() > NEAR {
-                self.touch(fits);
-            }
-            for (packet, now) in fits {
-                self.handle_packet(packet, *now);
+                self.handle_group(fits);
+            } else {
+                for (packet, now) in fits {
+                    self.handle_packet(packet, *now);
+                }
             }
             handled += fits.len();
             if fits.len() < group.len() {
@@ -202,13 +203,7 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     /// has passed, and the next call goes on.
     #[inline]
     pub fn poll_expired(&mut self) -> Option<ExpiredFlow<K, X>> {
-        // Most often there is nothing.
-        let tick = self.context.tick;
-        if self.narrow.may_poll(tick) || self.wide.may_poll(tick) || self.context.exhausted {
-            self.poll_some()
-        } else {
-            None
-        }
+        if self.may_poll() { self.poll_some() } else { None }
     }
 
     /// Hands out the next flows that have ended, `limit` at most; how many.
@@ -218,12 +213,16 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     pub fn poll_expired_batch(&mut self, limit: usize, mut visit: impl FnMut(&ExpiredFlow<K, X>)) -> usize {
         let mut polled = 0;
         while polled < limit {
-            if polled.is_multiple_of(GROUP / 2) && self.len() > NEAR {
-                self.narrow.touch_due(&self.context);
-                self.wide.touch_due(&self.context);
+            if !self.may_poll() {
+                break;
             }
-            let Some(flow) = self.poll_expired() else { break };
-            visit(&flow);
+            if self.len() > NEAR {
+                self.narrow.scout(&self.context);
+                self.wide.scout(&self.context);
+            }
+            if !self.visit_next(&mut visit) {
+                break;
+            }
             polled += 1;
         }
         polled
@@ -298,16 +297,49 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
 
     #[inline(never)]
     fn poll_some(&mut self) -> Option<ExpiredFlow<K, X>> {
-        if let Some(ended) = self.narrow.poll(&mut self.context) {
-            return Some(expired(&ended, Form::Narrow(ended.record.key)));
+        let narrow = |record: &Record<K::Narrow>, extra: &X, reason| {
+            expired(record, extra, reason, Form::Narrow(record.key))
+        };
+        if let Some(flow) = self.narrow.poll(&mut self.context, narrow) {
+            return Some(flow);
         }
-        if let Some(ended) = self.wide.poll(&mut self.context) {
-            return Some(expired(&ended, Form::Wide(ended.record.key)));
+        let wide = |record: &Record<K::Wide>, extra: &X, reason| {
+            expired(record, extra, reason, Form::Wide(record.key))
+        };
+        if let Some(flow) = self.wide.poll(&mut self.context, wide) {
+            return Some(flow);
         }
         if self.context.exhausted {
             self.flush_again();
         }
         None
+    }
+
+    /// Shows the next flow that has ended; whether there was one.
+    fn visit_next(&mut self, visit: &mut impl FnMut(&ExpiredFlow<K, X>)) -> bool {
+        let narrow = |record: &Record<K::Narrow>, extra: &X, reason| {
+            visit(&expired(record, extra, reason, Form::Narrow(record.key)));
+        };
+        if self.narrow.poll(&mut self.context, narrow).is_some() {
+            return true;
+        }
+        let wide = |record: &Record<K::Wide>, extra: &X, reason| {
+            visit(&expired(record, extra, reason, Form::Wide(record.key)));
+        };
+        if self.wide.poll(&mut self.context, wide).is_some() {
+            return true;
+        }
+        if self.context.exhausted {
+            self.flush_again();
+        }
+        false
+    }
+
+    /// Whether there may be something to poll. Most often there is nothing.
+    #[inline]
+    const fn may_poll(&self) -> bool {
+        let tick = self.context.tick;
+        self.narrow.may_poll(tick) || self.wide.may_poll(tick) || self.context.exhausted
     }
 
     /// Counts a packet and tells its time.
@@ -347,30 +379,46 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
         if self.wide.capacity() == 0 { usize::MAX } else { self.wide.unused() }
     }
 
-    /// Begins the lookups of a group of packets. None of them waits for another.
+    /// Meters a group of packets, whose lookups are all begun before the first of them is needed.
     ///
     /// Each step is a loop of its own that does little besides its loads: so as many of them as the processor can hold
     /// are on their way at once.
     #[inline(never)]
-    fn touch(&self, group: &[(ObservedPacket, Timestamp)]) {
+    fn handle_group(&mut self, group: &[(ObservedPacket, Timestamp)]) {
         let seed = self.context.seed;
-        let (mut narrow, mut narrow_count) = ([0; GROUP], 0);
-        let (mut wide, mut wide_count) = ([0; GROUP], 0);
-        for (packet, _) in group.iter().take(GROUP) {
-            let (hash, hashes, count) = match K::of_packet(packet, &self.fields) {
-                Form::Narrow(key) => (key.hash(seed), &mut narrow, &mut narrow_count),
-                Form::Wide(key) => (key.hash(seed), &mut wide, &mut wide_count),
+        let (mut forms, mut hashes, mut guesses) = ([None; GROUP], [0; GROUP], [0; GROUP]);
+        let mut read = 0;
+        for ((form, hash), (packet, _)) in forms.iter_mut().zip(&mut hashes).zip(group) {
+            read ^= match form.insert(K::of_packet(packet, &self.fields)) {
+                Form::Narrow(key) => {
+                    *hash = key.hash(seed);
+                    self.narrow.touch_bucket(*hash)
+                }
+                Form::Wide(key) => {
+                    *hash = key.hash(seed);
+                    self.wide.touch_bucket(*hash)
+                }
             };
-            if let Some(place) = hashes.get_mut(*count) {
-                *place = hash;
-                *count += 1;
+        }
+        for ((form, hash), guess) in forms.iter().flatten().zip(hashes).zip(&mut guesses) {
+            read ^= if matches!(form, Form::Narrow(_)) {
+                *guess = self.narrow.guess(hash);
+                self.narrow.touch_record(*guess)
+            } else {
+                *guess = self.wide.guess(hash);
+                self.wide.touch_record(*guess)
+            };
+        }
+        black_box(read);
+        for ((form, guess), (packet, now)) in
+            forms.iter().flatten().zip(hashes.into_iter().zip(guesses)).zip(group)
+        {
+            self.count(packet, *now);
+            match form {
+                Form::Narrow(key) => self.narrow.meter_guessed(&mut self.context, guess, key, packet),
+                Form::Wide(key) => self.wide.meter_guessed(&mut self.context, guess, key, packet),
             }
         }
-        let (narrow, wide) = (narrow.get(..narrow_count), wide.get(..wide_count));
-        let (narrow, wide) = (narrow.unwrap_or_default(), wide.unwrap_or_default());
-        let buckets = self.narrow.touch_buckets(narrow) ^ self.wide.touch_buckets(wide);
-        let records = self.narrow.touch_records(narrow) ^ self.wide.touch_records(wide);
-        black_box(buckets ^ records);
     }
 }
 
@@ -381,18 +429,15 @@ fn meter<S: StoredKey, X: Extra>(
     key: S,
     packet: &ObservedPacket,
 ) {
-    cache.meter(context, key.hash(context.seed), key, packet);
+    cache.meter(context, key.hash(context.seed), &key, packet);
 }
 
 #[inline]
 fn expired<K: TableKey, S: StoredKey, X: Extra>(
-    ended: &Ended<S, X>,
+    record: &Record<S>,
+    extra: &X,
+    reason: ExpireReason,
     form: Form<K::Narrow, K::Wide>,
 ) -> ExpiredFlow<K, X> {
-    ExpiredFlow {
-        key: K::from_form(form),
-        counters: ended.record.counters(),
-        extra: ended.extra,
-        reason: ended.reason,
-    }
+    ExpiredFlow { key: K::from_form(form), counters: record.counters(), extra: *extra, reason }
 }

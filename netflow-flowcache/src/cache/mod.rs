@@ -41,13 +41,7 @@ pub(crate) struct Cache<S: StoredKey, X> {
     /// The list where flows to be flushed may still be, if there may be any.
     sweep: Option<List>,
     emergency: room::Ageing,
-}
-
-/// A record that has ended, as the cache of its family knows it.
-pub(crate) struct Ended<S: StoredKey, X> {
-    pub(crate) record: Record<S>,
-    pub(crate) extra: X,
-    pub(crate) reason: ExpireReason,
+    scout: expiry::Scout,
 }
 
 impl<S: StoredKey, X: Extra> Cache<S, X> {
@@ -64,6 +58,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
             live: 0,
             sweep: None,
             emergency: room::Ageing::new(config, capacity),
+            scout: expiry::Scout::default(),
         })
     }
 
@@ -93,59 +88,72 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
             + self.starts.as_ref().map_or(0, |starts| starts.capacity() * size_of::<Timestamp>())
     }
 
-    /// Reads the buckets that hashes belong to, so that they are near when they are needed.
+    /// Reads the bucket that a hash belongs to, so that it is near when it is needed.
     #[inline]
-    pub(crate) fn touch_buckets(&self, hashes: &[u64]) -> u64 {
-        hashes.iter().fold(0, |read, hash| read ^ self.index.touch(*hash))
+    pub(crate) fn touch_bucket(&self, hash: u64) -> u64 {
+        self.index.touch(hash)
     }
 
-    /// Reads the records that hashes may belong to; at most [`GROUP`] of them.
+    /// The slot that a flow with this hash is probably in, if it is in the table at all.
     #[inline]
-    pub(crate) fn touch_records(&self, hashes: &[u64]) -> u64 {
-        let mut slots = [u32::MAX; GROUP];
-        for (slot, hash) in slots.iter_mut().zip(hashes) {
-            *slot = self.index.candidate(*hash).unwrap_or(u32::MAX);
+    pub(crate) fn guess(&self, hash: u64) -> u32 {
+        self.index.candidate(hash)
+    }
+
+    /// Reads the record of a slot, so that it is near when it is needed.
+    #[inline]
+    pub(crate) fn touch_record(&self, slot: u32) -> u64 {
+        self.records.get(slot as usize).map_or(0, |record| record.octets)
+    }
+
+    /// Adds a packet to its flow, which is probably in the slot that [`Self::guess`] told.
+    #[inline]
+    pub(crate) fn meter_guessed(
+        &mut self,
+        context: &mut Context,
+        (hash, guess): (u64, u32),
+        key: &S,
+        packet: &ObservedPacket,
+    ) {
+        if let Some(record) = self.records.get_mut(guess as usize)
+            && record.key == *key
+            && context.just_adds(record, packet)
+        {
+            self.just_add(context, guess, packet);
+        } else {
+            self.meter(context, hash, key, packet);
         }
-        self.touch_slots(slots.get(..hashes.len()).unwrap_or(&slots))
-    }
-
-    /// Reads the records of slots.
-    #[inline]
-    fn touch_slots(&self, slots: &[u32]) -> u64 {
-        let octets = |slot: &u32| self.records.get(*slot as usize).map_or(0, |record| record.octets);
-        slots.iter().fold(0, |read, slot| read ^ octets(slot))
     }
 
     /// Adds a packet to its flow.
     #[inline(never)]
-    pub(crate) fn meter(&mut self, context: &mut Context, hash: u64, key: S, packet: &ObservedPacket) {
+    pub(crate) fn meter(&mut self, context: &mut Context, hash: u64, key: &S, packet: &ObservedPacket) {
         let records = &self.records;
         let found =
-            self.index.find(hash, |slot| records.get(slot as usize).is_some_and(|record| record.key == key));
-        match found {
-            Some((_, slot)) => self.continue_flow(context, hash, slot, packet),
-            None => self.begin_flow(context, hash, key, packet),
-        }
-    }
-
-    /// A packet whose flow is in the table.
-    #[inline]
-    fn continue_flow(&mut self, context: &mut Context, hash: u64, slot: u32, packet: &ObservedPacket) {
+            self.index.find(hash, |slot| records.get(slot as usize).is_some_and(|record| record.key == *key));
+        let Some((_, slot)) = found else { return self.begin_flow(context, hash, key, packet) };
         let Some(record) = self.records.get_mut(slot as usize) else { return };
-        if context.is_current(record)
-            && !record.is_empty()
-            && context.rules.goes_on(record, packet, context.clock)
-        {
-            self.add(context, hash, slot, packet);
-        } else {
-            self.continue_or_end(context, hash, slot, packet);
+        // Most packets are this, and wait for nothing but the record.
+        if !context.just_adds(record, packet) {
+            return self.continue_or_end(context, hash, slot, packet);
         }
+        self.just_add(context, slot, packet);
     }
 
     #[inline]
+    fn just_add(&mut self, context: &Context, slot: u32, packet: &ObservedPacket) {
+        let Some(record) = self.records.get_mut(slot as usize) else { return };
+        record.add_whole(packet, context.clock);
+        if X::ON_EACH_PACKET
+            && let Some(extra) = self.extras.get_mut(slot as usize)
+        {
+            extra.add(packet, context.clock);
+        }
+    }
+
     fn add(&mut self, context: &mut Context, hash: u64, slot: u32, packet: &ObservedPacket) {
         let Some(record) = self.records.get_mut(slot as usize) else { return };
-        let before = record.tcp_flags;
+        let before = record.tcp_flags();
         record.add(packet, context.clock);
         if X::ON_EACH_PACKET
             && let Some(extra) = self.extras.get_mut(slot as usize)
@@ -225,24 +233,52 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
 
     /// A packet whose flow is not in the table.
     #[inline(never)]
-    fn begin_flow(&mut self, context: &mut Context, hash: u64, key: S, packet: &ObservedPacket) {
-        if !self.make_room(context, hash) {
-            context.stats.count_ignored(packet.octets);
-            return;
-        }
-        let Some(slot) = self.order.allocate() else {
+    fn begin_flow(&mut self, context: &mut Context, hash: u64, key: &S, packet: &ObservedPacket) {
+        let Some(slot) = self.enter(context, hash) else {
             context.stats.count_ignored(packet.octets);
             return;
         };
-        self.index.insert(hash, slot);
-        let record = Record::new(key, packet, context.clock, context.epoch);
-        let tick = context.due_tick(&record, context.clock);
+        let record = Record::new(*key, packet, context.clock, context.epoch);
+        let tick = if context.rules.closes(packet) {
+            context.due_tick(&record, context.clock)
+        } else {
+            context.due_tick_of_new(packet.protocol)
+        };
         self.put(slot, record, X::begin(packet, context.clock), context.clock);
         self.order.arm(slot, tick, context.tick);
         self.live += 1;
         context.stats.observed_flows += 1;
         context.stats.records_begun += 1;
         self.settle_if_closing(context, hash, slot, packet);
+    }
+
+    /// A slot for a new flow with this hash, which the index leads to; `None` if there is no room for it.
+    #[inline]
+    fn enter(&mut self, context: &mut Context, hash: u64) -> Option<u32> {
+        if self.live >= self.emergency.ordinary() && !self.make_room(context, hash) {
+            return None;
+        }
+        let slot = self.order.allocate()?;
+        if self.index.insert(hash, slot).is_none() {
+            // Hardly ever: there are unused places, but none where this flow could stand.
+            self.order.give_back(slot);
+            return self.enter_by_force(context, hash);
+        }
+        Some(slot)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_by_force(&mut self, context: &mut Context, hash: u64) -> Option<u32> {
+        if !self.make_room(context, hash) {
+            return None;
+        }
+        let slot = self.order.allocate()?;
+        if self.index.insert(hash, slot).is_none() {
+            self.order.give_back(slot);
+            return None;
+        }
+        Some(slot)
     }
 
     /// Fills a slot that was just allocated.

@@ -24,6 +24,8 @@ pub(super) struct Ageing {
     active: bool,
     /// The slot to look at next.
     hand: usize,
+    /// With fewer flows there is room for another one without further ado.
+    ordinary: usize,
 }
 
 impl Ageing {
@@ -34,7 +36,13 @@ impl Ageing {
             .emergency
             .map_or((usize::MAX, 0), |emergency| (percent(emergency.high).max(1), percent(emergency.low)));
         let inactive = nanos(config.emergency.map(|emergency| emergency.inactive));
-        Self { high, low, inactive, active: false, hand: 0 }
+        Self { high, low, inactive, active: false, hand: 0, ordinary: high.min(capacity) }
+    }
+
+    /// With fewer flows there is room for another one without further ado.
+    #[inline]
+    pub(super) const fn ordinary(&self) -> usize {
+        if self.active { 0 } else { self.ordinary }
     }
 
     #[inline]
@@ -47,6 +55,7 @@ impl Ageing {
 
 impl<S: StoredKey, X: Extra> Cache<S, X> {
     /// Makes room for one more flow; false if it gets none.
+    #[inline(never)]
     pub(super) fn make_room(&mut self, context: &mut Context, hash: u64) -> bool {
         if self.live >= self.emergency.high && !self.emergency.active {
             self.emergency.active = true;
