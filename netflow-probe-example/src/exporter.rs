@@ -1,5 +1,7 @@
 //! The exporter's pipeline: capture files in, datagrams out.
 
+mod live;
+
 use core::{fmt, ops::ControlFlow, time::Duration};
 use std::{io::Read, path::Path, thread, time::Instant};
 

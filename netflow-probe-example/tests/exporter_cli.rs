@@ -506,3 +506,15 @@ fn random_sampling_is_the_same_with_the_same_seed() {
     assert_eq!(export("1"), export("1"));
     assert_ne!(export("1"), export("2"));
 }
+
+#[test]
+#[cfg(not(feature = "live"))]
+fn a_build_without_live_capture_says_how_to_get_it() {
+    let output = Command::new(EXPORTER)
+        .args(["--interface", "eth0", "--collector", "127.0.0.1:2055"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("cargo build --release --features live") && text.contains("libpcap-dev"), "{text}");
+}

@@ -34,6 +34,15 @@ impl DissectCounts {
         }
     }
 
+    /// Adds other counters.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.octets += other.octets;
+        self.not_ip += other.not_ip;
+        self.unsupported_link_type += other.unsupported_link_type;
+        self.malformed.iter_mut().zip(other.malformed).for_each(|(sum, more)| *sum += more);
+    }
+
     /// Malformed frames by reason, the reasons in the order of [`Malformed::ALL`].
     pub fn malformed(&self) -> impl Iterator<Item = (Malformed, u64)> {
         Malformed::ALL.into_iter().zip(self.malformed)

@@ -5,18 +5,72 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::Failure;
-use crate::config::same_file;
+use crate::config::{parse_octets, same_file};
+
+/// The largest buffer: the kernel's numbers of a ring have 31 bits.
+const MAX_BUFFER: u64 = 1 << 30;
 
 /// Arguments of the capture.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Capture")]
+#[command(group(ArgGroup::new("packets-from").args(["read", "interface"]).required(true)))]
 pub struct CaptureArgs {
     /// Capture files to meter, in this order (pcap or pcapng); `-` is standard input
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pub read: Vec<PathBuf>,
+
+    /// Interface to capture from; can be given several times. `any` is all of them
+    #[arg(long, short, value_name = "NAME")]
+    pub interface: Vec<String>,
+
+    /// Meter only what this filter lets pass, in the syntax of tcpdump
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Option<String>,
+
+    /// Which way packets go, seen from the interface: both ways are told apart
+    #[arg(long, value_enum, value_name = "WAY", default_value = "both", requires = "interface")]
+    pub direction: Way,
+
+    /// Leave out packets to other stations
+    #[arg(long, requires = "interface")]
+    pub no_promiscuous: bool,
+
+    /// Octets of each packet to keep, from the link header on; tunnels and hash sampling need more than headers
+    #[arg(long, value_name = "OCTETS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=262_144), requires = "interface")]
+    pub snaplen: u32,
+
+    /// Octets of the kernel's buffer, of each interface, direction and thread; up to 1G
+    #[arg(long, value_name = "OCTETS", default_value = "8M", value_parser = parse_buffer, requires = "interface")]
+    pub buffer_size: u32,
+
+    /// Threads that share the packets of each interface, each with a flow table of `--max-flows`
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), requires = "interface")]
+    pub capture_threads: u16,
+
+    /// Give each capture thread an observation domain of its own: --source-id and the numbers that follow
+    #[arg(long, requires = "interface", conflicts_with = "write")]
+    pub thread_domains: bool,
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Way {
+    /// Packets that come in
+    In,
+    /// Packets that go out
+    Out,
+    /// Both
+    Both,
+}
+
+fn parse_buffer(text: &str) -> Result<u32, String> {
+    let octets = parse_octets(text).map_err(|error| error.to_string())?;
+    let accepted = 65_536..=MAX_BUFFER;
+    let octets = accepted.contains(&octets).then_some(octets).and_then(|octets| u32::try_from(octets).ok());
+    octets.ok_or_else(|| "accepted are 64K to 1G".to_owned())
 }
 
 impl CaptureArgs {

@@ -4,6 +4,8 @@
 
 mod capture;
 mod export;
+#[cfg(feature = "live")]
+mod live;
 mod metering;
 mod sampling;
 mod service;
@@ -29,7 +31,7 @@ use signal_hook::{
     flag,
 };
 
-pub use capture::CaptureArgs;
+pub use capture::{CaptureArgs, Way};
 pub use export::{DistributionArg, ExportArgs, Version};
 pub use metering::MeteringArgs;
 pub use sampling::SamplingArgs;
@@ -38,6 +40,7 @@ pub use service::ServiceArgs;
 use crate::{
     config::{self, ConfigArgs, ConfigError},
     exporter::{ExportError, Exporter, ExporterConfig},
+    meter::FlowSource,
     send::{SendError, Target},
     service::Package,
 };
@@ -172,7 +175,7 @@ impl Stop {
 struct Refusals(BTreeSet<String>);
 
 impl Refusals {
-    fn check(&mut self, exporter: &Exporter) {
+    fn check<M: FlowSource>(&mut self, exporter: &Exporter<M>) {
         for destination in exporter.destinations() {
             let Target::Collector(collector) = destination.target() else { continue };
             let stats = destination.stats();
@@ -197,7 +200,7 @@ impl Arguments {
             targets: self.export.targets(version),
             version,
             source_id: self.export.source_id,
-            send: self.export.send(false),
+            send: self.export.send(!self.capture.interface.is_empty()),
             template_refresh_packets: self.export.template_refresh_packets.get(),
             template_refresh: self.export.template_refresh,
             interfaces: self.export.interface_name.clone(),
@@ -225,6 +228,9 @@ impl Arguments {
         let config = self.config()?;
         if let Ok(Some(warning)) = self.sampling.sampling.check(config.version) {
             tell(format_args!("netflow-exporter: {warning}"));
+        }
+        if !self.capture.interface.is_empty() {
+            return self.run_live(config);
         }
         let mut exporter = Exporter::new(config).map_err(|error| self.explain(&error))?;
         let stop =
@@ -276,6 +282,16 @@ impl Arguments {
         let something = exporter.account().meter.frames.frames() > 0;
         let note = if something { " (what was read before it has been exported)" } else { "" };
         Err(Failure::Run(format!("{}{note}", faults.join("\n"))))
+    }
+
+    /// Says how to get what this build lacks.
+    #[cfg(not(feature = "live"))]
+    fn run_live(&self, _config: ExporterConfig) -> Result<(), Failure> {
+        Err(Failure::Usage(format!(
+            "--interface {}: this build has no live capture; build it with\n  apt-get install libpcap-dev\n  \
+             cargo build --release --features live\n(libpcap-dev is called libpcap-devel by Fedora and SUSE)",
+            self.capture.interface.join(", ")
+        )))
     }
 
     /// Which argument a session's refusal is about.

@@ -8,6 +8,7 @@
 
 mod sampling;
 mod source;
+mod threads;
 
 use core::{fmt, time::Duration};
 
@@ -20,8 +21,10 @@ use netflow_flowcache::{
 
 pub use sampling::{SAMPLING_HELP, SamplingSpec, SamplingSpecError};
 pub use source::FlowSource;
+pub use threads::{Clock, MeterThreads, system_clock};
 
 use crate::{
+    capture::{CaptureCounts, ObservationPoint},
     dissect::{DissectCounts, Outcome, dissect, ip_octets},
     pcap::Frame,
 };
@@ -78,13 +81,24 @@ impl Meter {
     /// Meters a frame. Poll the flows that ended by it before the next one.
     #[inline]
     pub fn handle_frame(&mut self, frame: &Frame<'_>) {
+        self.handle_frame_at(frame, ObservationPoint::default());
+    }
+
+    /// As [`Self::handle_frame`], of a frame seen at `point`. What the frame itself says of it goes before.
+    #[inline]
+    pub fn handle_frame_at(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
         let outcome = dissect(frame.link_type, frame.data, frame.original_length);
         self.frames.count(&outcome);
-        let Outcome::Packet(packet) = outcome else {
+        let Outcome::Packet(mut packet) = outcome else {
             // Time passes by all frames.
             self.table.handle_timeout(frame.timestamp);
             return;
         };
+        if packet.ingress_interface == 0 && packet.egress_interface == 0 {
+            packet.ingress_interface = point.ingress_interface;
+            packet.egress_interface = point.egress_interface;
+        }
+        packet.direction |= point.direction;
         if self.selects(&packet, frame) {
             self.table.handle_packet(&packet, frame.timestamp);
         } else {
@@ -192,6 +206,7 @@ impl Meter {
             ignored_packets: stats.ignored_packets,
             ignored_octets: stats.ignored_octets,
             expired,
+            capture: None,
         }
     }
 }
@@ -223,6 +238,8 @@ pub struct MeterAccount {
     pub ignored_octets: u64,
     /// Flow records ended: idle, active, end of flow, forced, lack of resources.
     pub expired: [u64; 5],
+    /// What was captured from interfaces, and what was not; `None` where frames are from files.
+    pub capture: Option<CaptureCounts>,
 }
 
 /// What one selector did.
@@ -251,6 +268,27 @@ impl SelectorAccount {
 }
 
 impl MeterAccount {
+    /// Adds what another meter, with the same selectors, counted.
+    pub fn add(&mut self, other: &Self) {
+        self.frames.add(&other.frames);
+        self.sampled_out += other.sampled_out;
+        self.selectors.resize(self.selectors.len().max(other.selectors.len()), SelectorAccount::default());
+        for (sum, more) in self.selectors.iter_mut().zip(&other.selectors) {
+            sum.id = more.id;
+            sum.statistics.observed += more.statistics.observed;
+            sum.statistics.selected += more.statistics.selected;
+            sum.unavailable += more.unavailable;
+            sum.dropped += more.dropped;
+        }
+        self.metered_packets += other.metered_packets;
+        self.metered_octets += other.metered_octets;
+        self.ignored_packets += other.ignored_packets;
+        self.expired.iter_mut().zip(other.expired).for_each(|(sum, more)| *sum += more);
+        if let Some(capture) = other.capture {
+            *self.capture.get_or_insert_default() += capture;
+        }
+    }
+
     /// Flow records ended.
     #[must_use]
     pub fn flows(&self) -> u64 {
@@ -269,6 +307,12 @@ impl fmt::Display for MeterAccount {
             .collect();
         let malformed =
             if reasons.is_empty() { String::new() } else { format!("  ({})", reasons.join(", ")) };
+        if let Some(capture) = &self.capture {
+            line("packets captured", capture.received, "")?;
+            line("  dropped by the kernel", capture.dropped, "")?;
+            line("  left when it ended", capture.unread, "")?;
+            line("  dropped by interface", capture.interface_dropped, "  (before they were captured)")?;
+        }
         line("packets read", self.frames.frames(), "")?;
         line("  not IP", self.frames.not_ip, "")?;
         line("  link type not supported", self.frames.unsupported_link_type, "")?;

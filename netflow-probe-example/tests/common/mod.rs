@@ -12,6 +12,7 @@ pub(crate) mod browser;
 pub(crate) mod files;
 pub(crate) mod frames;
 pub(crate) mod listening;
+pub(crate) mod namespace;
 pub(crate) mod peers;
 pub(crate) mod stored;
 

@@ -7,7 +7,8 @@ use core::{fmt, str::FromStr};
 
 use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
 use netflow_flowcache::sample::{
-    Announced, AnySampler, Sampler, SamplerSeed, Sampling, Secrets, SelectionSequence, Unsampled,
+    Announced, AnySampler, ParameterValue, Sampler, SamplerSeed, Sampling, Secrets, SelectionSequence,
+    SelectorStatistics, Unsampled,
 };
 use stage::Stage;
 
@@ -205,6 +206,20 @@ pub(super) fn reports(sequence: &SelectionSequence) -> Result<Vec<OptionsData>, 
 pub(super) fn statistics(sequence: &SelectionSequence) -> Option<Result<OptionsData, EncodeError>> {
     let sampled = sequence.describe() != Sampling::Unsampled;
     sampled.then(|| sequence.statistics_report().to_options(STATISTICS_TEMPLATE))
+}
+
+/// As [`statistics`], of samplers that are the same as these and run elsewhere.
+pub(super) fn statistics_of(
+    sequence: &SelectionSequence,
+    counts: impl Iterator<Item = SelectorStatistics>,
+) -> Option<Result<OptionsData, EncodeError>> {
+    let mut report = sequence.statistics_report();
+    let counts = counts.flat_map(|counts| [counts.observed, counts.selected]);
+    for (field, count) in report.fields.iter_mut().zip(counts) {
+        field.value = ParameterValue::Unsigned64(count);
+    }
+    let sampled = sequence.describe() != Sampling::Unsampled;
+    sampled.then(|| report.to_options(STATISTICS_TEMPLATE))
 }
 
 /// What the collectors are told in the terms of v5 and v9; that every packet is metered is told as one in one.

@@ -1,0 +1,253 @@
+//! One open capture: an interface, a direction, a ring of the kernel's.
+
+use std::{io, os::fd::AsFd, os::fd::BorrowedFd};
+
+use netflow_flowcache::Timestamp;
+use pcap::{Active, Capture, Error, Linktype, Precision};
+use socket2::{SockFilter, SockRef};
+
+use super::{LiveConfig, fanout::FanoutGroup};
+use crate::{
+    capture::{CaptureCounts, ObservationPoint},
+    pcap::{Frame, LinkType},
+};
+
+/// How long the kernel collects frames before it hands them out, unless there are many, in milliseconds.
+pub(super) const BLOCK_MILLIS: i32 = 50;
+
+/// Which way packets go, seen from the interface.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Way {
+    In,
+    Out,
+    /// The interface does not tell: `any`, which has cooked headers, and those that are not Linux's own.
+    Unknown,
+}
+
+/// An open capture.
+pub(super) struct Handle {
+    capture: Capture<Active>,
+    link_type: LinkType,
+    point: ObservationPoint,
+    /// Frames before this time passed no filter, and went to other members of the group, too.
+    since: Timestamp,
+    counts: Counts,
+}
+
+/// What libpcap counted when it was last asked: its counters have 32 bits, and wrap.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    received: u32,
+    dropped: u32,
+    interface_dropped: u32,
+    total: CaptureCounts,
+    /// Frames read that came before the capture was ready.
+    early: u64,
+}
+
+impl core::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Handle")
+            .field("point", &self.point)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// Opens a capture from `interface`, whose index is `index`.
+    pub(super) fn open(
+        config: &LiveConfig,
+        interface: &str,
+        index: u32,
+        way: Way,
+        group: Option<&FanoutGroup>,
+    ) -> Result<Self, String> {
+        let inactive = Capture::from_device(interface).map_err(reason)?;
+        let mut capture = inactive
+            .promisc(config.promiscuous && interface != "any")
+            .snaplen(config.snaplen.cast_signed())
+            .buffer_size(i32::try_from(config.buffer_size).unwrap_or(i32::MAX))
+            .timeout(BLOCK_MILLIS)
+            .precision(Precision::Nano)
+            .open()
+            .map_err(reason)?;
+        if interface == "any" {
+            // The longer of the cooked headers has the interface; an old libpcap has the shorter one only.
+            let _otherwise_the_shorter = capture.set_datalink(Linktype(LinkType::LINUX_SLL2.0.cast_signed()));
+        }
+        set_filter(&mut capture, &filter_of(config.filter.as_deref().unwrap_or(""), way))?;
+        if let Some(group) = group {
+            group
+                .join(&capture)
+                .map_err(|error| format!("cannot share the packets among threads: {error}"))?;
+        }
+        let since = super::wall_clock();
+        let link_type = LinkType(capture.get_datalink().0.cast_unsigned());
+        let capture = capture.setnonblock().map_err(reason)?;
+        Ok(Self {
+            capture,
+            link_type: canonical(link_type),
+            point: match way {
+                Way::In => ObservationPoint { ingress_interface: index, ..ObservationPoint::default() },
+                Way::Out => ObservationPoint { egress_interface: index, ingress_interface: 0, direction: 1 },
+                Way::Unknown => ObservationPoint::default(),
+            },
+            since,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Hands out frames that are there, `limit` at most, without those after `until`; how many.
+    pub(super) fn read(
+        &mut self,
+        limit: usize,
+        until: Timestamp,
+        mut visit: impl FnMut(&Frame<'_>, ObservationPoint),
+    ) -> Result<usize, String> {
+        let Self { capture, link_type, point, since, counts } = self;
+        let before = counts.total.read;
+        let result = capture.dispatch(Some(limit), |packet| {
+            let timestamp = timestamp(packet.header.ts);
+            if timestamp < *since {
+                counts.early += 1;
+                return;
+            }
+            if timestamp > until {
+                return;
+            }
+            counts.total.read += 1;
+            let frame = Frame {
+                timestamp,
+                link_type: *link_type,
+                data: packet.data,
+                original_length: packet.header.len,
+                interface: point.ingress_interface.max(point.egress_interface),
+            };
+            visit(&frame, *point);
+        });
+        let read = usize::try_from(counts.total.read - before).unwrap_or(usize::MAX);
+        result.map(|_| read).map_err(reason)
+    }
+
+    /// Asks the kernel what it dropped.
+    pub(super) fn counts(&mut self) -> CaptureCounts {
+        if let Ok(stat) = self.capture.stats() {
+            let counts = &mut self.counts;
+            let since = |now: u32, before: &mut u32| {
+                let new = now.wrapping_sub(*before);
+                *before = now;
+                u64::from(new)
+            };
+            counts.total.received += since(stat.received, &mut counts.received);
+            counts.total.dropped += since(stat.dropped, &mut counts.dropped);
+            counts.total.interface_dropped += since(stat.if_dropped, &mut counts.interface_dropped);
+        }
+        let mut total = self.counts.total;
+        total.received = total.received.saturating_sub(self.counts.early);
+        total
+    }
+
+    /// The last counts: what was not read by now never will be.
+    pub(super) fn close(mut self) -> CaptureCounts {
+        let mut counts = self.counts();
+        counts.unread = counts.received.saturating_sub(counts.read + counts.dropped);
+        counts
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.capture.as_fd()
+    }
+}
+
+/// The filter that lets pass what goes one way and what the user wants.
+fn filter_of(filter: &str, way: Way) -> String {
+    let filter = filter.trim();
+    let direction = match way {
+        Way::In => "inbound",
+        Way::Out => "outbound",
+        Way::Unknown => return filter.to_owned(),
+    };
+    if filter.is_empty() { direction.to_owned() } else { format!("{direction} and ({filter})") }
+}
+
+/// Has the kernel filter.
+///
+/// libpcap applies a new filter to the first frames itself, and cannot tell their direction there: all would be dropped.
+/// So the filter is given to the kernel without libpcap's knowledge, where the kernel has the same headers.
+fn set_filter(capture: &mut Capture<Active>, filter: &str) -> Result<(), String> {
+    let failed = |error| format!("filter: {}", reason(error));
+    let link_type = LinkType(capture.get_datalink().0.cast_unsigned());
+    if matches!(link_type, LinkType::LINUX_SLL | LinkType::LINUX_SLL2) {
+        return capture.filter(filter, true).map_err(failed);
+    }
+    let program = capture.compile(filter, true).map_err(failed)?;
+    let instructions: Option<Vec<SockFilter>> = program
+        .get_instructions()
+        .iter()
+        .map(|instruction| instruction_of(&instruction.to_string()))
+        .collect();
+    let instructions = instructions.ok_or("filter: an instruction that cannot be read")?;
+    SockRef::from(&*capture)
+        .attach_filter(&instructions)
+        .map_err(|error| format!("filter: the kernel does not take it: {error}"))
+}
+
+/// An instruction of a filter from what the library prints of it: operation, two jumps, operand.
+fn instruction_of(text: &str) -> Option<SockFilter> {
+    let mut numbers = text.split(' ');
+    let mut next = || numbers.next();
+    Some(SockFilter::new(
+        next()?.parse().ok()?,
+        next()?.parse().ok()?,
+        next()?.parse().ok()?,
+        next()?.parse().ok()?,
+    ))
+}
+
+/// libpcap's own numbers of raw IP differ from those in files.
+const fn canonical(link_type: LinkType) -> LinkType {
+    match link_type {
+        LinkType::RAW_BSD | LinkType::RAW_OPENBSD => LinkType::RAW,
+        other => other,
+    }
+}
+
+/// With nanoseconds, as the capture was asked for them, where the type says microseconds.
+fn timestamp(time: nix::libc::timeval) -> Timestamp {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_usec).unwrap_or(0);
+    Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+/// What libpcap said.
+pub(super) fn reason(error: Error) -> String {
+    match error {
+        Error::PcapError(text) if !text.trim().is_empty() => text.trim().to_owned(),
+        Error::IoError(kind) => io::Error::from(kind).to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_kept_together() {
+        assert_eq!(filter_of(" udp or tcp ", Way::In), "inbound and (udp or tcp)");
+        assert_eq!(filter_of("", Way::Out), "outbound");
+        assert_eq!(filter_of("ip6", Way::Unknown), "ip6");
+    }
+
+    #[test]
+    fn the_instructions_of_a_filter_are_read_from_what_is_printed() {
+        let dead = Capture::dead(Linktype::ETHERNET).unwrap();
+        let program = dead.compile("udp port 53 or vlan 7", true).unwrap();
+        assert!(program.get_instructions().len() > 5);
+        for instruction in program.get_instructions() {
+            assert!(instruction_of(&instruction.to_string()).is_some(), "{instruction}");
+        }
+        assert!(instruction_of("1 2 3").is_none() && instruction_of("6 0 0 x").is_none());
+    }
+}

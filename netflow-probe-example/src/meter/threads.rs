@@ -1,0 +1,354 @@
+//! Meters in threads of their own, each with its own frames and its own flow table.
+//!
+//! ```text
+//! frames -> meter --.
+//! frames -> meter ---+-> bounded queue -> exporter
+//! ```
+//!
+//! Metering never waits for the exporter: while the queue is full, flows that have ended stay in their table, which has
+//! its own rules for when it is full.
+
+use core::{
+    mem,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+    vec,
+};
+
+use netflow_codec::{EncodeError, ExportVersion, FlowRecord, OptionsData, SamplingInfo};
+use netflow_flowcache::{Timestamp, sample::SelectionSequence};
+
+use super::{FlowSource, Meter, MeterAccount, sampling};
+use crate::capture::{CaptureCounts, FrameSource};
+
+/// Flows that go to the exporter at once.
+const BATCH: usize = 128;
+/// Batches that may wait for the exporter, for each thread.
+const QUEUE: usize = 64;
+/// How long to wait for a frame before the time is told all the same.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// A flow waits no longer than this for others to go to the exporter with.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// How long to wait while flows are held back.
+const HELD: Duration = Duration::from_millis(1);
+/// How often it is noted what was counted.
+const NOTE: Duration = Duration::from_secs(1);
+/// How long at most the frames are read that came before the end.
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
+
+/// Where a thread reads the time while no frame tells it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The system's clock.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+    })
+}
+
+/// Meters that run in threads: what an exporter takes flows from.
+pub struct MeterThreads {
+    flows: Receiver<Vec<FlowRecord>>,
+    /// Received and not yet polled.
+    batch: vec::IntoIter<FlowRecord>,
+    /// Whether all threads have ended and all that they sent was received.
+    ended: bool,
+    threads: Vec<JoinHandle<()>>,
+    notes: Vec<Arc<Mutex<Note>>>,
+    stop: Arc<AtomicBool>,
+    /// What all samplers are; their statistics are those of the threads.
+    sampler: SelectionSequence,
+}
+
+/// What a thread has counted, as of its last note.
+#[derive(Clone, Debug, Default)]
+struct Note {
+    meter: MeterAccount,
+    capture: CaptureCounts,
+}
+
+impl core::fmt::Debug for MeterThreads {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MeterThreads").field("threads", &self.threads.len()).finish_non_exhaustive()
+    }
+}
+
+impl MeterThreads {
+    /// Begins to meter: each meter in a thread with a source of frames. They are configured alike.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start<S: FrameSource + 'static>(
+        workers: Vec<(Meter, S)>,
+        sampler: SelectionSequence,
+        clock: &Clock,
+    ) -> io::Result<Self> {
+        let (sender, flows) = sync_channel(QUEUE * workers.len().max(1));
+        let mut this = Self {
+            flows,
+            batch: Vec::new().into_iter(),
+            ended: false,
+            threads: Vec::new(),
+            notes: Vec::new(),
+            stop: Arc::new(AtomicBool::new(false)),
+            sampler,
+        };
+        for (number, (meter, source)) in workers.into_iter().enumerate() {
+            let note = Arc::new(Mutex::new(Note { meter: meter.account(), ..Note::default() }));
+            let worker = Worker {
+                meter,
+                source,
+                outbox: Outbox { sender: sender.clone(), batch: Vec::with_capacity(BATCH), since: None },
+                note: Arc::clone(&note),
+                stop: Arc::clone(&this.stop),
+                clock: Arc::clone(clock),
+            };
+            let thread = thread::Builder::new().name(format!("meter-{number}"));
+            this.threads.push(thread.spawn(move || worker.run())?);
+            this.notes.push(note);
+        }
+        Ok(this)
+    }
+
+    /// Waits until there are flows to poll, but no longer than `patience`.
+    pub fn wait(&mut self, patience: Duration) {
+        if !self.batch.as_slice().is_empty() || self.ended {
+            // Flows are at hand, but the collectors take no more at the moment.
+            thread::sleep(patience.min(HELD));
+            return;
+        }
+        match self.flows.recv_timeout(patience) {
+            Ok(batch) => self.batch = batch.into_iter(),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.ended = true,
+        }
+    }
+
+    /// Whether all threads have ended, as they do only when they are told to, or fail.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What was captured, and what was not, as of the last second.
+    #[must_use]
+    pub fn capture_counts(&self) -> CaptureCounts {
+        self.notes.iter().fold(CaptureCounts::default(), |sum, note| sum + lock(note).capture)
+    }
+}
+
+impl Drop for MeterThreads {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A thread may wait for room in the queue.
+        while self.flows.recv().is_ok() {}
+        for thread in self.threads.drain(..) {
+            // One that failed has told why.
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl FlowSource for MeterThreads {
+    #[inline]
+    fn poll_flow(&mut self) -> Option<FlowRecord> {
+        loop {
+            if let Some(flow) = self.batch.next() {
+                return Some(flow);
+            }
+            if self.ended || !self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            // They are about to end: all that they still send is wanted.
+            match self.flows.recv() {
+                Ok(batch) => self.batch = batch.into_iter(),
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ended && self.batch.as_slice().is_empty()
+    }
+
+    /// The threads hear of it from their frames.
+    fn end_time(&mut self, _now: Timestamp, _set_back: bool) {}
+
+    fn has_old(&self, _now: Timestamp, _set_back: bool) -> bool {
+        !self.batch.as_slice().is_empty()
+    }
+
+    fn account(&self) -> MeterAccount {
+        let mut sum = MeterAccount::default();
+        let mut capture = CaptureCounts::default();
+        for note in &self.notes {
+            let note = lock(note);
+            sum.add(&note.meter);
+            capture += note.capture;
+        }
+        sum.capture = Some(capture);
+        sum
+    }
+
+    fn selection(&self) -> &SelectionSequence {
+        &self.sampler
+    }
+
+    fn sampling(&self) -> Option<SamplingInfo> {
+        sampling::announce(&self.sampler)
+    }
+
+    fn sampling_in(&self, version: ExportVersion) -> Option<SamplingInfo> {
+        sampling::announce_in(&self.sampler, version)
+    }
+
+    fn selection_reports(&self) -> Result<Vec<OptionsData>, EncodeError> {
+        sampling::reports(&self.sampler)
+    }
+
+    fn selection_statistics(&self) -> Option<Result<OptionsData, EncodeError>> {
+        let sum = self.account();
+        sampling::statistics_of(&self.sampler, sum.selectors.iter().map(|selector| selector.statistics))
+    }
+}
+
+/// The lock of a note; a thread that failed while it wrote leaves what it wrote.
+fn lock(note: &Mutex<Note>) -> std::sync::MutexGuard<'_, Note> {
+    note.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Flows on their way to the exporter.
+struct Outbox {
+    sender: SyncSender<Vec<FlowRecord>>,
+    batch: Vec<FlowRecord>,
+    /// Since when the first of the batch waits.
+    since: Option<Instant>,
+}
+
+impl Outbox {
+    /// Takes the flows that have ended, as far as there is room.
+    #[inline]
+    fn take_from(&mut self, meter: &mut Meter) {
+        while self.batch.len() < BATCH || self.try_send() {
+            let Some(flow) = meter.poll_flow() else { break };
+            if self.batch.is_empty() {
+                self.since = Some(Instant::now());
+            }
+            self.batch.push(flow);
+        }
+    }
+
+    /// Whether the batch could be sent.
+    fn try_send(&mut self) -> bool {
+        match self.sender.try_send(mem::replace(&mut self.batch, Vec::with_capacity(BATCH))) {
+            Ok(()) => {
+                self.since = None;
+                true
+            }
+            Err(TrySendError::Full(batch)) => {
+                self.batch = batch;
+                false
+            }
+            // Nobody wants them any more.
+            Err(TrySendError::Disconnected(_)) => true,
+        }
+    }
+
+    /// Sends flows that have waited long enough.
+    fn send_old(&mut self) {
+        if self.since.is_some_and(|since| since.elapsed() >= LONGEST_WAIT) {
+            self.try_send();
+        }
+    }
+
+    /// Sends all flows of a meter that was flushed, however long it takes.
+    fn send_all(mut self, meter: &mut Meter) {
+        while !meter.is_empty() {
+            self.take_from(meter);
+            if self.batch.len() >= BATCH && self.sender.send(mem::take(&mut self.batch)).is_err() {
+                return;
+            }
+        }
+        if !self.batch.is_empty() {
+            let _nobody_wants_them = self.sender.send(self.batch);
+        }
+    }
+}
+
+/// One thread.
+struct Worker<S> {
+    meter: Meter,
+    source: S,
+    outbox: Outbox,
+    note: Arc<Mutex<Note>>,
+    stop: Arc<AtomicBool>,
+    clock: Clock,
+}
+
+impl<S: FrameSource> Worker<S> {
+    fn run(mut self) {
+        let mut noted = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            if self.read() == 0 {
+                let now = (self.clock)();
+                let behind = u64::try_from(self.source.delay().as_nanos()).unwrap_or(u64::MAX);
+                self.meter.handle_timeout(Timestamp::from_nanos(now.as_nanos().saturating_sub(behind)));
+                self.outbox.take_from(&mut self.meter);
+            }
+            self.outbox.send_old();
+            if noted.elapsed() >= NOTE {
+                let counts = self.source.counts();
+                self.write_note(counts);
+                noted = Instant::now();
+            }
+        }
+        self.drain();
+        let counts = self.source.close();
+        let Self { mut meter, outbox, note, .. } = self;
+        meter.flush();
+        // The account is complete before the exporter hears that this was all.
+        *lock(&note) = Note { meter: meter.account(), capture: counts };
+        let sender = outbox.sender.clone();
+        outbox.send_all(&mut meter);
+        *lock(&note) = Note { meter: meter.account(), capture: counts };
+        drop(sender);
+    }
+
+    /// Meters frames that are there; how many.
+    fn read(&mut self) -> usize {
+        let Self { meter, source, outbox, .. } = self;
+        source.read(PATIENCE, |frame, point| {
+            meter.handle_frame_at(frame, point);
+            outbox.take_from(meter);
+        })
+    }
+
+    /// Meters what was captured before the end.
+    fn drain(&mut self) {
+        self.source.stop();
+        let delay = self.source.delay();
+        let end = Instant::now();
+        // What the kernel still collects comes after the delay.
+        while (self.read() > 0 || end.elapsed() < delay) && end.elapsed() < LONGEST_DRAIN {}
+    }
+
+    fn write_note(&self, capture: CaptureCounts) {
+        *lock(&self.note) = Note { meter: self.meter.account(), capture };
+    }
+}

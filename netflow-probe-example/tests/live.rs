@@ -1,0 +1,547 @@
+//! Live capture on virtual Ethernet in network namespaces, with real receivers (feature `live`).
+//!
+//! Needs root, tcpreplay, nfdump (nfcapd), pmacct (nfacctd) and tshark; a test that lacks something is skipped with the
+//! reason, unless `NETFLOW_REQUIRE_ALL=1`.
+#![cfg(feature = "live")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use core::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use common::{
+    namespace::{Network, Started, can_make_networks, number},
+    peers::{free_port, run, wait_until},
+};
+use netflow_probe_example::{
+    dissect::{Outcome, dissect},
+    pcap::CaptureFile,
+};
+use serde_json::Value;
+
+const EXPORTER: &str = env!("CARGO_BIN_EXE_netflow-exporter");
+const COLLECTOR: &str = env!("CARGO_BIN_EXE_netflow-collector");
+
+/// IPv4 and IPv6, TCP and UDP, some ARP; no fragments.
+const TRAFFIC: &[&str] = &[
+    "zeek__http-methods.pcap",
+    "ntop__coap-mqtt.pcap",
+    "zeek__ftp-ipv6-multiline-reply.pcap",
+    "ntop__dropbox.pcap",
+];
+
+fn captures(names: &[&str]) -> Option<Vec<PathBuf>> {
+    let shared = common::shared_dir()?;
+    Some(names.iter().map(|name| shared.join("traffic").join(name)).collect())
+}
+
+/// Packets and octets by source, destination and ports; ICMP has no ports.
+type Flows = BTreeMap<(IpAddr, IpAddr, u16, u16), (u64, u64)>;
+
+fn truth(captures: &[PathBuf], only_ipv4: bool) -> Flows {
+    let mut flows = Flows::new();
+    for capture in captures {
+        let text = fs::read(capture.with_extension("flows.json")).unwrap();
+        let truth: Value = serde_json::from_slice(&text).unwrap();
+        for flow in truth["flows"].as_array().unwrap() {
+            let address = |name: &str| flow[name].as_str().unwrap().parse::<IpAddr>().unwrap();
+            let number = |name: &str| flow[name].as_u64().unwrap();
+            let port = |name: &str| u16::try_from(number(name)).unwrap();
+            if only_ipv4 && address("src").is_ipv6() {
+                continue;
+            }
+            let key = (address("src"), address("dst"), port("src_port"), port("dst_port"));
+            let sum = flows.entry(key).or_default();
+            *sum = (sum.0 + number("packets"), sum.1 + number("bytes"));
+        }
+    }
+    flows
+}
+
+fn totals(flows: &Flows) -> (u64, u64) {
+    flows.values().fold((0, 0), |sum, flow| (sum.0 + flow.0, sum.1 + flow.1))
+}
+
+/// An exporter on `in0` that has begun to capture.
+fn exporter(network: &Network, arguments: &[&str]) -> Started {
+    let fixed = ["--interface", "in0", "--direction", "in"];
+    let mut exporter = network.start("exporter.log", EXPORTER, &[&fixed, arguments].concat());
+    exporter.wait_for("capturing from in0", 1);
+    exporter
+}
+
+/// What our collector reads of a file of datagrams: a flow each, and the account.
+fn decode(network: &Network, written: &Path) -> (Vec<Value>, Value) {
+    let (flows, summary) = (network.path("flows.json"), network.path("summary.json"));
+    let arguments = ["decode", written.to_str().unwrap(), "--output", flows.to_str().unwrap(), "--summary"];
+    run(COLLECTOR, &[&arguments[..], &[summary.to_str().unwrap()]].concat());
+    (lines(&flows), serde_json::from_slice(&fs::read(summary).unwrap()).unwrap())
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn sum_of(flows: &[Value]) -> (u64, u64) {
+    flows.iter().fold((0, 0), |sum, flow| {
+        (sum.0 + flow["packets"].as_u64().unwrap(), sum.1 + flow["bytes"].as_u64().unwrap())
+    })
+}
+
+fn by_key(flows: &[Value]) -> Flows {
+    let mut found = Flows::new();
+    for flow in flows {
+        let address = |name: &str| flow[name].as_str().unwrap().parse::<IpAddr>().unwrap();
+        let icmp = matches!(flow["proto"].as_str(), Some("ICMP" | "IPv6-ICMP"));
+        let port = |name: &str| {
+            let number = if icmp { 0 } else { flow[name].as_u64().unwrap_or(0) };
+            u16::try_from(number).unwrap()
+        };
+        let key = (address("src_addr"), address("dst_addr"), port("src_port"), port("dst_port"));
+        let sum = found.entry(key).or_default();
+        *sum = (sum.0 + flow["packets"].as_u64().unwrap(), sum.1 + flow["bytes"].as_u64().unwrap());
+    }
+    found
+}
+
+/// What the closing account says adds up: each frame the kernel saw was read, dropped or left, and each frame read was
+/// metered or counted for why not.
+fn assert_conserved(account: &str) {
+    let read = number(account, "packets read");
+    let lost = number(account, "dropped by the kernel") + number(account, "left when it ended");
+    assert_eq!(number(account, "packets captured"), read + lost, "{account}");
+    let others = ["not IP", "link type not supported", "malformed", "sampled out", "no room in flow table"];
+    let others: u64 = others.iter().map(|label| number(account, label)).sum();
+    assert_eq!(read, number(account, "metered") + others, "{account}");
+}
+
+#[test]
+fn nfcapd_gets_what_was_on_the_wire() {
+    // X15, M3, M6
+    let Some(captures) = captures(TRAFFIC) else { return };
+    if !can_make_networks() || !common::has_program("nfcapd") {
+        return;
+    }
+    for version in ["9", "5", "10"] {
+        let network = Network::new();
+        let store = network.path("nfcapd");
+        fs::create_dir(&store).unwrap();
+        let store = store.to_str().unwrap();
+        let port = free_port();
+        let receive = ["-w", store, "-p", &port.to_string(), "-b", "127.0.0.1", "-t", "3600"];
+        let nfcapd = network.start("nfcapd.log", "nfcapd", &receive);
+        wait_until("nfcapd's start", || network.is_bound(port));
+        let collector = format!("127.0.0.1:{port}");
+        let exporter = exporter(&network, &["--collector", &collector, "--export-version", version]);
+        network.play("out0", 10_000, &captures);
+        let account = exporter.terminate();
+        assert_conserved(&account);
+        assert_eq!(number(&account, "dropped by the kernel"), 0, "{account}");
+        wait_until("nfcapd's reading", || network.is_drained(port));
+        nfcapd.terminate();
+        let listed = run("nfdump", &["-R", store, "-o", "csv", "-q", "-N"]);
+        let mut flows = Flows::new();
+        for line in listed.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())) {
+            let columns: Vec<&str> = line.split(',').collect();
+            let icmp = matches!(columns[7], "ICMP" | "ICMP6" | "1" | "58");
+            let port = |text: &str| if icmp { 0 } else { text.parse().unwrap() };
+            let key = (
+                columns[3].parse().unwrap(),
+                columns[4].parse().unwrap(),
+                port(columns[5]),
+                port(columns[6]),
+            );
+            let sum = flows.entry(key).or_default();
+            let number = |column: usize| columns[column].parse::<u64>().unwrap();
+            *sum = (sum.0 + number(11), sum.1 + number(12));
+        }
+        assert_eq!(flows, truth(&captures, version == "5"), "v{version}: {account}");
+    }
+}
+
+#[test]
+fn our_collector_tshark_and_the_wire_agree() {
+    // X15, X19
+    let Some(captures) = captures(TRAFFIC) else { return };
+    if !can_make_networks() || !common::has_program("tshark") {
+        return;
+    }
+    for version in ["9", "5", "10"] {
+        let network = Network::new();
+        let (flows, summary) = (network.path("received.json"), network.path("summary.json"));
+        let (flows_path, summary_path) = (flows.to_str().unwrap(), summary.to_str().unwrap());
+        let listen =
+            ["listen", "--bind", "127.0.0.1:2055", "--output", flows_path, "--summary", summary_path];
+        let collector = network.start("collector.log", COLLECTOR, &listen);
+        wait_until("the collector's start", || network.is_bound(2055));
+        let written = network.path("export.pcap");
+        let written = written.to_str().unwrap();
+        let targets = ["--collector", "127.0.0.1:2055", "--write", written, "--export-version", version];
+        let exporter = exporter(&network, &targets);
+        network.play("out0", 10_000, &captures);
+        let account = exporter.terminate();
+        assert_conserved(&account);
+        wait_until("the collector's reading", || network.is_drained(2055));
+        collector.terminate();
+        let expected = truth(&captures, version == "5");
+        assert_eq!(by_key(&lines(&flows)), expected, "v{version}");
+
+        let fields = ["cflow.packets", "cflow.octets", "_ws.malformed", "_ws.expert.message"];
+        let mut arguments =
+            vec!["-n", "-r", written, "-d", "udp.port==2055,cflow", "-d", "udp.port==4739,cflow"];
+        arguments.extend(["-T", "fields", "-E", "separator=/t", "-E", "aggregator=,"]);
+        arguments.extend(fields.iter().flat_map(|field| ["-e", *field]));
+        let mut sums = (0, 0);
+        for line in run("tshark", &arguments).lines() {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let sum =
+                |text: &str| text.split(',').filter_map(|number| number.parse::<u64>().ok()).sum::<u64>();
+            sums = (sums.0 + sum(columns[0]), sums.1 + sum(columns[1]));
+            assert_eq!(columns[2..], ["", ""], "v{version}: {line}");
+        }
+        assert_eq!(sums, totals(&expected), "v{version}");
+    }
+}
+
+#[test]
+fn nfacctd_gets_what_was_on_the_wire() {
+    let Some(captures) = captures(TRAFFIC) else { return };
+    if !can_make_networks() || !common::has_program("nfacctd") {
+        return;
+    }
+    let network = Network::new();
+    let (config, out) = (network.path("nfacctd.conf"), network.path("nfacctd.out"));
+    let port = free_port();
+    let text = format!(
+        "daemonize: false\nnfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\nplugins: print[a]\naggregate[a]: etype\n\
+         print_output[a]: csv\nprint_output_file[a]: {}\nprint_output_file_append[a]: true\n\
+         print_refresh_time[a]: 1\nnfacctd_pipe_size: 4194304\n",
+        out.display()
+    );
+    fs::write(&config, text).unwrap();
+    let nfacctd = network.start("nfacctd.log", "nfacctd", &["-f", config.to_str().unwrap()]);
+    wait_until("nfacctd's start", || network.is_bound(port));
+    let collector = format!("127.0.0.1:{port}");
+    let exporter = exporter(&network, &["--collector", &collector, "--export-version", "10"]);
+    network.play("out0", 10_000, &captures);
+    assert_conserved(&exporter.terminate());
+    let expected = totals(&truth(&captures, false));
+    // ETHERTYPE,PACKETS,BYTES; a line for each second with flows.
+    let printed = || {
+        let text = fs::read_to_string(&out).unwrap_or_default();
+        text.lines().fold((0, 0), |sum, line| {
+            let columns: Vec<u64> = line.split(',').skip(1).filter_map(|text| text.parse().ok()).collect();
+            if let [packets, octets] = columns[..] { (sum.0 + packets, sum.1 + octets) } else { sum }
+        })
+    };
+    wait_until("nfacctd's printing", || printed() >= expected);
+    assert_eq!(printed(), expected);
+    drop(nfacctd);
+}
+
+#[test]
+fn a_sample_estimates_what_was_on_the_wire() {
+    // X23, S21
+    let Some(captures) = captures(TRAFFIC) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    // What a sample of one in ten is off by at most, four standard deviations of packets drawn independently; and the
+    // truth. A count of every tenth is off by less than one interval, in packets.
+    let (mut packets, mut octets, mut squares) = (0.0, 0.0, 0.0);
+    for capture in &captures {
+        let mut file = CaptureFile::open(capture).unwrap();
+        while let Some(frame) = file.next_frame().unwrap() {
+            if let Outcome::Packet(packet) = dissect(frame.link_type, frame.data, frame.original_length) {
+                packets += 1.0;
+                octets += f64::from(packet.octets);
+                squares += f64::from(packet.octets).powi(2);
+            }
+        }
+    }
+    let (fraction, interval) = (0.1, 10);
+    let bound = |sum_of_squares: f64| 4.0 * (sum_of_squares * (1.0 - fraction) / fraction).sqrt();
+    let samplings =
+        [("1:10", "9", 10.0), ("random:1:10", "5", 20.0), ("probability:0.1", "10", bound(packets))];
+    for (sampling, version, packets_bound) in samplings {
+        let network = Network::new();
+        let written = network.path("export.pcap");
+        let targets = ["--write", written.to_str().unwrap(), "--export-version", version];
+        let exporter =
+            exporter(&network, &[&targets[..], &["--sampling", sampling, "--seed", "11"]].concat());
+        network.play("out0", 10_000, &captures);
+        assert_conserved(&exporter.terminate());
+        let (flows, _) = decode(&network, &written);
+        let mut estimate = (0.0, 0.0);
+        for flow in &flows {
+            assert_eq!(flow["sampling_rate"], interval, "{sampling} v{version}: {flow}");
+            let scaled = |name: &str| flow[name].as_f64().unwrap() * f64::from(interval);
+            estimate = (estimate.0 + scaled("packets"), estimate.1 + scaled("bytes"));
+        }
+        // v5 has no IPv6: 52 packets of the whole.
+        let ipv6 = if version == "5" { 60.0 } else { 0.0 };
+        let off = (f64::abs(estimate.0 - packets), f64::abs(estimate.1 - octets));
+        assert!(off.0 <= packets_bound + ipv6 * 2.0, "{sampling} v{version}: {off:?} of {packets}");
+        assert!(off.1 <= bound(squares) + ipv6 * 200.0, "{sampling} v{version}: {off:?} of {octets}");
+    }
+}
+
+#[test]
+fn an_interface_goes_away_and_comes_back() {
+    let Some(captures) = captures(&["zeek__http-methods.pcap"]) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let network = Network::new();
+    let written = network.path("export.pcap");
+    let mut exporter = exporter(&network, &["--write", written.to_str().unwrap()]);
+    network.play("out0", 10_000, &captures);
+    // The link flaps: the capture goes on.
+    network.ip(&["link", "set", "in0", "down"]);
+    network.ip(&["link", "set", "in0", "up"]);
+    network.wait_for_link("out0");
+    network.play("out0", 10_000, &captures);
+    // It is unplugged, and plugged in again: another interface of the same name.
+    assert!(!exporter.said().contains("lost"), "{}", exporter.said());
+    network.ip(&["link", "del", "out0"]);
+    exporter.wait_for("in0: lost", 1);
+    network.plug();
+    exporter.wait_for("in0: captured again", 1);
+    network.play("out0", 10_000, &captures);
+    let account = exporter.terminate();
+    assert_conserved(&account);
+    let (flows, _) = decode(&network, &written);
+    let (packets, octets) = totals(&truth(&captures, false));
+    assert_eq!(sum_of(&flows), (3 * packets, 3 * octets), "{account}");
+    let indexes: BTreeSet<u64> = flows.iter().map(|flow| flow["in_if"].as_u64().unwrap()).collect();
+    assert_eq!(indexes.len(), 2, "the interface that came back has another index: {indexes:?}");
+}
+
+#[test]
+fn each_packet_seen_before_the_end_is_in_a_flow_sent_or_counted() {
+    // X26, M20
+    let Some(captures) = captures(&["ntop__coap-mqtt.pcap"]) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    for threads in ["1", "2"] {
+        let network = Network::new();
+        let written = network.path("export.pcap");
+        let exporter =
+            exporter(&network, &["--write", written.to_str().unwrap(), "--capture-threads", threads]);
+        let arguments = ["-q", "-i", "out0", "--pps", "20000", "--loop", "0", captures[0].to_str().unwrap()];
+        let load = network.start("load.log", "tcpreplay", &arguments);
+        wait_until("20000 packets", || network.received("in0") > 20_000);
+        // The load goes on.
+        let account = exporter.terminate();
+        drop(load);
+        assert_conserved(&account);
+        assert!(number(&account, "packets read") > 10_000, "{account}");
+        let (flows, summary) = decode(&network, &written);
+        assert_eq!(sum_of(&flows).0, number(&account, "metered"), "{account}");
+        assert_eq!(summary["sequence"]["lost_packets"], 0, "{summary}");
+    }
+}
+
+#[test]
+fn what_the_kernel_drops_is_counted_and_told() {
+    // M21
+    let Some(captures) = captures(&["ntop__coap-mqtt.pcap"]) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let network = Network::new();
+    let written = network.path("export.pcap");
+    let mut exporter = exporter(&network, &["--write", written.to_str().unwrap(), "--buffer-size", "256K"]);
+    exporter.signal("-STOP");
+    network.play("out0", 20_000, &[&captures[..]; 8].concat());
+    exporter.signal("-CONT");
+    exporter.wait_for("the kernel dropped", 1);
+    let account = exporter.terminate();
+    assert_conserved(&account);
+    let dropped = number(&account, "dropped by the kernel");
+    assert!(dropped > 1_000, "{account}");
+    assert_eq!(number(&account, "packets captured"), 8 * 1_082, "{account}");
+    let (flows, _) = decode(&network, &written);
+    assert_eq!(sum_of(&flows).0, number(&account, "metered"), "{account}");
+}
+
+#[test]
+fn threads_share_the_packets_in_one_domain_or_in_one_each() {
+    // M22, X16, X21
+    let Some(captures) = captures(TRAFFIC) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let expected = truth(&captures, false);
+    let network = Network::new();
+    let written = network.path("export.pcap");
+    let merged = exporter(&network, &["--write", written.to_str().unwrap(), "--capture-threads", "3"]);
+    network.play("out0", 10_000, &captures);
+    assert_conserved(&merged.terminate());
+    let (flows, _) = decode(&network, &written);
+    assert_eq!(by_key(&flows), expected);
+
+    let (received, summary) = (network.path("received.json"), network.path("account.json"));
+    let (received_path, summary_path) = (received.to_str().unwrap(), summary.to_str().unwrap());
+    let listen = ["listen", "--bind", "127.0.0.1:2055", "--output", received_path, "--summary", summary_path];
+    let collector = network.start("collector.log", COLLECTOR, &listen);
+    wait_until("the collector's start", || network.is_bound(2055));
+    let arguments = ["--collector", "127.0.0.1:2055", "--capture-threads", "2", "--thread-domains"];
+    let apart = exporter(&network, &[&arguments[..], &["--source-id", "70"]].concat());
+    network.play("out0", 10_000, &captures);
+    assert_conserved(&apart.terminate());
+    wait_until("the collector's reading", || network.is_drained(2055));
+    collector.terminate();
+    let flows = lines(&received);
+    assert_eq!(by_key(&flows), expected);
+    let of_domain = |domain: u64| -> Vec<Value> {
+        flows.iter().filter(|flow| flow["observation_domain_id"] == domain).cloned().collect()
+    };
+    let (first, second) = (by_key(&of_domain(70)), by_key(&of_domain(71)));
+    assert!(!first.is_empty() && !second.is_empty());
+    assert_eq!(first.len() + second.len(), expected.len(), "a flow is metered in one domain");
+    let summary: Value = serde_json::from_slice(&fs::read(summary).unwrap()).unwrap();
+    assert_eq!(summary["sequence"]["lost_packets"], 0, "{summary}");
+}
+
+#[test]
+fn directions_are_told_with_the_index_of_the_interface() {
+    // M2
+    let Some(captures) = captures(&["zeek__http-methods.pcap"]) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let network = Network::new();
+    let index = network.command("cat").arg("/sys/class/net/in0/ifindex").output().unwrap();
+    let index: u64 = String::from_utf8(index.stdout).unwrap().trim().parse().unwrap();
+    let expected = totals(&truth(&captures, false));
+    for (way, ins, outs) in [("both", 1, 1), ("in", 1, 0), ("out", 0, 1)] {
+        let written = network.path(&format!("{way}.pcap"));
+        let arguments = ["--interface", "in0", "--direction", way, "--write", written.to_str().unwrap()];
+        let mut exporter = network.start("exporter.log", EXPORTER, &arguments);
+        exporter.wait_for("capturing from in0", 1);
+        network.play("out0", 10_000, &captures);
+        network.play("in0", 10_000, &captures);
+        assert_conserved(&exporter.terminate());
+        let (flows, _) = decode(&network, &written);
+        let of =
+            |name: &str| -> Vec<Value> { flows.iter().filter(|flow| flow[name] == index).cloned().collect() };
+        let (incoming, outgoing) = (of("in_if"), of("out_if"));
+        assert_eq!(flows.len(), incoming.len() + outgoing.len(), "{way}");
+        assert_eq!(sum_of(&incoming), (ins * expected.0, ins * expected.1), "{way}");
+        assert_eq!(sum_of(&outgoing), (outs * expected.0, outs * expected.1), "{way}");
+    }
+}
+
+#[test]
+fn flows_end_by_the_clock_while_nothing_comes() {
+    // M10, X20
+    let Some(captures) = captures(&["zeek__http-methods.pcap"]) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let network = Network::new();
+    let written = network.path("export.pcap");
+    let arguments = ["--write", written.to_str().unwrap(), "--inactive-timeout", "300ms"];
+    let exporter = exporter(&network, &arguments);
+    network.play("out0", 10_000, &captures);
+    // The exporter flushes its file when it ends; so it is the datagrams on the way to a collector that tell.
+    let expected = truth(&captures, false).len();
+    drop(exporter.terminate());
+    let (flows, _) = decode(&network, &written);
+    assert!(by_key(&flows).len() == expected);
+
+    let received = network.path("received.json");
+    let listen = ["listen", "--bind", "127.0.0.1:2055", "--output", received.to_str().unwrap()];
+    let collector = network.start("collector.log", COLLECTOR, &listen);
+    wait_until("the collector's start", || network.is_bound(2055));
+    let arguments = ["--collector", "127.0.0.1:2055", "--inactive-timeout", "300ms"];
+    let exporter = self::exporter(&network, &arguments);
+    network.play("out0", 10_000, &captures);
+    let before_the_end = || {
+        let text = fs::read_to_string(&received).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).count()
+    };
+    wait_until("the flows", || before_the_end() >= expected);
+    let account = exporter.terminate();
+    assert_eq!(number(&account, "forced end"), 0, "{account}");
+    collector.terminate();
+}
+
+#[test]
+fn a_filter_decides_which_packets_are_metered() {
+    let Some(captures) = captures(TRAFFIC) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let network = Network::new();
+    let written = network.path("export.pcap");
+    let filter = ["--filter", "ip6 or tcp port 80", "--write", written.to_str().unwrap()];
+    let exporter = exporter(&network, &filter);
+    network.play("out0", 10_000, &captures);
+    let account = exporter.terminate();
+    assert_conserved(&account);
+    let (flows, _) = decode(&network, &written);
+    let mut expected = truth(&captures, false);
+    // The only protocol with port 80 in this traffic is TCP.
+    expected.retain(|(source, _, from, to), _| source.is_ipv6() || *from == 80 || *to == 80);
+    assert!(!expected.is_empty());
+    assert_eq!(by_key(&flows), expected);
+    assert_eq!(number(&account, "not IP"), 0, "{account}");
+}
+
+#[test]
+fn what_cannot_be_captured_is_told_with_what_to_do() {
+    if !can_make_networks() {
+        return;
+    }
+    let network = Network::new();
+    let tell = |program: &str, arguments: &[&str]| {
+        let output = network.command(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let target = ["--collector", "127.0.0.1:2055"];
+    let with = |arguments: &[&'static str]| [&target[..], arguments].concat();
+    let (code, text) = tell(EXPORTER, &with(&["--interface", "in0", "--filter", "udp prot 53"]));
+    assert!(
+        code == Some(2) && text.contains("--filter udp prot 53") && text.contains("syntax error"),
+        "{text}"
+    );
+    let (code, text) = tell(EXPORTER, &with(&["--interface", "eth77"]));
+    assert!(code == Some(2) && text.contains("eth77") && text.contains("in0, out0"), "{text}");
+    let (code, text) = tell(EXPORTER, &with(&["--interface", "in0", "--read", "x.pcap"]));
+    assert!(code == Some(2) && text.contains("cannot be used with"), "{text}");
+    network.ip(&["link", "set", "in0", "down"]);
+    let (code, text) = tell(EXPORTER, &with(&["--interface", "in0"]));
+    assert!(code == Some(1) && text.contains("in0") && text.contains("not up"), "{text}");
+    network.ip(&["link", "set", "in0", "up"]);
+    if common::has_program("capsh") {
+        let command = format!("exec {EXPORTER} --collector 127.0.0.1:2055 --interface in0");
+        let (code, text) = tell("capsh", &["--drop=cap_net_raw,cap_net_admin", "--", "-c", &command]);
+        assert!(
+            code == Some(1) && text.contains("CAP_NET_RAW") && text.contains("setcap cap_net_raw"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn interfaces_are_looked_for_in_the_network_of_the_process() {
+    if !can_make_networks() {
+        return;
+    }
+    let outside = Command::new(EXPORTER)
+        .args(["--collector", "127.0.0.1:2055", "--interface", "in0"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(outside.stderr).unwrap();
+    assert!(outside.status.code() == Some(2) && text.contains("there is none of this name"), "{text}");
+}
