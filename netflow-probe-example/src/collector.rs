@@ -4,18 +4,19 @@ use core::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
-use std::{collections::BTreeMap, io};
+use std::{io, sync::Arc};
 
 use netflow_codec::{
-    Batch, CacheLimits, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, Decoder,
-    ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo, ScopePolicy,
-    SequenceEvent, SequenceUnit, Strictness, TemplateCache, Timestamp, Transport,
+    Batch, CacheLimits, DataRecord, DataRecords, DatagramHeader, DecodeError, DecodeErrorKind, Decoded,
+    Decoder, ElementRegistry, ExportClock, FlowRecord, Learned, Origin, Quirk, Quirks, SamplingInfo,
+    ScopePolicy, SequenceEvent, SequenceUnit, Strictness, TemplateCache, Timestamp, Transport,
 };
 
 use crate::{
-    account::{Account, CacheReport, Counts, Fault, Header, Stream, Summary, What},
+    account::{Account, CacheReport, Counts, Fault, Header, Names, Stream, Summary, What},
     flow::{Context, Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
+    policy::{Policy, Refusal, Sampling},
 };
 
 /// Decodes the datagrams of any number of exporters, hands what they carry to a sink and keeps account.
@@ -48,7 +49,7 @@ pub struct Collector<S> {
     splits_biflows: bool,
     /// The quirks of exporters that have no others.
     quirks: Quirks,
-    quirks_of: BTreeMap<IpAddr, Quirks>,
+    policy: Arc<Policy>,
     on_fault: Option<Report>,
 }
 
@@ -63,7 +64,7 @@ impl<S: FlowSink> Collector<S> {
         let decoder = Decoder::with_limits(limits, strictness).with_scopes(ScopePolicy::by_address());
         Self {
             quirks: decoder.default_quirks(),
-            quirks_of: BTreeMap::new(),
+            policy: Arc::default(),
             decoder,
             sink,
             account: Account::default(),
@@ -96,13 +97,9 @@ impl<S: FlowSink> Collector<S> {
         self
     }
 
-    /// Switches a quirk, for all exporters that have no quirks of their own, or for one of them.
-    pub fn set_quirk(&mut self, quirk: Quirk, is_on: bool, exporter: Option<IpAddr>) {
-        let quirks = match exporter {
-            Some(exporter) => self.quirks_of.entry(exporter.to_canonical()).or_insert(self.quirks),
-            None => &mut self.quirks,
-        };
-        *quirks = if is_on { quirks.with(quirk) } else { quirks.without(quirk) };
+    /// Decides from now on who may send, and how what exporters send is to be understood.
+    pub fn set_policy(&mut self, policy: impl Into<Arc<Policy>>) {
+        self.policy = policy.into();
     }
 
     /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
@@ -125,7 +122,8 @@ impl<S: FlowSink> Collector<S> {
         let exporter = SocketAddr::new(exporter.ip().to_canonical(), exporter.port());
         let ordinal = self.given;
         self.given += 1;
-        self.account.arrived(exporter.ip(), payload.len(), received);
+        let octets = payload.len();
+        let arrived = self.account.arrived(exporter.ip(), octets, received, &self.policy, self.quirks);
         let mut faults = Faults {
             account: &mut self.account,
             report: self.on_fault.as_mut(),
@@ -133,7 +131,17 @@ impl<S: FlowSink> Collector<S> {
             datagram: ordinal,
             stream: None,
         };
-        self.decoder.set_quirks(self.quirks_of.get(&exporter.ip()).copied().unwrap_or(self.quirks));
+        let admission = match arrived {
+            Ok(admission) => admission,
+            Err(reason) => {
+                faults.refused(reason);
+                if matches!(reason, Refusal::ExporterQuota | Refusal::TotalQuota) {
+                    self.pass_by(exporter, payload, received);
+                }
+                return Ok(());
+            }
+        };
+        self.decoder.set_quirks(admission.quirks);
         let decoded = match self.decoder.decode(&exporter, payload, received) {
             Ok(decoded) => decoded,
             Err(error) => {
@@ -141,6 +149,7 @@ impl<S: FlowSink> Collector<S> {
                     faults.account.unsupported_version(version);
                 }
                 faults.add(None, What::Malformed(error));
+                self.account.judge(exporter.ip(), false, &self.policy);
                 return Ok(());
             }
         };
@@ -153,12 +162,7 @@ impl<S: FlowSink> Collector<S> {
             sequence: header.sequence,
             observation_domain: header.observation_domain,
         };
-        let stream = Stream {
-            exporter: exporter.ip(),
-            version: header.version,
-            observation_domain: header.observation_domain,
-            port: exporter.port(),
-        };
+        let stream = stream_of(exporter, header);
         faults.stream = Some((header.version, header.observation_domain));
         let (sequence, clock) = (header.sequence, header.clock);
         let mut work = Work {
@@ -168,8 +172,11 @@ impl<S: FlowSink> Collector<S> {
             layouts: &mut self.layouts,
             splits_biflows: self.splits_biflows,
             faults,
-            counts: Counts { datagrams: 1, octets: payload.len() as u64, ..Counts::default() },
+            counts: Counts { datagrams: 1, octets: octets as u64, ..Counts::default() },
             sampling: None,
+            rule: admission.sampling,
+            origin: stream,
+            malformed: 0,
             is_incomplete: false,
             redefines_templates: false,
             undecoded: 0,
@@ -177,10 +184,28 @@ impl<S: FlowSink> Collector<S> {
         let result = work.run();
         let counts_templates = work.decoded.quirks().contains(Quirk::SequenceCountsTemplates);
         let units = work.units(counts_templates);
-        let Work { counts, sampling, mut faults, redefines_templates, .. } = work;
+        let Work { counts, sampling, mut faults, redefines_templates, malformed, .. } = work;
         faults.header(stream, &Header { sequence, units, clock, received, redefines_templates });
-        self.account.carried(stream, counts, sampling);
+        self.account.carried(stream, clock.unix(), counts, sampling);
+        let is_empty = counts.data_records + counts.options_records + counts.template_records == 0;
+        self.account.judge(exporter.ip(), malformed == 0 || !is_empty, &self.policy);
         result
+    }
+
+    /// Notes the sequence number of a datagram that is refused: what is refused is not lost on the way, too.
+    fn pass_by(&mut self, exporter: SocketAddr, payload: &[u8], received: Timestamp) {
+        let Ok(decoded) = self.decoder.decode(&exporter, payload, received) else { return };
+        let header = *decoded.header();
+        let units = match header.version {
+            9 => Some(1),
+            // Records are not told by the header.
+            10 => None,
+            _ => Some(header.count.into()),
+        };
+        let (sequence, clock) = (header.sequence, header.clock);
+        let stream = stream_of(exporter, &header);
+        let header = Header { sequence, units, clock, received, redefines_templates: false };
+        self.account.header(stream, &header);
     }
 
     /// Notes that the next datagram is not complete because the capture did not keep all of it.
@@ -284,6 +309,15 @@ impl<S: fmt::Debug> fmt::Debug for Collector<S> {
     }
 }
 
+fn stream_of(exporter: SocketAddr, header: &DatagramHeader) -> Stream {
+    Stream {
+        exporter: exporter.ip(),
+        version: header.version,
+        observation_domain: header.observation_domain,
+        port: exporter.port(),
+    }
+}
+
 /// Tells a fault.
 type Report = Box<dyn FnMut(&Fault)>;
 
@@ -314,7 +348,20 @@ impl Faults<'_> {
     }
 
     fn add(&mut self, set: Option<usize>, what: What) {
-        let Some(count) = self.account.fault(self.exporter, what.kind()) else { return };
+        let Some(count) = self.account.fault(self.exporter, what) else { return };
+        self.tell(set, what, count);
+    }
+
+    /// A stranger has no account of its own.
+    fn refused(&mut self, reason: Refusal) {
+        if reason != Refusal::NotAllowed {
+            self.add(None, What::Refused(reason));
+        } else if let Some(count) = self.account.refused_stranger(self.exporter) {
+            self.tell(None, What::Refused(reason), count);
+        }
+    }
+
+    fn tell(&mut self, set: Option<usize>, what: What, count: u64) {
         if let Some(report) = &mut self.report {
             let Self { exporter, stream, datagram, .. } = *self;
             report(&Fault { exporter, stream, datagram, set, what, count });
@@ -332,6 +379,11 @@ struct Work<'c, 'a, S> {
     faults: Faults<'c>,
     counts: Counts,
     sampling: Option<SamplingInfo>,
+    /// What the user says of sampling.
+    rule: Option<Sampling>,
+    origin: Stream,
+    /// Structures that could not be decoded.
+    malformed: u32,
     /// Whether records of the datagram may not have been decoded, nobody knows how many.
     is_incomplete: bool,
     /// Whether a template took the place of another one.
@@ -384,12 +436,14 @@ impl<S: FlowSink> Work<'_, '_, S> {
                         };
                         self.sink.flow(&flow)?;
                         self.counts.data_records += 1;
+                        self.counts.flow(&record, sampling.as_ref());
                     }
                 }
                 Batch::Data(records) => self.data(&records, place, self.envelope)?,
                 Batch::Options(records) => self.options(&records, place)?,
                 Batch::Template(template, learned) => {
                     self.redefines_templates |= learned == Learned::Replaced;
+                    self.faults.account.learned(self.origin, template.id());
                     if template.is_options() {
                         self.counts.options_template_records += 1;
                     } else {
@@ -421,6 +475,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                     self.counts.sets_without_template += 1;
                     self.is_incomplete = true;
                     let octets = octets.len();
+                    self.faults.account.missed(self.origin, template_id, octets);
                     self.faults.add(Some(set), What::TemplateMissing { template_id, offset, octets, kept });
                 }
                 Batch::Reserved { id, offset, .. } => {
@@ -457,6 +512,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
 
     fn malformed(&mut self, set: usize, error: DecodeError) {
         self.is_incomplete = true;
+        self.malformed = self.malformed.saturating_add(1);
         match error.kind {
             DecodeErrorKind::RecordCount { available, .. } if self.counts.data_records == 0 => {
                 self.undecoded = available.into();
@@ -479,6 +535,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
             Some(record) => self.decoded.sampling_of(record, flow),
             None => self.decoded.sampling(flow),
         };
+        let sampling = self.rule.map_or(sampling, |rule| rule.over(sampling));
         self.sampling = sampling.or(self.sampling);
         sampling
     }
@@ -509,6 +566,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
             return Ok(());
         }
         let template_id = template.template_id;
+        self.counts.flow(&flow, sampling.as_ref());
         let flow = Flow { record: flow, envelope, template_id, sampling, fields, context, layout };
         self.sink.flow(&flow)?;
         if self.splits_biflows
@@ -522,7 +580,11 @@ impl<S: FlowSink> Work<'_, '_, S> {
 
     fn options(&mut self, records: &DataRecords<'_>, place: Place) -> io::Result<()> {
         let template = Described::by(records);
+        let are_naming = Names::are_in(records.template());
         for record in records {
+            if are_naming {
+                self.faults.account.named(self.faults.exporter, &record);
+            }
             let fields = RecordFields::Data(record);
             let context = Context::new(&self.decoded, *records.clock());
             self.sink.record(&template.record(place, record.offset(), fields, context))?;

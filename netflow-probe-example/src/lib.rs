@@ -21,6 +21,7 @@ pub mod meter;
 pub mod output;
 pub mod page;
 pub mod pcap;
+pub mod policy;
 pub mod query;
 pub mod receive;
 pub mod send;

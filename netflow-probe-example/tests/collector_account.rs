@@ -10,7 +10,7 @@ mod collector_datagrams;
 
 use collector_datagrams::{PLAIN, plain, set, template, v5, v9};
 use netflow_codec::{CacheLimits, Quirk, Strictness, Timestamp};
-use netflow_probe_example::{collector::Collector, output::JsonSink};
+use netflow_probe_example::{collector::Collector, output::JsonSink, policy::Policy};
 use serde_json::{Value, json};
 
 /// The account after these datagrams from ports of one address: as JSON, and for reading.
@@ -213,7 +213,9 @@ fn an_exporter_restart_is_told_with_its_evidence_and_is_no_loss() {
 fn quirks_are_switched_and_counted() {
     let switched = |is_on: bool| {
         let mut collector = Collector::new(JsonSink::new(Vec::new()));
-        collector.set_quirk(Quirk::SequenceCountsTemplates, is_on, None);
+        let mut policy = Policy::default();
+        policy.switch_quirk(Quirk::SequenceCountsTemplates, is_on, None);
+        collector.set_policy(policy);
         // cento: each message has a template and two records, and its numbers count all three.
         let described = set(2, &[1, 0, 0, 1, 0, 4, 0, 1]);
         for number in 0..5 {
@@ -234,7 +236,9 @@ fn quirks_are_switched_and_counted() {
 #[test]
 fn a_quirk_can_be_that_of_one_exporter() {
     let mut collector = Collector::new(JsonSink::new(Vec::new()));
-    collector.set_quirk(Quirk::V5SamplingOf16Bits, true, Some([192, 0, 2, 7].into()));
+    let mut policy = Policy::default();
+    policy.switch_quirk(Quirk::V5SamplingOf16Bits, true, Some([192, 0, 2, 7].into()));
+    collector.set_policy(policy);
     let mut datagram = v5(0, 1);
     datagram[22..24].copy_from_slice(&50_000_u16.to_be_bytes());
     for address in [[192, 0, 2, 7], [192, 0, 2, 8]] {

@@ -12,6 +12,7 @@ const EXPORTER: &[&str] = &["capture", "meter", "send", "exporter", "exporter_cl
 /// The collector's rooms, in the order a datagram takes.
 const COLLECTOR: &[&str] = &[
     "elements",
+    "policy",
     "flow",
     "account",
     "output",

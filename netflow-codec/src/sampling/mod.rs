@@ -129,10 +129,12 @@ pub enum SamplingSource {
     Domain,
     /// In the header of the v5 datagram.
     Header,
+    /// Nowhere: the user of the collector says so.
+    Configuration,
 }
 
 impl SamplingSource {
-    /// A short name: `record`, `sampler`, `interface`, `template`, `domain`, `header`.
+    /// A short name: `record`, `sampler`, `interface`, `template`, `domain`, `header`, `configuration`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -142,6 +144,7 @@ impl SamplingSource {
             Self::Template => "template",
             Self::Domain => "domain",
             Self::Header => "header",
+            Self::Configuration => "configuration",
         }
     }
 }

@@ -3,18 +3,27 @@
 use core::hash::Hash;
 use std::collections::{HashMap, hash_map::Entry};
 
-/// A map of at most so many entries. When it is full, the quarter used longest ago goes at once, so that the search
-/// for them is rare.
+/// A map of at most so many entries. When it is full, a quarter goes at once, so that the search for them is rare:
+/// newcomers before those that are established, and who was used longest ago before others.
 #[derive(Debug)]
 pub(super) struct BoundedMap<K, V> {
     entries: HashMap<K, (u64, V)>,
     limit: usize,
     uses: u64,
+    is_established: fn(&V) -> bool,
 }
 
 impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { entries: HashMap::new(), limit: limit.max(1), uses: 0 }
+    pub(super) fn new(limit: usize, is_established: fn(&V) -> bool) -> Self {
+        Self { entries: HashMap::new(), limit: limit.max(1), uses: 0, is_established }
+    }
+
+    /// The entry of a key, if there is one.
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let (used, value) = self.entries.get_mut(key)?;
+        self.uses += 1;
+        *used = self.uses;
+        Some(value)
     }
 
     /// The entry of a key, made if need be, and what had to be forgotten for it.
@@ -47,15 +56,17 @@ impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
     }
 
     fn forget(&mut self) -> Vec<(K, V)> {
-        let mut uses: Vec<u64> = self.entries.values().map(|(used, _)| *used).collect();
-        let last = uses.len() / 4;
-        if last >= uses.len() {
+        let is_established = self.is_established;
+        let rank = |used: u64, value: &V| (is_established(value), used);
+        let mut ranks: Vec<_> = self.entries.values().map(|(used, value)| rank(*used, value)).collect();
+        let last = ranks.len() / 4;
+        if last >= ranks.len() {
             return Vec::new();
         }
-        let (_, threshold, _) = uses.select_nth_unstable(last);
+        let (_, threshold, _) = ranks.select_nth_unstable(last);
         let threshold = *threshold;
         self.entries
-            .extract_if(|_, (used, _)| *used <= threshold)
+            .extract_if(|_, (used, value)| rank(*used, value) <= threshold)
             .map(|(key, (_, value))| (key, value))
             .collect()
     }
@@ -67,7 +78,7 @@ mod tests {
 
     #[test]
     fn those_used_longest_ago_are_forgotten_and_handed_over() {
-        let mut map: BoundedMap<u32, u32> = BoundedMap::new(8);
+        let mut map: BoundedMap<u32, u32> = BoundedMap::new(8, |_| false);
         for key in 0..8 {
             *map.entry(key).0 = key * 10;
         }
@@ -81,8 +92,22 @@ mod tests {
     }
 
     #[test]
+    fn newcomers_are_forgotten_before_the_established() {
+        // C17
+        let mut map: BoundedMap<u32, bool> = BoundedMap::new(100, |is_established| *is_established);
+        for key in 0..10 {
+            *map.entry(key).0 = true;
+        }
+        // A flood of others, with none of the first ones in between.
+        for key in 1_000..101_000 {
+            map.entry(key);
+        }
+        assert!((0..10).all(|key| map.get_mut(&key).is_some()) && map.iter().count() <= 100);
+    }
+
+    #[test]
     fn a_limit_of_one_works() {
-        let mut map: BoundedMap<u32, u32> = BoundedMap::new(0);
+        let mut map: BoundedMap<u32, u32> = BoundedMap::new(0, |_| false);
         assert!(map.entry(1).1.is_empty());
         assert_eq!(map.entry(2).1, [(1, 0)]);
         assert_eq!(map.iter().count(), 1);

@@ -4,6 +4,8 @@ use core::{fmt, net::IpAddr};
 
 use netflow_codec::{DecodeError, DecodeErrorKind, Restart, RestartKind};
 
+use crate::policy::Refusal;
+
 /// Something that is wrong with a datagram, or missing before it: who sent it, where in it, what.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
@@ -71,6 +73,8 @@ pub enum What {
         /// How many they are.
         octets: u64,
     },
+    /// The datagram is refused.
+    Refused(Refusal),
     /// The capture does not have the whole datagram.
     CutShort {
         /// Octets that it has.
@@ -112,6 +116,7 @@ impl What {
             Self::Restart(Restart { kind: RestartKind::ClockSet, .. }) => F::ClockSet,
             Self::Restart(_) => F::Restart,
             Self::Skipped { .. } => F::Skipped,
+            Self::Refused(_) => F::Refused,
             Self::CutShort { .. } => F::CutShort,
         }
     }
@@ -192,6 +197,8 @@ fault_kinds! {
     Restart = "restart",
     /// The exporter's clock was set.
     ClockSet = "clock_set",
+    /// Datagrams were refused.
+    Refused = "refused",
     /// The capture does not have the whole datagram.
     CutShort = "cut_short",
 }
@@ -212,6 +219,7 @@ impl FaultKind {
                 | Self::SequenceReset
                 | Self::Restart
                 | Self::ClockSet
+                | Self::Refused
                 | Self::CutShort
         )
     }
@@ -271,6 +279,16 @@ impl fmt::Display for What {
                     f,
                     "{octets} octets at octet {offset} of the file are no sound messages and are skipped"
                 )
+            }
+            Self::Refused(Refusal::NotAllowed) => {
+                f.write_str("refused: its sender is none of those that may send")
+            }
+            Self::Refused(Refusal::ExporterQuota) => {
+                f.write_str("refused: the quota of its exporter is spent")
+            }
+            Self::Refused(Refusal::TotalQuota) => f.write_str("refused: the quota of all exporters is spent"),
+            Self::Refused(Refusal::Muted) => {
+                f.write_str("ignored: its exporter has sent nothing but malformed datagrams")
             }
             Self::CutShort { available } => {
                 write!(f, "the capture has only the first {available} octets of this datagram")

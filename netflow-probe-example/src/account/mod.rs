@@ -5,24 +5,31 @@
 
 mod bounded;
 mod cache;
+mod exporter;
 mod fault;
+mod names;
 mod report;
 
 use core::{
     net::{IpAddr, SocketAddr},
     ops::AddAssign,
+    time::Duration,
 };
 use std::collections::BTreeMap;
 
 use netflow_codec::{
-    ExportClock, Restart, RestartDetector, RestartEvidence, RestartKind, SamplingInfo, SequenceCounts,
-    SequenceEvent, SequenceTracker, SequenceUnit, Timestamp,
+    DataRecord, ExportClock, FlowRecord, Quirks, Restart, RestartDetector, RestartEvidence, RestartKind,
+    SamplingInfo, SequenceCounts, SequenceEvent, SequenceTracker, SequenceUnit, Timestamp,
 };
+
+use crate::policy::{Policy, Prefix, Refusal, Refusals, Sampling};
 
 use bounded::BoundedMap;
 pub use cache::CacheReport;
+pub use exporter::{ClockSkew, ExporterAccount, MissingTemplate, Rates};
 use fault::FAULT_KINDS;
 pub use fault::{Fault, FaultKind, What};
+pub use names::Names;
 pub use report::Summary;
 
 /// What datagrams carried.
@@ -50,6 +57,31 @@ pub struct Counts {
     pub records_recovered: u64,
     /// Sets of a reserved id, which are skipped.
     pub reserved_sets: u64,
+    /// Packets of flows, as exporters counted them.
+    pub flow_packets: u64,
+    /// Octets of flows, as exporters counted them.
+    pub flow_octets: u64,
+    /// The same packets, multiplied by the sampling rates where they are known.
+    pub scaled_packets: u64,
+    /// The same octets, multiplied by the sampling rates where they are known.
+    pub scaled_octets: u64,
+    /// Flows of which nobody said at what rate they were sampled.
+    pub flows_of_unknown_rate: u64,
+}
+
+impl Counts {
+    /// Adds the counters of a flow.
+    pub(crate) fn flow(&mut self, flow: &FlowRecord, sampling: Option<&SamplingInfo>) {
+        let scale = |count: u64| match sampling {
+            Some(info) if info.interval > 1 => info.rate.scale(count),
+            _ => count,
+        };
+        self.flow_packets = self.flow_packets.saturating_add(flow.packets);
+        self.flow_octets = self.flow_octets.saturating_add(flow.octets);
+        self.scaled_packets = self.scaled_packets.saturating_add(scale(flow.packets));
+        self.scaled_octets = self.scaled_octets.saturating_add(scale(flow.octets));
+        self.flows_of_unknown_rate += u64::from(sampling.is_none());
+    }
 }
 
 impl AddAssign for Counts {
@@ -65,6 +97,12 @@ impl AddAssign for Counts {
         self.sets_recovered += other.sets_recovered;
         self.records_recovered += other.records_recovered;
         self.reserved_sets += other.reserved_sets;
+        // Exporters may claim any number of them.
+        self.flow_packets = self.flow_packets.saturating_add(other.flow_packets);
+        self.flow_octets = self.flow_octets.saturating_add(other.flow_octets);
+        self.scaled_packets = self.scaled_packets.saturating_add(other.scaled_packets);
+        self.scaled_octets = self.scaled_octets.saturating_add(other.scaled_octets);
+        self.flows_of_unknown_rate += other.flows_of_unknown_rate;
     }
 }
 
@@ -87,6 +125,10 @@ pub struct Stream {
 /// What is known of one stream.
 #[derive(Clone, Debug, Default)]
 pub struct StreamAccount {
+    /// When its first datagram came.
+    pub first_seen: Timestamp,
+    /// When its last datagram came.
+    pub last_seen: Timestamp,
     /// What its datagrams carried.
     pub counts: Counts,
     /// Its sequence numbers.
@@ -101,6 +143,15 @@ pub struct StreamAccount {
     pub sampling: Option<SamplingInfo>,
 }
 
+impl StreamAccount {
+    /// How long a stream is a newcomer, which is forgotten before the others when there are too many.
+    const PROBATION: Duration = Duration::from_secs(30);
+
+    fn is_established(&self) -> bool {
+        self.counts.data_records > 0 && self.last_seen.saturating_since(self.first_seen) >= Self::PROBATION
+    }
+}
+
 /// What a datagram's header says, and what followed it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
@@ -111,32 +162,6 @@ pub(crate) struct Header {
     pub(crate) received: Timestamp,
     /// Whether a template took the place of another one.
     pub(crate) redefines_templates: bool,
-}
-
-/// What is known of one exporter besides its streams.
-#[derive(Clone, Debug, Default)]
-pub struct ExporterAccount {
-    /// Datagrams, whatever they were.
-    pub datagrams: u64,
-    /// When the last one came.
-    pub last_seen: Timestamp,
-    faults: [u64; FAULT_KINDS],
-}
-
-impl ExporterAccount {
-    fn absorb(&mut self, other: &Self) {
-        self.datagrams += other.datagrams;
-        self.last_seen = self.last_seen.max(other.last_seen);
-        for (count, more) in self.faults.iter_mut().zip(other.faults) {
-            *count += more;
-        }
-    }
-
-    /// How often something was wrong.
-    #[must_use]
-    pub fn faults(&self, kind: FaultKind) -> u64 {
-        self.faults.get(kind as usize).copied().unwrap_or(0)
-    }
 }
 
 /// A socket, and what the kernel says of it.
@@ -164,7 +189,23 @@ pub struct Account {
     streams: BoundedMap<Stream, StreamAccount>,
     /// The sequence numbers of streams that were forgotten: of flows, of packets, of records.
     forgotten: [SequenceCounts; 3],
+    refused: Refusals,
+    /// Senders that may not send, by the prefixes they are in.
+    strangers: BTreeMap<Prefix, u64>,
+    /// Those of prefixes for which there was no room.
+    other_strangers: u64,
+    /// Octets of the names of all exporters.
+    name_octets: usize,
+    /// When the last datagram came.
+    now: Timestamp,
     limiter: Limiter,
+}
+
+/// How the datagrams of an exporter that come in are decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admission {
+    pub(crate) quirks: Quirks,
+    pub(crate) sampling: Option<Sampling>,
 }
 
 impl Default for Account {
@@ -175,9 +216,13 @@ impl Default for Account {
 
 impl Account {
     /// Exporters that are remembered unless told otherwise.
-    pub const EXPORTERS: usize = 4_096;
+    pub const EXPORTERS: usize = 32_768;
     /// Streams that are remembered unless told otherwise.
-    pub const STREAMS: usize = 16_384;
+    pub const STREAMS: usize = 65_536;
+    /// Prefixes of refused senders that are told apart.
+    const PREFIXES: usize = 256;
+    /// Octets of names of all exporters.
+    const NAME_OCTETS: usize = 64 << 20;
     /// Unsupported versions that are counted one by one.
     const VERSIONS: usize = 16;
 
@@ -192,9 +237,14 @@ impl Account {
             unsupported: BTreeMap::new(),
             unsupported_others: 0,
             faults: [0; FAULT_KINDS],
-            exporters: BoundedMap::new(exporters),
-            streams: BoundedMap::new(streams),
+            exporters: BoundedMap::new(exporters, ExporterAccount::is_established),
+            streams: BoundedMap::new(streams, StreamAccount::is_established),
             forgotten: Default::default(),
+            refused: Refusals::default(),
+            strangers: BTreeMap::new(),
+            other_strangers: 0,
+            name_octets: 0,
+            now: Timestamp::ZERO,
             limiter: Limiter::default(),
         }
     }
@@ -271,22 +321,123 @@ impl Account {
         for (count, more) in self.faults.iter_mut().zip(other.faults) {
             *count += more;
         }
-        self.exporters.absorb(other.exporters, |account, other| account.absorb(&other));
+        self.exporters.absorb(other.exporters, ExporterAccount::absorb);
         // Whose sequence numbers belong together was all of one collector.
         self.streams.absorb(other.streams, |account, other| account.counts += other.counts);
         for (sum, more) in self.forgotten.iter_mut().zip(&other.forgotten) {
             add_counts(sum, more);
         }
+        self.refused.absorb(&other.refused);
+        for (prefix, count) in other.strangers {
+            *self.strangers.entry(prefix).or_default() += count;
+        }
+        self.other_strangers += other.other_strangers;
     }
 
-    /// A datagram came, whatever it is.
-    pub(crate) fn arrived(&mut self, exporter: IpAddr, octets: usize, received: Timestamp) {
+    /// A datagram came, whatever it is. Whether it comes in, and how it is decoded: with `quirks`, unless the policy has
+    /// others.
+    pub(crate) fn arrived(
+        &mut self,
+        exporter: IpAddr,
+        octets: usize,
+        received: Timestamp,
+        policy: &Policy,
+        quirks: Quirks,
+    ) -> Result<Admission, Refusal> {
         self.datagrams += 1;
         self.octets += octets as u64;
+        self.now = received;
         self.limiter.advance(received);
+        if self.exporters.get_mut(&exporter).is_none() {
+            // Whoever may not send takes no room.
+            if !policy.allows(exporter) {
+                self.stranger(exporter);
+                return Err(Refusal::NotAllowed);
+            }
+            let (_, forgotten) = self.exporters.entry(exporter);
+            let octets: usize = forgotten.iter().map(|(_, account)| account.names.octets()).sum();
+            self.name_octets = self.name_octets.saturating_sub(octets);
+        }
         let (account, _) = self.exporters.entry(exporter);
-        account.datagrams += 1;
-        account.last_seen = received;
+        account.arrived(octets, received);
+        match account.gate.admit(exporter, octets, received, policy, quirks) {
+            Ok(()) => Ok(Admission { quirks: account.gate.quirks(), sampling: account.gate.sampling() }),
+            Err(reason) => {
+                account.refused.add(reason);
+                if reason == Refusal::NotAllowed {
+                    self.stranger(exporter);
+                } else {
+                    self.refused.add(reason);
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Somebody sent who may not.
+    fn stranger(&mut self, exporter: IpAddr) {
+        self.refused.add(Refusal::NotAllowed);
+        let prefix = Self::neighbourhood(exporter);
+        if self.strangers.len() < Self::PREFIXES || self.strangers.contains_key(&prefix) {
+            *self.strangers.entry(prefix).or_default() += 1;
+        } else {
+            self.other_strangers += 1;
+        }
+    }
+
+    /// The prefix that refused senders are counted by.
+    fn neighbourhood(exporter: IpAddr) -> Prefix {
+        Prefix::of(exporter, if exporter.to_canonical().is_ipv4() { 24 } else { 48 })
+    }
+
+    /// How often the datagrams of an address that may not send were refused by now, if that should be reported.
+    pub(crate) fn refused_stranger(&mut self, exporter: IpAddr) -> Option<u64> {
+        let count = self.strangers.get(&Self::neighbourhood(exporter)).copied()?;
+        self.reports(count).then_some(count)
+    }
+
+    /// Datagrams that were refused.
+    #[must_use]
+    pub const fn refused(&self) -> &Refusals {
+        &self.refused
+    }
+
+    /// How many datagrams of senders that may not send were refused, by prefix; the last number is of other prefixes.
+    #[must_use]
+    pub const fn strangers(&self) -> (&BTreeMap<Prefix, u64>, u64) {
+        (&self.strangers, self.other_strangers)
+    }
+
+    /// Whether there was anything sound in the last datagram of an exporter.
+    pub(crate) fn judge(&mut self, exporter: IpAddr, is_sound: bool, policy: &Policy) {
+        if let Some(account) = self.exporters.get_mut(&exporter) {
+            account.gate.judge(is_sound, self.now, policy);
+        }
+    }
+
+    /// Data came without its template.
+    pub(crate) fn missed(&mut self, stream: Stream, template_id: u16, octets: usize) {
+        if let Some(account) = self.exporters.get_mut(&stream.exporter) {
+            account.missed((stream.version, stream.observation_domain, template_id), octets, self.now);
+        }
+    }
+
+    /// A template came.
+    pub(crate) fn learned(&mut self, stream: Stream, template_id: u16) {
+        if let Some(account) = self.exporters.get_mut(&stream.exporter)
+            && !account.missing.is_empty()
+        {
+            account.missing.remove(&(stream.version, stream.observation_domain, template_id));
+        }
+    }
+
+    /// An options record came that may name something.
+    pub(crate) fn named(&mut self, exporter: IpAddr, record: &DataRecord<'_, '_>) {
+        if let Some(account) = self.exporters.get_mut(&exporter) {
+            let before = account.names.octets();
+            account.names.learn(record, Self::NAME_OCTETS.saturating_sub(self.name_octets));
+            self.name_octets = (self.name_octets + account.names.octets()).saturating_sub(before);
+        }
     }
 
     /// A datagram of an unsupported version came.
@@ -310,6 +461,10 @@ impl Account {
             add_sequence(&mut self.forgotten, stream.version, account.sequence.counts());
         }
         let Header { sequence, units, clock, received, .. } = *header;
+        if account.first_seen == Timestamp::ZERO {
+            account.first_seen = received;
+        }
+        account.last_seen = received;
         let restart = account.restarts.observe(sequence, &clock, received);
         if header.redefines_templates {
             account.restarts.note(RestartEvidence::TEMPLATE_REDEFINED);
@@ -325,26 +480,37 @@ impl Account {
         (event, restart)
     }
 
-    /// What a datagram carried; the last word about it.
-    pub(crate) fn carried(&mut self, stream: Stream, counts: Counts, sampling: Option<SamplingInfo>) {
+    /// What a datagram carried, and when it was sent; the last word about it.
+    pub(crate) fn carried(
+        &mut self,
+        stream: Stream,
+        exported: Timestamp,
+        counts: Counts,
+        sampling: Option<SamplingInfo>,
+    ) {
         self.counts += counts;
         let (account, _) = self.streams.entry(stream);
         account.counts += counts;
         account.sampling = sampling.or(account.sampling);
+        if let Some(account) = self.exporters.get_mut(&stream.exporter) {
+            account.carried(self.now, exported, counts.data_records);
+        }
     }
 
     /// Something was wrong. Returns how often it was by now, if that should be reported.
-    pub(crate) fn fault(&mut self, exporter: IpAddr, kind: FaultKind) -> Option<u64> {
-        if let Some(count) = self.faults.get_mut(kind as usize) {
+    pub(crate) fn fault(&mut self, exporter: IpAddr, what: What) -> Option<u64> {
+        if let Some(count) = self.faults.get_mut(what.kind() as usize) {
             *count += 1;
         }
         let (account, _) = self.exporters.entry(exporter);
-        let count = account.faults.get_mut(kind as usize)?;
-        *count += 1;
-        let count = *count;
+        let count = account.fault(what, self.now);
+        self.reports(count).then_some(count)
+    }
+
+    /// Whether a fault that came so often by now is worth a report.
+    fn reports(&mut self, count: u64) -> bool {
         let is_milestone = || (2..20).any(|power| 10_u64.checked_pow(power) == Some(count));
-        let is_worth_it = count <= Limiter::EACH || is_milestone();
-        (is_worth_it && self.limiter.admit()).then_some(count)
+        (count <= Limiter::EACH || is_milestone()) && self.limiter.admit()
     }
 }
 
@@ -404,17 +570,42 @@ mod tests {
         IpAddr::V4(number.into())
     }
 
+    const TRUNCATED: What = What::CutShort { available: 4 };
+
+    fn arrive(account: &mut Account, number: u32, second: u64) {
+        let time = Timestamp::from_secs(second);
+        account.arrived(address(number), 20, time, &Policy::default(), Quirks::DEFAULT).unwrap();
+    }
+
+    #[test]
+    fn strangers_take_no_room_but_are_counted_by_prefix() {
+        // C19
+        let policy = Policy::parse("[exporters]\nallow = [\"0.0.1.0/24\"]").unwrap();
+        let mut account = Account::default();
+        let time = Timestamp::from_secs(1);
+        for number in 0..100_000_u32 {
+            let admitted = account.arrived(address(number), 20, time, &policy, Quirks::DEFAULT);
+            assert_eq!(admitted.is_ok(), number >> 8 == 1);
+        }
+        assert_eq!((account.exporters().count(), account.refused().total()), (256, 99_744));
+        let (prefixes, others) = account.strangers();
+        assert_eq!((prefixes.len(), prefixes.values().sum::<u64>() + others), (256, 99_744));
+        assert_eq!(prefixes[&"0.0.2.0/24".parse().unwrap()], 256);
+        // Reported as others are: the first few, then seldom.
+        assert_eq!(account.refused_stranger(address(512)), None);
+    }
+
     #[test]
     fn a_flood_of_faults_is_counted_but_not_reported_one_by_one() {
         // C10
         let mut account = Account::default();
         let mut reports = Vec::new();
         for second in 0..2_000 {
-            account.arrived(address(1), 4, Timestamp::from_secs(second));
-            reports.extend(account.fault(address(1), FaultKind::Truncated));
+            arrive(&mut account, 1, second);
+            reports.extend(account.fault(address(1), TRUNCATED));
         }
         assert_eq!(reports, [1, 2, 3, 4, 5, 100, 1_000]);
-        assert_eq!((account.faults(FaultKind::Truncated), account.malformed()), (2_000, 2_000));
+        assert_eq!((account.faults(FaultKind::CutShort), account.malformed()), (2_000, 0));
     }
 
     #[test]
@@ -422,7 +613,7 @@ mod tests {
         let mut account = Account::with_limits(100, 100);
         let mut reports = 0;
         for number in 0..10_000 {
-            account.arrived(address(number), 20, Timestamp::from_secs(1));
+            arrive(&mut account, number, 1);
             let stream = Stream { exporter: address(number), version: 9, observation_domain: 0, port: 9 };
             for sequence in [5, 7] {
                 let header = Header {
@@ -434,7 +625,7 @@ mod tests {
                 };
                 account.header(stream, &header);
             }
-            reports += usize::from(account.fault(address(number), FaultKind::Truncated).is_some());
+            reports += usize::from(account.fault(address(number), TRUNCATED).is_some());
         }
         assert_eq!(reports, 100);
         assert!(account.exporters().count() <= 100 && account.streams().count() <= 100);

@@ -87,6 +87,7 @@ impl<'a> Summary<'a> {
                     "resets": sum(|counts| counts.resets),
                 }),
             ),
+            ("refused".to_owned(), self.refused_json()),
             ("template_cache".to_owned(), self.cache.json.clone()),
             ("element_types".to_owned(), self.cache.taught_json()),
             ("quirks".to_owned(), self.cache.quirks_json()),
@@ -102,6 +103,19 @@ impl<'a> Summary<'a> {
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| (name, count.into()))
             .collect()
+    }
+
+    fn refused_json(&self) -> Value {
+        let (strangers, others) = self.account.strangers();
+        let mut prefixes: Map<_, _> =
+            strangers.iter().map(|(prefix, count)| (prefix.to_string(), (*count).into())).collect();
+        if others > 0 {
+            prefixes.insert("others".to_owned(), others.into());
+        }
+        let refused = self.account.refused();
+        let reasons: Map<_, _> =
+            refused.iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+        json!({ "datagrams": refused.total(), "by_reason": reasons, "not_allowed": prefixes })
     }
 
     fn sockets_json(&self) -> Value {
@@ -135,6 +149,8 @@ impl<'a> Summary<'a> {
                     "exporter": address.to_string(),
                     "datagrams": exporter.datagrams,
                     "last_seen_ns": exporter.last_seen.as_nanos(),
+                    "name": exporter.name(),
+                    "refused": exporter.refused.total(),
                     "faults": faults,
                     "domains": domains,
                 })
@@ -166,6 +182,11 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
         ("sets_recovered", counts.sets_recovered),
         ("records_recovered", counts.records_recovered),
         ("reserved_sets", counts.reserved_sets),
+        ("flow_packets", counts.flow_packets),
+        ("flow_octets", counts.flow_octets),
+        ("scaled_packets", counts.scaled_packets),
+        ("scaled_octets", counts.scaled_octets),
+        ("flows_of_unknown_rate", counts.flows_of_unknown_rate),
     ]
     .into_iter()
     .map(|(name, count)| (name.to_owned(), count.into()))
@@ -264,6 +285,13 @@ impl Summary<'_> {
         if let Some(drops) = self.kernel_drops() {
             let advice = if drops > 0 { ": the receive buffer was full, see --receive-buffer" } else { "" };
             writeln!(f, "kernel drops {drops}{advice}")?;
+        }
+        if account.refused().total() > 0 {
+            write!(f, "refused      {} datagrams", account.refused().total())?;
+            for (index, (reason, count)) in account.refused().iter().enumerate() {
+                write!(f, "{}{}: {count}", if index == 0 { " (" } else { ", " }, reason.replace('_', " "))?;
+            }
+            writeln!(f, ")")?;
         }
         if self.refused_lines > 0 {
             writeln!(f, "refused      {} flows by the output, which was too slow", self.refused_lines)?;

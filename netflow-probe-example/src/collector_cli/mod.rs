@@ -66,8 +66,13 @@ impl Cli {
             Err(failure) => {
                 session::tell(format_args!("netflow-collector: {failure}"));
                 // The status of wrong arguments, as clap has it.
-                if matches!(failure, Failure::SameFile { .. } | Failure::Filter(_) | Failure::Elements { .. })
-                {
+                if matches!(
+                    failure,
+                    Failure::SameFile { .. }
+                        | Failure::Filter(_)
+                        | Failure::Policy(_)
+                        | Failure::Elements { .. }
+                ) {
                     ExitCode::from(2)
                 } else {
                     ExitCode::FAILURE
@@ -114,6 +119,9 @@ enum Failure {
         #[source]
         error: io::Error,
     },
+    /// A policy that is not understood.
+    #[error("cannot use the policy {0}")]
+    Policy(String),
     /// A filter that is not understood, shown with a mark at the place.
     #[error("in the filter, {0}")]
     Filter(String),

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
@@ -17,6 +18,7 @@ use crate::{
     config::{parse_duration, parse_octets, same_file},
     elements,
     output::{FlowSink, Format, OutputQueue, RecordsSink},
+    policy::Policy,
     store::{Retention, Store, StoreConfig, StoreStats},
 };
 
@@ -156,7 +158,8 @@ impl OutputArgs {
         let store = self.store.open()?;
         // Sinks have buffers of their own.
         let printer = self.destination(store.is_some())?.map(|output| self.sink(output));
-        Ok(self.collector_with(limits, elements, (printer, store)))
+        let policy = self.with_quirks(Policy::default());
+        Ok(self.collector_with(limits, elements, (printer, store), Arc::new(policy)))
     }
 
     /// What is printed to; nothing, when flows are stored and no output is named.
@@ -170,12 +173,21 @@ impl OutputArgs {
         })
     }
 
+    /// This policy, with the quirks that these arguments switch.
+    pub(super) fn with_quirks(&self, mut policy: Policy) -> Policy {
+        for QuirkSwitch { quirk, is_on, exporter } in &self.quirks {
+            policy.switch_quirk(*quirk, *is_on, *exporter);
+        }
+        policy
+    }
+
     /// A collector with these sinks that does what these arguments ask for.
     pub(super) fn collector_with(
         &self,
         limits: CacheLimits,
         elements: ElementRegistry,
         sinks: Sinks,
+        policy: Arc<Policy>,
     ) -> Collector<Sinks> {
         let strictness = if self.strict { Strictness::Rfc } else { Strictness::Lenient };
         let mut collector = Collector::with_limits(sinks, limits, strictness);
@@ -183,12 +195,7 @@ impl OutputArgs {
             collector.on_fault(|fault| tell(fault));
         }
         collector.split_biflows(self.split_biflows);
-        // What is for all goes first: an exporter's own quirks begin with these.
-        let (of_all, of_one): (Vec<&QuirkSwitch>, Vec<&QuirkSwitch>) =
-            self.quirks.iter().partition(|switch| switch.exporter.is_none());
-        for switch in of_all.into_iter().chain(of_one) {
-            collector.set_quirk(switch.quirk, switch.is_on, switch.exporter);
-        }
+        collector.set_policy(policy);
         if !elements.is_empty() {
             collector.define_elements(elements);
         }

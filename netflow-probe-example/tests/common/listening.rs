@@ -6,6 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
@@ -19,7 +20,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_netflow-collector");
 /// A listening collector, which does not outlive its test.
 pub(crate) struct Listening {
     pub(crate) child: Child,
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<()>>,
+    told: Arc<Mutex<String>>,
     /// Of UDP.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Of TCP.
@@ -59,8 +61,9 @@ impl Listening {
             let addresses = if over == "listening on" { &mut addresses } else { &mut streams };
             addresses.push(address.parse().unwrap_or_else(|_| panic!("{line}")));
         }
-        let stderr = Some(read_on(stderr));
-        Self { child, stderr, addresses, streams, folder, output }
+        let told = Arc::default();
+        let stderr = Some(read_on(stderr, Arc::clone(&told)));
+        Self { child, stderr, told, addresses, streams, folder, output }
     }
 
     /// Waits until nothing waits in the sockets.
@@ -71,6 +74,11 @@ impl Listening {
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// What it has said on standard error so far.
+    pub(crate) fn told(&self) -> String {
+        self.told.lock().unwrap().clone()
     }
 
     /// What it has printed so far.
@@ -86,7 +94,8 @@ impl Listening {
 
     /// Waits until it ends by itself.
     pub(crate) fn wait(mut self) -> Left {
-        let stderr = self.stderr.take().unwrap().join().unwrap();
+        self.stderr.take().unwrap().join().unwrap();
+        let stderr = self.told();
         assert!(self.child.wait().unwrap().success(), "{stderr}");
         let is_file = self.output.is_file();
         let output = if is_file { fs::read_to_string(&self.output).unwrap() } else { String::new() };
@@ -115,10 +124,12 @@ fn next_line(stderr: &mut BufReader<ChildStderr>) -> String {
 }
 
 /// Somebody has to read what it says, or it waits.
-fn read_on(mut stderr: BufReader<ChildStderr>) -> JoinHandle<String> {
+fn read_on(stderr: BufReader<ChildStderr>, told: Arc<Mutex<String>>) -> JoinHandle<()> {
     thread::spawn(move || {
-        let mut text = String::new();
-        stderr.read_to_string(&mut text).unwrap();
-        text
+        for line in stderr.lines() {
+            let mut told = told.lock().unwrap();
+            told.push_str(&line.unwrap());
+            told.push('\n');
+        }
     })
 }

@@ -2,29 +2,34 @@
 
 mod worker;
 
-use core::{net::SocketAddr, sync::atomic::AtomicBool, time::Duration};
+use core::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::Instant,
 };
 
 use clap::Args;
-use netflow_codec::{CacheSnapshot, ScopePolicy};
+use netflow_codec::{CacheLimits, CacheSnapshot, ScopePolicy};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
 };
 
-use self::worker::{Activity, Ended, Plan};
+use self::worker::{Activity, Ask, Ended, Plan};
 use super::{Failure, OutputArgs, session::tell, templates};
 use crate::{
     account::{Account, CacheReport, Summary},
     config::{parse_duration, parse_octets},
     output::{OutputQueue, QueueStats, WhenFull},
+    policy::Policy,
     receive::{SocketWatch, Sockets, receiver_of},
     store::StoreStats,
 };
@@ -55,6 +60,10 @@ pub struct ListenArgs {
     /// What becomes of flows while so many wait.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub when_full: WhenFull,
+    /// Who may send how much, and how what exporters send is to be understood, as a TOML file says: allowed senders,
+    /// quotas, limits of the template cache, quirks and sampling rates. SIGHUP has it read again.
+    #[arg(long, value_name = "FILE.toml")]
+    pub policy: Option<PathBuf>,
     /// Start with the templates of this file, if it is there, and leave them in it at the end: so data can be decoded
     /// before exporters send their templates again.
     #[arg(long, value_name = "FILE")]
@@ -62,6 +71,29 @@ pub struct ListenArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub output: OutputArgs,
+}
+
+impl ListenArgs {
+    /// The limits of the template cache unless the policy says otherwise: of ten thousand exporters and more.
+    fn limits() -> CacheLimits {
+        let mut limits = CacheLimits::default();
+        limits.scopes = 32_768;
+        limits.template_octets = 256 << 20;
+        limits.pending_octets = 64 << 20;
+        limits
+    }
+
+    /// The policy of the file, or the one without a file.
+    fn policy(&self) -> Result<Policy, Failure> {
+        let policy = match &self.policy {
+            None => Policy::parse(""),
+            Some(path) => fs::read_to_string(path)
+                .map_err(|error| error.to_string())
+                .and_then(|text| Policy::parse(&text))
+                .map_err(|error| format!("{}: {error}", path.display())),
+        };
+        policy.map(|policy| self.output.with_quirks(policy)).map_err(Failure::Policy)
+    }
 }
 
 /// Whose templates are whose: what of a sender makes one scope of template ids.
@@ -105,7 +137,8 @@ fn parse_workers(text: &str) -> Result<usize, String> {
 /// Receives until a signal comes, or nothing for as long as asked.
 pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     args.output.check(args.templates.as_slice())?;
-    let stop = watch_signals().map_err(Failure::Signals)?;
+    let policy = Arc::new(args.policy()?);
+    let signals = Signals::watch().map_err(Failure::Signals)?;
     let any = [Sockets::any(PORT)];
     let addresses = if args.bind.is_empty() { &any } else { args.bind.as_slice() };
     let bound = Sockets::bind_several(addresses, args.receive_buffer, args.workers)?;
@@ -127,7 +160,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     {
         args.output.print_headings(queue).map_err(Failure::Output)?;
     }
-    let mut plans = Vec::new();
+    let (mut plans, mut workers) = (Vec::new(), Vec::new());
     for (number, sockets) in bound.into_iter().enumerate() {
         let mut templates = templates.clone();
         if let Some(templates) = &mut templates {
@@ -137,7 +170,11 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
             Some(store) if number > 0 => Some(store.another().map_err(Failure::Output)?),
             _ => None,
         };
+        let (ask, asks) = mpsc::channel();
+        workers.push(ask);
         plans.push(Plan {
+            policy: Arc::clone(&policy),
+            asks,
             args,
             sockets,
             queue: queue.as_ref(),
@@ -149,12 +186,13 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     if let Some(first) = plans.first_mut() {
         first.store = store;
     }
-    let activity = Activity::new(stop);
+    let activity = Activity::new(Arc::clone(&signals.stop));
+    let supervisor = Supervisor { args, activity: &activity, sockets: &sockets, signals, workers };
     let ended: Vec<Ended> = thread::scope(|scope| {
         let activity = &activity;
-        let workers: Vec<_> = plans.into_iter().map(|plan| scope.spawn(move || plan.run(activity))).collect();
-        supervise(activity, &sockets, args);
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Ended::panicked())).collect()
+        let threads: Vec<_> = plans.into_iter().map(|plan| scope.spawn(move || plan.run(activity))).collect();
+        supervisor.run();
+        threads.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Ended::panicked())).collect()
     });
     let written = queue.as_mut().map(OutputQueue::finish).transpose();
     conclude(args, ended, &sockets, written)
@@ -181,31 +219,73 @@ fn warn_of_small_buffers(sockets: &[SocketWatch], args: &ListenArgs) {
     }
 }
 
-/// Sets the flag at the first signal; a second one ends the program at once.
-fn watch_signals() -> io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
+/// What signals ask for.
+struct Signals {
+    /// To stop; a second signal ends the program at once.
+    stop: Arc<AtomicBool>,
+    /// To read the policy again.
+    reload: Arc<AtomicBool>,
 }
 
-/// Does what is not the workers' work, until it is time to stop.
-fn supervise(activity: &Activity, sockets: &[SocketWatch], args: &ListenArgs) {
-    /// How long to wait before looking whether to stop.
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        let signals = Self { stop: Arc::default(), reload: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop))?;
+            flag::register(signal, Arc::clone(&signals.stop))?;
+        }
+        flag::register(SIGHUP, Arc::clone(&signals.reload))?;
+        Ok(signals)
+    }
+}
+
+/// Does what is not the workers' work.
+struct Supervisor<'s> {
+    args: &'s ListenArgs,
+    activity: &'s Activity,
+    sockets: &'s [SocketWatch],
+    signals: Signals,
+    workers: Vec<mpsc::Sender<Ask>>,
+}
+
+impl Supervisor<'_> {
+    /// How long to wait before looking whether there is something to do.
     const LOOK: Duration = Duration::from_millis(50);
     /// How often to ask the kernel what it dropped.
     const CHECK: Duration = Duration::from_secs(10);
-    let mut drops = Drops { known: 0, checked: Instant::now() };
-    while !activity.is_over() {
-        if args.idle_exit.is_some_and(|limit| activity.idle() >= limit) {
-            activity.end();
+
+    /// Until it is time to stop.
+    fn run(self) {
+        let Self { args, activity, sockets, signals, .. } = &self;
+        let mut drops = Drops { known: 0, checked: Instant::now() };
+        while !activity.is_over() {
+            if args.idle_exit.is_some_and(|limit| activity.idle() >= limit) {
+                activity.end();
+            }
+            if drops.checked.elapsed() >= Self::CHECK && !args.output.quiet {
+                drops.warn(sockets);
+            }
+            if signals.reload.swap(false, Ordering::Relaxed) {
+                self.reload();
+            }
+            thread::sleep(Self::LOOK);
         }
-        if drops.checked.elapsed() >= CHECK && !args.output.quiet {
-            drops.warn(sockets);
+    }
+
+    /// Reads the policy again. When it cannot be understood, the one before stays.
+    fn reload(&self) {
+        let policy = match self.args.policy() {
+            Ok(policy) => Arc::new(policy),
+            Err(failure) => {
+                return tell(format_args!("netflow-collector: {failure}; the policy before stays"));
+            }
+        };
+        for worker in &self.workers {
+            // One that has ended needs no policy.
+            let _ = worker.send(Ask::Policy(Arc::clone(&policy)));
         }
-        thread::sleep(LOOK);
+        // Whoever reloads wants to know that it happened.
+        tell("the policy was read again; limits of the template cache hold from the next start on");
     }
 }
 

@@ -5,9 +5,12 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 
-use netflow_codec::{CacheLimits, CacheSnapshot, ElementRegistry};
+use netflow_codec::{CacheSnapshot, ElementRegistry};
 
 use super::ListenArgs;
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
         session::{Sinks, stored, tell},
     },
     output::{FlowSink, OutputQueue},
+    policy::Policy,
     receive::{Receiver, Sockets, now},
     store::{Store, StoreStats},
 };
@@ -30,6 +34,14 @@ pub(super) struct Plan<'p> {
     pub(super) store: Option<Store>,
     pub(super) templates: Option<CacheSnapshot<SocketAddr>>,
     pub(super) elements: ElementRegistry,
+    pub(super) policy: Arc<Policy>,
+    pub(super) asks: mpsc::Receiver<Ask>,
+}
+
+/// What a worker is asked for while it works. It answers between datagrams, so that nothing is lost for it.
+pub(super) enum Ask {
+    /// Decide by this policy from now on.
+    Policy(Arc<Policy>),
 }
 
 /// What a worker leaves behind.
@@ -107,7 +119,7 @@ impl Plan<'_> {
         }
         let args = self.args;
         let mut receiver = self.sockets.into_receiver();
-        let result = receive(&mut receiver, &mut collector, activity);
+        let result = receive(&mut receiver, &mut collector, &self.asks, activity);
         let written = match &result {
             Err(Failure::Output(_)) => Ok(()),
             _ => collector.finish().map_err(Failure::Output),
@@ -123,11 +135,12 @@ impl Plan<'_> {
 
     /// What is made here, and not by who starts the thread, never leaves the thread.
     fn collector(&mut self) -> Collector<Sinks> {
-        let Self { args, queue, store, elements, .. } = self;
+        let Self { args, queue, store, elements, policy, .. } = self;
         let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, args.workers > 1) };
         let sinks = (queue.map(sink), store.take());
+        let limits = policy.limits.over(ListenArgs::limits());
         args.output
-            .collector_with(CacheLimits::default(), core::mem::take(elements), sinks)
+            .collector_with(limits, core::mem::take(elements), sinks, Arc::clone(policy))
             .with_scopes(args.template_scope.policy())
     }
 
@@ -150,6 +163,7 @@ impl Plan<'_> {
 fn receive(
     receiver: &mut Receiver,
     collector: &mut Collector<Sinks>,
+    asks: &mpsc::Receiver<Ask>,
     activity: &Activity,
 ) -> Result<(), Failure> {
     /// How long to wait before looking whether to stop.
@@ -165,10 +179,21 @@ fn receive(
             receiver.wait(LOOK).map_err(Failure::Receive)?;
         }
         collector.tick(now()).map_err(Failure::Output)?;
+        for ask in asks.try_iter() {
+            ask.answer(collector);
+        }
     }
     let over = Instant::now();
     while over.elapsed() < REST && fetch(receiver, collector)? {}
     Ok(())
+}
+
+impl Ask {
+    fn answer(self, collector: &mut Collector<Sinks>) {
+        match self {
+            Self::Policy(policy) => collector.set_policy(policy),
+        }
+    }
 }
 
 /// Handles what is there, in portions: so a flood cannot keep the rest from being done. Whether anything came.
