@@ -9,6 +9,7 @@ use netflow_codec::{ElementId, ExportVersion, OptionsData, SessionConfig, Timest
 use netflow_flowcache::Timestamp as PacketTime;
 
 use crate::{
+    capture::{FrameFilter, Replay, Speed},
     meter::{FlowSource, Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
     pcap::{CaptureError, CaptureFile, Frame},
     send::{
@@ -62,6 +63,10 @@ pub struct Exporter<M = Meter> {
     boot: Timestamp,
     /// Uptimes are good until then.
     latest: Timestamp,
+    /// When the frames of files are due; `None`: at once.
+    replay: Option<Replay>,
+    /// Which frames of files are metered.
+    filter: Option<FrameFilter>,
 }
 
 /// The longest active timeout whose flows can be dated: uptimes are 32 bits of milliseconds, 49.7 days, of which
@@ -169,26 +174,85 @@ impl Exporter {
         self.read_capture(CaptureFile::new(source), name, watch)
     }
 
+    /// Has the frames of files come so fast from now on.
+    pub const fn set_speed(&mut self, speed: Speed) {
+        self.replay = Replay::new(speed);
+    }
+
+    /// Has only frames of files metered that pass a filter.
+    pub fn set_filter(&mut self, filter: FrameFilter) {
+        self.filter = Some(filter);
+    }
+
     fn read_capture<R: Read>(
         &mut self,
         file: Result<CaptureFile<R>, CaptureError>,
         name: &str,
         mut watch: impl FnMut(&Self, u64) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ExportError> {
-        let failed = |source| ExportError::Capture { path: name.to_owned(), source };
-        let mut file = file.map_err(failed)?;
+        let mut faults = Faults::default();
+        let failed = |faults: Faults| ExportError::Capture { path: name.to_owned(), faults };
+        let mut file = match file {
+            Ok(file) => file,
+            Err(error) => {
+                faults.add(error, None);
+                return Err(failed(faults));
+            }
+        };
         let mut frames = 0u32;
         loop {
+            let octets = file.octets_read();
             match file.next_frame() {
-                Ok(Some(frame)) => self.handle_frame(&frame)?,
-                Ok(None) => return Ok(ControlFlow::Continue(())),
-                Err(source) => return Err(failed(source)),
+                Ok(Some(frame)) => {
+                    if self.filter.as_mut().is_some_and(|filter| !filter.accepts(&frame)) {
+                        continue;
+                    }
+                    if self.await_turn(frame.timestamp, octets, &mut watch)?.is_break() {
+                        break;
+                    }
+                    self.handle_frame(&frame)?;
+                }
+                Ok(None) if faults.is_empty() => return Ok(ControlFlow::Continue(())),
+                Ok(None) => return Err(failed(faults)),
+                Err(error) => {
+                    // Nothing more can be read if this fails, too: the first error has said why.
+                    let skipped = file.resume().unwrap_or(None);
+                    faults.add(error, skipped);
+                }
             }
             frames = frames.wrapping_add(1);
             if frames.is_multiple_of(4_096) && watch(self, file.octets_read()).is_break() {
+                break;
+            }
+        }
+        if faults.is_empty() { Ok(ControlFlow::Break(())) } else { Err(failed(faults)) }
+    }
+
+    /// Waits until a frame is due, if frames are, and meanwhile exports by the clock of the capture.
+    #[inline]
+    fn await_turn(
+        &mut self,
+        time: PacketTime,
+        octets: u64,
+        watch: &mut impl FnMut(&Self, u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ExportError> {
+        const LONGEST: Duration = Duration::from_millis(50);
+        while let Some(replay) = &mut self.replay {
+            let wait = replay.wait(time, Instant::now());
+            if wait.is_zero() {
+                break;
+            }
+            thread::sleep(wait.min(LONGEST));
+            let now = replay.time(Instant::now());
+            if let Some(now) = now.filter(|now| *now < time && self.is_open) {
+                self.meter.handle_timeout(now);
+                self.handle_time(now)?;
+            }
+            if watch(self, octets).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Samples otherwise from now on: the flows metered so far end and are sent, and collectors are told of the change
@@ -228,6 +292,8 @@ impl<M: FlowSource> Exporter<M> {
             statistics_due: None,
             boot: Timestamp::ZERO,
             latest: Timestamp::ZERO,
+            replay: None,
+            filter: None,
             config,
         };
         for target in &exporter.config.targets {
@@ -528,15 +594,55 @@ impl fmt::Display for ExporterAccount {
 /// An export went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// A capture file could not be read to its end.
-    #[error("{path}: {source}")]
+    /// A capture file is damaged.
+    #[error("{path}: {faults}")]
     Capture {
         /// The file.
         path: String,
         /// What is wrong with it.
-        source: CaptureError,
+        faults: Faults,
     },
     /// A destination failed.
     #[error(transparent)]
     Send(#[from] SendError),
+}
+
+/// What is wrong with a capture file: the first few places, and how many there are.
+#[derive(Debug, Default)]
+pub struct Faults {
+    first: Vec<(CaptureError, Option<u64>)>,
+    count: u64,
+}
+
+impl Faults {
+    /// Places that are told one by one.
+    const TOLD: usize = 5;
+
+    /// One more place; `skipped`: octets left out there, `None` if nothing behind it could be read.
+    fn add(&mut self, error: CaptureError, skipped: Option<u64>) {
+        self.count += 1;
+        if self.first.len() < Self::TOLD {
+            self.first.push((error, skipped));
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (error, skipped)) in self.first.iter().enumerate() {
+            let separator = if number > 0 { "; " } else { "" };
+            write!(f, "{separator}{error}")?;
+            if let Some(octets) = skipped {
+                write!(f, " (went on {octets} octets later)")?;
+            }
+        }
+        match self.count - self.first.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "; and {more} places more"),
+        }
+    }
 }

@@ -167,8 +167,9 @@ fn an_error_names_the_place_where_the_structure_begins() {
 fn what_is_no_capture_is_said_to_be_none() {
     for (file, expected) in [
         (b"hello, world, this is some text".as_slice(), "not a capture file; expected pcap"),
-        (&[0x1F, 0x8B, 8, 0, 0, 0, 0, 0], "gzip"),
-        (&[0x28, 0xB5, 0x2F, 0xFD, 0, 0], "zstd"),
+        (&[0x1F, 0x8B, 8, 0, 0, 0, 0, 0], "cannot read"),
+        (&[0x28, 0xB5, 0x2F, 0xFD, 0, 0], "cannot read"),
+        (&[0xFD, 0x37, 0x7A, 0x58, 0x5A, 0, 0], "xz"),
         (b"snoop\0\0\0\0\0\0\x02", "snoop"),
         (&[0xD4, 0xC3, 0xB2, 0xA1, 2, 0], "cut off"),
     ] {

@@ -10,17 +10,26 @@
 
 mod counts;
 mod event;
+mod filter;
 mod interface;
 #[cfg(feature = "live")]
 pub mod live;
+mod speed;
 
 use core::time::Duration;
 
 pub use counts::CaptureCounts;
 pub use event::{CaptureEvent, Tell};
+pub use filter::FrameFilter;
 pub use interface::{Interface, interface_index, interfaces};
+pub use speed::{Replay, Speed};
 
 use crate::pcap::Frame;
+
+/// How to get a build that has libpcap.
+pub const NEEDS_LIVE: &str = "this build has no libpcap; build it with\n  apt-get install libpcap-dev\n  \
+                              cargo build --release --features live\n(libpcap-dev is called libpcap-devel by Fedora and \
+                              SUSE)";
 
 /// Where and which way packets were seen.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

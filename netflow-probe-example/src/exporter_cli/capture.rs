@@ -8,7 +8,10 @@ use std::{
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::Failure;
-use crate::config::{parse_octets, same_file};
+use crate::{
+    capture::Speed,
+    config::{parse_octets, same_file},
+};
 
 /// The largest buffer: the kernel's numbers of a ring have 31 bits.
 const MAX_BUFFER: u64 = 1 << 30;
@@ -18,9 +21,13 @@ const MAX_BUFFER: u64 = 1 << 30;
 #[command(next_help_heading = "Capture")]
 #[command(group(ArgGroup::new("packets-from").args(["read", "interface"]).required(true)))]
 pub struct CaptureArgs {
-    /// Capture files to meter, in this order (pcap or pcapng); `-` is standard input
+    /// Capture files to meter, in this order (pcap or pcapng, plain or compressed by gzip or zstd); `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub read: Vec<PathBuf>,
+
+    /// How fast to read files: `max`, 1 for the speed at which they were captured, or another factor
+    #[arg(long, value_name = "FACTOR", default_value = "max", conflicts_with = "interface")]
+    pub speed: Speed,
 
     /// Interface to capture from; can be given several times. `any` is all of them
     #[arg(long, short, value_name = "NAME")]

@@ -38,6 +38,7 @@ pub use sampling::SamplingArgs;
 pub use service::ServiceArgs;
 
 use crate::{
+    capture::FrameFilter,
     config::{self, ConfigArgs, ConfigError},
     exporter::{ExportError, Exporter, ExporterConfig},
     meter::FlowSource,
@@ -233,6 +234,10 @@ impl Arguments {
             return self.run_live(config);
         }
         let mut exporter = Exporter::new(config).map_err(|error| self.explain(&error))?;
+        exporter.set_speed(self.capture.speed);
+        if let Some(filter) = &self.capture.filter {
+            exporter.set_filter(FrameFilter::new(filter).map_err(Failure::Usage)?);
+        }
         let stop =
             Stop::watch().map_err(|error| Failure::Run(format!("cannot watch for signals: {error}")))?;
         let mut refusals = Refusals::default();
@@ -280,18 +285,15 @@ impl Arguments {
             return Ok(());
         }
         let something = exporter.account().meter.frames.frames() > 0;
-        let note = if something { " (what was read before it has been exported)" } else { "" };
+        let note = if something { " (what could be read has been exported)" } else { "" };
         Err(Failure::Run(format!("{}{note}", faults.join("\n"))))
     }
 
     /// Says how to get what this build lacks.
     #[cfg(not(feature = "live"))]
     fn run_live(&self, _config: ExporterConfig) -> Result<(), Failure> {
-        Err(Failure::Usage(format!(
-            "--interface {}: this build has no live capture; build it with\n  apt-get install libpcap-dev\n  \
-             cargo build --release --features live\n(libpcap-dev is called libpcap-devel by Fedora and SUSE)",
-            self.capture.interface.join(", ")
-        )))
+        let interfaces = self.capture.interface.join(", ");
+        Err(Failure::Usage(format!("--interface {interfaces}: {}", crate::capture::NEEDS_LIVE)))
     }
 
     /// Which argument a session's refusal is about.

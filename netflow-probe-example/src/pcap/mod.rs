@@ -1,6 +1,7 @@
 //! Capture files: frames out of `pcap` and `pcapng` files, datagrams into `pcap` files.
 //!
-//! [`CaptureFile`] reads what tcpdump, Wireshark and their relatives write, in one pass and with bounded memory;
+//! [`CaptureFile`] reads what tcpdump, Wireshark and their relatives write, plain or compressed by gzip or zstd, in one pass
+//! and with bounded memory;
 //! [`DatagramWriter`] writes UDP datagrams so that those tools, and replayers of `NetFlow`, can read them.
 //!
 //! ```text
@@ -32,6 +33,8 @@ mod error;
 mod link_type;
 mod pcapng;
 mod reader;
+mod resume;
+mod source;
 mod window;
 mod writer;
 

@@ -11,7 +11,9 @@ use pcap_parser::{
     pcapng::{InterfaceDescriptionBlock, parse_block_be, parse_block_le},
 };
 
-use super::{CaptureError, CaptureErrorKind, LinkType, MAX_FRAME, reader::Located, window::Window};
+use super::{
+    CaptureError, CaptureErrorKind, LinkType, MAX_FRAME, reader::Located, resume::Look, window::Window,
+};
 
 /// Block type of a section header, the same in both byte orders: the first octets of every pcapng file.
 pub(super) const SECTION_HEADER: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
@@ -125,6 +127,32 @@ impl Section {
         }
         window.consume(length);
         Ok(Step::NoFrame)
+    }
+
+    /// Whether a block seems to begin here.
+    pub(super) fn look(&self, data: &[u8]) -> Look {
+        let Some((&block_type, rest)) = data.split_first_chunk::<4>() else { return Look::Short };
+        let Some(&[l0, l1, l2, l3, m0, m1, m2, m3]) = rest.first_chunk() else { return Look::Short };
+        let is_section = block_type == SECTION_HEADER;
+        let big_endian = match [m0, m1, m2, m3] {
+            [0x1A, 0x2B, 0x3C, 0x4D] if is_section => true,
+            [0x4D, 0x3C, 0x2B, 0x1A] if is_section => false,
+            _ if is_section => return Look::Unsound,
+            _ => self.big_endian,
+        };
+        let number = if big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+        // The types that are in use, with those of a few programs besides the standard's.
+        let is_known = is_section || (1..=10).contains(&number(block_type)) || number(block_type) == 0x0BAD;
+        let length = number([l0, l1, l2, l3]);
+        let Ok(octets) = usize::try_from(length) else { return Look::Unsound };
+        if !is_known || !length.is_multiple_of(4) || !(FRAMING..=MAX_BLOCK).contains(&octets) {
+            return Look::Unsound;
+        }
+        match data.get(octets - 4..octets) {
+            Some(again) if again == [l0, l1, l2, l3] => Look::Sound(octets),
+            Some(_) => Look::Unsound,
+            None => Look::Short,
+        }
     }
 
     /// Takes the byte order of a new section and forgets the interfaces of the old one.

@@ -15,6 +15,7 @@ use pcap_parser::pcap::{
 use super::{
     CaptureError, CaptureErrorKind, LinkType, MAX_FRAME,
     pcapng::{self, Section},
+    resume::{Look, resume},
     window::Window,
 };
 
@@ -34,10 +35,12 @@ pub struct Frame<'a> {
     pub interface: u32,
 }
 
-/// A capture file being read: pcap in both byte orders with microseconds or nanoseconds, and pcapng.
+/// A capture file being read: pcap in both byte orders with microseconds or nanoseconds, and pcapng; plain, or compressed by
+/// gzip or zstd.
 ///
 /// Memory is bounded whatever the file says. A file that ends in the middle of a frame or is corrupt delivers
-/// the frames before that place, then one error that says where it is, then nothing more.
+/// the frames before that place, then one error that says where it is, then nothing more unless it is told to
+/// [`resume`](Self::resume).
 #[derive(Debug)]
 pub struct CaptureFile<R = File> {
     window: Window<R>,
@@ -61,6 +64,8 @@ struct PcapFormat {
     /// Nanoseconds in one unit of the second time field.
     nanos_per_unit: u64,
     link_type: LinkType,
+    /// Of the frame before.
+    last_seconds: u32,
 }
 
 /// The three layouts of a pcap record.
@@ -145,10 +150,39 @@ impl<R: Read> CaptureFile<R> {
         }))
     }
 
-    /// Octets of the file that were read and delivered, the last frame included.
+    /// Goes on behind damage: after an error of [`Self::next_frame`], looks for the next place where frames seem sound.
+    ///
+    /// Returns how many octets were left out, those of the broken frame included; `None` when the file has no such place, or
+    /// cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn resume(&mut self) -> Result<Option<u64>, CaptureError> {
+        if !self.failed {
+            return Ok(None);
+        }
+        let offset = self.window.offset();
+        let found = match &self.format {
+            Format::Pcap(format) => {
+                let format = *format;
+                resume(&mut self.window, |data| format.look(data))
+            }
+            Format::PcapNg(section) => resume(&mut self.window, |data| section.look(data)),
+        };
+        let found = found.map_err(|error| CaptureError { offset, kind: error.into() })?;
+        self.failed = found.is_none();
+        Ok(found)
+    }
+
+    /// Octets of the file that were read and delivered, the last frame included; of a compressed file those that were
+    /// decompressed.
     #[must_use]
-    pub fn octets_read(&self) -> u64 {
-        self.window.offset() + self.delivered as u64
+    pub fn octets_read(&self) -> u64
+    where
+        R: Read,
+    {
+        self.window.compressed_octets().unwrap_or_else(|| self.window.offset() + self.delivered as u64)
     }
 
     /// Octets of the whole file; `None` when it is a pipe or did not come from [`CaptureFile::open`].
@@ -161,9 +195,7 @@ impl<R: Read> CaptureFile<R> {
 impl Format {
     const PCAP_HEADER: usize = 24;
     /// Magic numbers as they stand in the file, and what they mean; only the first two formats are read.
-    const LOOKALIKES: [(&'static [u8], &'static str); 6] = [
-        (&[0x1F, 0x8B], "gzip: decompress it first"),
-        (&[0x28, 0xB5, 0x2F, 0xFD], "zstd: decompress it first"),
+    const LOOKALIKES: [(&'static [u8], &'static str); 4] = [
         (&[0xFD, 0x37, 0x7A, 0x58, 0x5A], "xz: decompress it first"),
         (&[0x04, 0x22, 0x4D, 0x18], "lz4: decompress it first"),
         (b"snoop\0", "a snoop file"),
@@ -220,10 +252,11 @@ impl PcapFormat {
             nanos_per_unit: if header.is_nanosecond_precision() { 1 } else { 1_000 },
             // The upper bits tell whether frames end with a check sequence.
             link_type: LinkType(header.network.0.cast_unsigned() & 0x03FF_FFFF),
+            last_seconds: 0,
         }
     }
 
-    fn locate<R: Read>(self, window: &mut Window<R>) -> Result<Option<Located>, CaptureErrorKind> {
+    fn locate<R: Read>(&mut self, window: &mut Window<R>) -> Result<Option<Located>, CaptureErrorKind> {
         let header = if matches!(self.variant, Variant::Modified) { 24 } else { 16 };
         if !window.fill(header)? {
             return match window.data().len() {
@@ -247,6 +280,7 @@ impl PcapFormat {
         let Some(block) = self.parse(window.data()) else {
             return Err(CaptureErrorKind::Corrupt("a record that cannot be read"));
         };
+        self.last_seconds = block.ts_sec;
         let nanos = u64::from(block.ts_sec) * 1_000_000_000 + u64::from(block.ts_usec) * self.nanos_per_unit;
         Ok(Some(Located {
             header,
@@ -257,6 +291,26 @@ impl PcapFormat {
             link_type: self.link_type,
             interface: 0,
         }))
+    }
+
+    /// Whether a record seems to begin here.
+    fn look(self, data: &[u8]) -> Look {
+        let header = if matches!(self.variant, Variant::Modified) { 24 } else { 16 };
+        let Some(fields) = data.first_chunk::<16>() else { return Look::Short };
+        let number = |octets: [u8; 4]| match self.variant {
+            Variant::BigEndian => u32::from_be_bytes(octets),
+            Variant::LittleEndian | Variant::Modified => u32::from_le_bytes(octets),
+        };
+        let [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3] = *fields;
+        let (seconds, fraction) = (number([s0, s1, s2, s3]), number([f0, f1, f2, f3]));
+        let (captured, original) = (number([c0, c1, c2, c3]), number([o0, o1, o2, o3]));
+        let fractions = if self.nanos_per_unit == 1 { 1_000_000_000 } else { 1_000_000 };
+        // Some two years around the frame before; any time before the first frame.
+        let near = self.last_seconds == 0 || self.last_seconds.abs_diff(seconds) < 1 << 26;
+        if !near || fraction >= fractions || captured == 0 || captured > original || original > 1 << 20 {
+            return Look::Unsound;
+        }
+        usize::try_from(captured).map_or(Look::Unsound, |captured| Look::Sound(header + captured))
     }
 
     fn parse(self, data: &[u8]) -> Option<LegacyPcapBlock<'_>> {

@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind, Read};
 
+use super::source::Source;
+
 /// Octets of a fresh window: what one read asks for.
 const INITIAL: usize = 256 * 1024;
 
@@ -11,7 +13,7 @@ const INITIAL: usize = 256 * 1024;
 /// announces never decides how much is allocated.
 #[derive(Debug)]
 pub(super) struct Window<R> {
-    source: R,
+    source: Source<R>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -24,7 +26,14 @@ impl<R: Read> Window<R> {
     pub(super) const LIMIT: usize = 2 << 20;
 
     pub(super) fn new(source: R) -> Self {
-        Self { source, buffer: vec![0; INITIAL], start: 0, end: 0, offset: 0, exhausted: false }
+        Self {
+            source: Source::new(source),
+            buffer: vec![0; INITIAL],
+            start: 0,
+            end: 0,
+            offset: 0,
+            exhausted: false,
+        }
     }
 
     /// Reads until `wanted` octets (at most [`Self::LIMIT`]) are visible or the file ends; says which.
@@ -68,7 +77,12 @@ impl<R: Read> Window<R> {
         self.buffer.get(self.start..self.end).unwrap_or(&[])
     }
 
-    /// Where in the file the visible octets begin.
+    /// Octets of the file that were read if it is compressed: fewer than came out of it.
+    pub(super) fn compressed_octets(&self) -> Option<u64> {
+        self.source.compressed_octets()
+    }
+
+    /// Where in the file, as it was before it was compressed, the visible octets begin.
     pub(super) const fn offset(&self) -> u64 {
         self.offset
     }
