@@ -374,6 +374,11 @@ impl Layout {
 }
 
 impl<'a> Flow<'a> {
+    /// Whether some column may have to search the record.
+    pub(crate) fn has_walked(&self) -> bool {
+        self.stored().is_some() || self.layout.is_some_and(|layout| layout.has_walked)
+    }
+
     /// The first field with one of these elements, if the template has such a field at all.
     pub(super) fn walked_field(&self, elements: &[u16]) -> Option<FieldView<'a>> {
         self.layout.filter(|layout| layout.has_walked).and_then(|_| self.find(elements))

@@ -80,7 +80,8 @@ impl<'a> Flow<'a> {
         match self.layout {
             Some(layout) => layout.extras(self),
             // Columns show all that fixed layouts have, but for the number of flows in v8.
-            None => self.find(&[3]).into_iter().collect(),
+            None if self.envelope.version == 8 => self.find(&[3]).into_iter().collect(),
+            None => Vec::new(),
         }
     }
 
@@ -104,6 +105,18 @@ impl<'a> Flow<'a> {
         match self.stored() {
             Some(stored) => stored.number("sampling_rate"),
             None => self.sampling.map(|info| info.interval.into()),
+        }
+    }
+
+    /// Where the sampling rate was announced.
+    #[must_use]
+    pub fn sampling_source(&self) -> Option<&'static str> {
+        match self.stored() {
+            Some(stored) => match stored.cell("sampling_source") {
+                Cell::Word(source) => Some(source),
+                _ => None,
+            },
+            None => self.sampling.map(|info| info.source.name()),
         }
     }
 

@@ -52,6 +52,15 @@ impl<'a> Flow<'a> {
         })
     }
 
+    /// What a column shows of the flow, by its place in [`COLUMNS`].
+    #[must_use]
+    pub fn cell(&self, place: usize) -> Cell {
+        match self.stored() {
+            Some(stored) => stored.cells.get(place).copied().unwrap_or(Cell::Absent),
+            None => COLUMNS.get(place).map_or(Cell::Absent, |column| (column.cell)(self)),
+        }
+    }
+
     /// What is left of a stored flow; `None` for one whose record is at hand.
     #[must_use]
     pub const fn stored(&self) -> Option<StoredCells<'a>> {

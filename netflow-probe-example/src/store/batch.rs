@@ -1,182 +1,208 @@
 //! Flows as columns, before they are written.
+//!
+//! What flows of one set have in common, and which members they carry, is kept once for all of them: a [`Run`]. Members
+//! have a column each, with the values that are there and nothing for those that are not.
 
-use core::{hash::Hash, net::IpAddr};
-use std::collections::HashMap;
+use core::net::IpAddr;
 
-use parquet::data_type::ByteArray;
+use netflow_codec::{FlowFields, MplsLabels, Timestamp};
 
 use crate::{
-    flow::{COLUMNS, Cell, Flow, Kind},
+    flow::{COLUMNS, Cell, Flow},
     output::json_fields,
 };
 
-/// Rows of one row group, column by column.
-#[derive(Debug)]
+/// Rows of one row group.
+#[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) rows: usize,
-    /// One for each column of the flow schema, then the one of the fields without a column.
-    pub(super) columns: Vec<Values>,
-    texts: Texts,
+    pub(super) rows: u32,
+    pub(super) runs: Vec<Run>,
+    pub(super) members: Members,
+    pub(super) durations: Vec<u64>,
+    pub(super) icmp_types: Sparse<u32>,
+    pub(super) icmp_codes: Sparse<u32>,
+    /// Columns without a member of the typed record, each with its place in [`COLUMNS`].
+    pub(super) walked: Vec<(usize, Sparse<Cell>)>,
+    /// What has no column, as JSON.
+    pub(super) fields: Sparse<Vec<u8>>,
 }
 
-/// The values of a column that are not null, and which are.
-#[derive(Debug, Default)]
-pub(super) struct Values {
-    pub(super) data: Data,
-    is_list: bool,
-    /// 0: null. In lists 1: empty, 2: an element; else 1: a value.
-    pub(super) definition: Vec<i16>,
-    /// 0: a row begins, 1: its list goes on. For lists only.
-    pub(super) repetition: Vec<i16>,
+/// Neighbouring rows that have everything in common but their members' values.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) rows: u32,
+    pub(super) head: Head,
 }
 
-#[derive(Debug, Default)]
-pub(super) enum Data {
-    #[default]
-    None,
-    Int32(Vec<i32>),
-    Int64(Vec<i64>),
-    Text(Vec<ByteArray>),
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Head {
+    /// The members that are there.
+    pub(super) fields: FlowFields,
+    pub(super) flow_type: &'static str,
+    pub(super) received: Timestamp,
+    pub(super) sequence: Option<u32>,
+    pub(super) exporter: IpAddr,
+    pub(super) observation_domain: u32,
+    pub(super) template_id: Option<u16>,
+    pub(super) sampling_rate: Option<u64>,
+    pub(super) sampling_source: Option<&'static str>,
+    pub(super) ip_version: Option<u8>,
 }
 
-/// Texts that flows share: made once in a batch.
-#[derive(Debug, Default)]
-struct Texts {
-    addresses: HashMap<IpAddr, ByteArray>,
-    macs: HashMap<[u8; 6], ByteArray>,
-    words: HashMap<&'static str, ByteArray>,
-    numbers: HashMap<u64, ByteArray>,
+/// Values of a few rows.
+#[derive(Debug)]
+pub(super) struct Sparse<T> {
+    pub(super) rows: Vec<u32>,
+    pub(super) values: Vec<T>,
 }
 
-fn interned<K: Copy + Eq + Hash>(
-    known: &mut HashMap<K, ByteArray>,
-    key: K,
-    text: impl FnOnce(K) -> String,
-) -> ByteArray {
-    known.entry(key).or_insert_with(|| ByteArray::from(text(key).into_bytes())).clone()
+impl<T> Default for Sparse<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), values: Vec::new() }
+    }
 }
+
+impl<T> Sparse<T> {
+    fn push(&mut self, row: u32, value: T) {
+        self.rows.push(row);
+        self.values.push(value);
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.values.clear();
+    }
+}
+
+macro_rules! members {
+    ($($member:ident: $type:ty = $field:ident, |$record:ident| $value:expr;)*) => {
+        /// The values of members that columns show.
+        #[derive(Debug, Default)]
+        pub(super) struct Members {
+            $(pub(super) $member: Vec<$type>,)*
+        }
+
+        impl Members {
+            fn push(&mut self, flow: &Flow<'_>) {
+                $(if flow.record.has(FlowFields::$field) {
+                    let $record = &flow.record;
+                    self.$member.push($value);
+                })*
+            }
+
+            fn clear(&mut self) {
+                $(self.$member.clear();)*
+            }
+        }
+    };
+}
+
+members! {
+    octets: u64 = OCTETS, |record| record.octets;
+    packets: u64 = PACKETS, |record| record.packets;
+    start: u64 = START, |record| record.start.as_nanos();
+    end: u64 = END, |record| record.end.as_nanos();
+    ingress_interface: u32 = INGRESS_INTERFACE, |record| record.ingress_interface;
+    egress_interface: u32 = EGRESS_INTERFACE, |record| record.egress_interface;
+    source_as: u32 = SOURCE_AS, |record| record.source_as;
+    destination_as: u32 = DESTINATION_AS, |record| record.destination_as;
+    ipv6_flow_label: u32 = IPV6_FLOW_LABEL, |record| record.ipv6_flow_label;
+    fragment_identification: u32 = FRAGMENT_IDENTIFICATION, |record| record.fragment_identification;
+    source_port: u16 = SOURCE_PORT, |record| record.source_port;
+    destination_port: u16 = DESTINATION_PORT, |record| record.destination_port;
+    tcp_flags: u16 = TCP_FLAGS, |record| record.tcp_flags;
+    vlan: u16 = VLAN, |record| record.vlan;
+    post_vlan: u16 = POST_VLAN, |record| record.post_vlan;
+    protocol: u8 = PROTOCOL, |record| record.protocol;
+    tos: u8 = TOS, |record| record.tos;
+    source_prefix_length: u8 = SOURCE_PREFIX_LENGTH, |record| record.source_prefix_length;
+    destination_prefix_length: u8 = DESTINATION_PREFIX_LENGTH, |record| record.destination_prefix_length;
+    direction: u8 = DIRECTION, |record| record.direction;
+    flow_end_reason: u8 = FLOW_END_REASON, |record| record.flow_end_reason;
+    minimum_ttl: u8 = MINIMUM_TTL, |record| record.minimum_ttl;
+    forwarding_status: u8 = FORWARDING_STATUS, |record| record.forwarding_status;
+    source: IpAddr = SOURCE, |record| record.source;
+    destination: IpAddr = DESTINATION, |record| record.destination;
+    next_hop: IpAddr = NEXT_HOP, |record| record.next_hop;
+    bgp_next_hop: IpAddr = BGP_NEXT_HOP, |record| record.bgp_next_hop;
+    source_mac: u64 = SOURCE_MAC, |record| mac(record.source_mac);
+    destination_mac: u64 = DESTINATION_MAC, |record| mac(record.destination_mac);
+    mpls_labels: MplsLabels = MPLS_LABELS, |record| record.mpls_labels;
+}
+
+const fn mac(octets: [u8; 6]) -> u64 {
+    let [a, b, c, d, e, f] = octets;
+    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+}
+
+/// Columns that are neither of the datagram nor of the typed record.
+const WALKED: [&str; 6] =
+    ["ip_flags", "fragment_offset", "next_hop_as", "mpls_ttl", "mpls_ip", "observation_point_id"];
 
 impl Batch {
     pub(super) fn new() -> Self {
-        let values = |kind| {
-            let is_list = matches!(kind, Kind::NumberList | Kind::AddressList);
-            Values { data: Data::of(kind), is_list, ..Values::default() }
-        };
-        let columns = COLUMNS.iter().map(|column| column.kind).chain([Kind::Word]).map(values).collect();
-        Self { rows: 0, columns, texts: Texts::default() }
+        let walked = COLUMNS.iter().enumerate().filter(|(_, column)| WALKED.contains(&column.name));
+        Self { walked: walked.map(|(place, _)| (place, Sparse::default())).collect(), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, flow: &Flow<'_>) {
-        self.rows += 1;
-        for ((_, cell), values) in flow.cells().zip(&mut self.columns) {
-            values.push(cell, &mut self.texts);
+        let head = Head::of(flow);
+        match self.runs.last_mut() {
+            Some(run) if run.head == head => run.rows += 1,
+            _ => self.runs.push(Run { rows: 1, head }),
         }
-        if let Some(fields) = self.columns.last_mut() {
-            match json_fields(flow) {
-                None => fields.definition.push(0),
-                Some(json) => fields.push_text(ByteArray::from(json)),
+        let row = self.rows;
+        self.rows += 1;
+        self.members.push(flow);
+        if let Some(millis) = flow.duration_millis() {
+            self.durations.push(millis.cast_unsigned());
+        }
+        if let Some(kind) = flow.icmp_type() {
+            self.icmp_types.push(row, u32::try_from(kind).unwrap_or(u32::MAX));
+        }
+        if let Some(code) = flow.icmp_code() {
+            self.icmp_codes.push(row, u32::try_from(code).unwrap_or(u32::MAX));
+        }
+        if flow.has_walked() {
+            for (column, sparse) in &mut self.walked {
+                match flow.cell(*column) {
+                    Cell::Absent => {}
+                    cell => sparse.push(row, cell),
+                }
             }
+        }
+        if let Some(json) = json_fields(flow) {
+            self.fields.push(row, json);
         }
     }
 
     /// Takes the rows out but keeps their memory.
     pub(super) fn clear(&mut self) {
         self.rows = 0;
-        self.columns.iter_mut().for_each(Values::clear);
-        self.texts = Texts::default();
+        self.runs.clear();
+        self.members.clear();
+        self.durations.clear();
+        self.icmp_types.clear();
+        self.icmp_codes.clear();
+        self.walked.iter_mut().for_each(|(_, sparse)| sparse.clear());
+        self.fields.clear();
     }
 }
 
-impl Data {
-    const fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Unsigned32 | Kind::NumberList => Self::Int32(Vec::new()),
-            Kind::Unsigned64 | Kind::Signed64 | Kind::Time => Self::Int64(Vec::new()),
-            Kind::Word | Kind::Address | Kind::MacAddress | Kind::AddressList => Self::Text(Vec::new()),
+impl Head {
+    fn of(flow: &Flow<'_>) -> Self {
+        let envelope = flow.envelope;
+        Self {
+            fields: flow.record.fields,
+            flow_type: envelope.flow_type(),
+            received: envelope.received,
+            sequence: envelope.sequence,
+            exporter: envelope.exporter.ip(),
+            observation_domain: envelope.observation_domain,
+            template_id: flow.template_id,
+            sampling_rate: flow.sampling_rate(),
+            sampling_source: flow.sampling_source(),
+            ip_version: flow.ip_version(),
         }
-    }
-}
-
-impl Values {
-    fn push(&mut self, cell: Cell, texts: &mut Texts) {
-        match cell {
-            Cell::Absent => {
-                self.definition.push(0);
-                if self.is_list {
-                    self.repetition.push(0);
-                }
-            }
-            Cell::Unsigned(number) => self.push_number(number.cast_signed()),
-            Cell::Signed(number) => self.push_number(number),
-            Cell::Word(word) => self.push_text(interned(&mut texts.words, word, ToOwned::to_owned)),
-            Cell::NumberWord(number) => {
-                self.push_text(interned(&mut texts.numbers, number, |number| number.to_string()));
-            }
-            Cell::Address(address) => {
-                self.push_text(interned(&mut texts.addresses, address, |address| address.to_string()));
-            }
-            Cell::MacAddress(mac) => {
-                let text = |mac| netflow_codec::FieldValue::MacAddress(mac).to_string();
-                self.push_text(interned(&mut texts.macs, mac, text));
-            }
-            Cell::Labels(labels) => {
-                self.push_list(labels.iter().map(|label| i64::from(label.label())));
-            }
-            Cell::ListOfOne(number) => self.push_list([number.cast_signed()].into_iter()),
-            Cell::ListOfAddress(address) => {
-                let text = interned(&mut texts.addresses, address, |address| address.to_string());
-                if let Data::Text(values) = &mut self.data {
-                    values.push(text);
-                }
-                self.definition.push(2);
-                self.repetition.push(0);
-            }
-        }
-    }
-
-    /// Numbers are stored by their bits, as Parquet stores unsigned ones.
-    fn push_number(&mut self, number: i64) {
-        self.push_bits(number);
-        self.definition.push(1);
-    }
-
-    fn push_bits(&mut self, number: i64) {
-        match &mut self.data {
-            #[expect(clippy::cast_possible_truncation, reason = "the column's numbers have 32 bits")]
-            Data::Int32(values) => values.push(number as i32),
-            Data::Int64(values) => values.push(number),
-            Data::Text(_) | Data::None => {}
-        }
-    }
-
-    fn push_text(&mut self, text: ByteArray) {
-        if let Data::Text(values) = &mut self.data {
-            values.push(text);
-        }
-        self.definition.push(1);
-    }
-
-    fn push_list(&mut self, numbers: impl Iterator<Item = i64>) {
-        let before = self.definition.len();
-        for number in numbers {
-            self.repetition.push(i16::from(self.definition.len() > before));
-            self.definition.push(2);
-            self.push_bits(number);
-        }
-        if self.definition.len() == before {
-            self.definition.push(1);
-            self.repetition.push(0);
-        }
-    }
-
-    fn clear(&mut self) {
-        match &mut self.data {
-            Data::None => {}
-            Data::Int32(values) => values.clear(),
-            Data::Int64(values) => values.clear(),
-            Data::Text(values) => values.clear(),
-        }
-        self.definition.clear();
-        self.repetition.clear();
     }
 }

@@ -13,6 +13,8 @@
 //! rest. There is no manifest that could disagree with what is there.
 
 mod batch;
+mod chunk;
+mod columns;
 mod part;
 mod reader;
 mod restore;
@@ -42,6 +44,7 @@ use parquet::{file::properties::WriterProperties, schema::types::Type};
 
 use self::{
     batch::Batch,
+    chunk::Encoder,
     retention::Inventory,
     worker::{Job, Place, Progress, Worker},
 };
@@ -202,6 +205,9 @@ struct Shared {
 /// Row groups that may wait for the disk.
 const QUEUE: usize = 4;
 
+/// Rows of a row group at most: a page of them stays below 2 GiB, whatever they are.
+const MOST_ROWS: usize = 1 << 20;
+
 impl Store {
     /// Opens the store, and deletes what an earlier run left open.
     ///
@@ -215,7 +221,7 @@ impl Store {
         let (inventory, abandoned) = Inventory::of(&folder)?;
         let shared = Shared {
             schema: schema::message().map_err(part::into_io)?,
-            properties: Arc::new(schema::properties(config.compression).map_err(part::into_io)?),
+            properties: Arc::new(schema::properties()),
             inventory: Arc::new(Mutex::new(inventory)),
             writers: AtomicU64::new(0),
             folder,
@@ -241,6 +247,7 @@ impl Store {
             folder: shared.folder.clone(),
             schema: Arc::clone(&shared.schema),
             properties: Arc::clone(&shared.properties),
+            encoder: Encoder::new(config.compression)?,
             retention: config.retention,
             file_limit: config.file_limit,
             inventory: Arc::clone(&shared.inventory),
@@ -398,7 +405,11 @@ impl FlowSink for Store {
         }
         self.batch.push(flow);
         self.taken += 1;
-        if self.batch.rows >= self.config.row_group.max(1) { self.hand_over() } else { Ok(()) }
+        if self.batch.rows as usize >= self.config.row_group.clamp(1, MOST_ROWS) {
+            self.hand_over()
+        } else {
+            Ok(())
+        }
     }
 
     fn tick(&mut self, now: Timestamp) -> io::Result<()> {

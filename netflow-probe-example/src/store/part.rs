@@ -8,14 +8,16 @@ use std::{
 };
 
 use parquet::{
-    column::writer::ColumnWriter,
-    data_type::{ByteArrayType, Int32Type, Int64Type},
     errors::ParquetError,
     file::{properties::WriterProperties, writer::SerializedFileWriter},
-    schema::types::Type,
+    schema::types::{ColumnDescPtr, Type},
 };
 
-use super::batch::{Batch, Data, Values};
+use super::{
+    batch::Batch,
+    chunk::Encoder,
+    columns::{Write, writers},
+};
 
 /// What a file that is not complete ends with. Query engines leave names that begin with a dot alone.
 pub(super) const TEMPORARY: &str = ".tmp";
@@ -25,6 +27,7 @@ pub(super) const EXTENSION: &str = "parquet";
 /// A file being written.
 pub(super) struct Part {
     writer: SerializedFileWriter<BufWriter<File>>,
+    columns: Vec<(ColumnDescPtr, Write)>,
     temporary: PathBuf,
     /// The name that it gets, less number and ending.
     name: String,
@@ -53,7 +56,8 @@ impl Part {
         let writer =
             SerializedFileWriter::new(BufWriter::new(file), Arc::clone(schema), Arc::clone(properties))
                 .map_err(into_io)?;
-        Ok(Self { writer, temporary, name: name.to_owned(), rows: 0 })
+        let columns = writer.schema_descr().columns().iter().cloned().zip(writers()).collect();
+        Ok(Self { writer, columns, temporary, name: name.to_owned(), rows: 0 })
     }
 
     /// Octets written so far.
@@ -62,33 +66,18 @@ impl Part {
     }
 
     /// Writes a row group.
-    pub(super) fn write(&mut self, batch: &Batch) -> io::Result<()> {
-        self.write_columns(&batch.columns).map_err(into_io)?;
-        self.rows += batch.rows as u64;
+    pub(super) fn write(&mut self, batch: &Batch, encoder: &mut Encoder) -> io::Result<()> {
+        self.write_columns(batch, encoder).map_err(into_io)?;
+        self.rows += u64::from(batch.rows);
         Ok(())
     }
 
-    fn write_columns(&mut self, columns: &[Values]) -> Result<(), ParquetError> {
+    fn write_columns(&mut self, batch: &Batch, encoder: &mut Encoder) -> Result<(), ParquetError> {
         let mut group = self.writer.next_row_group()?;
-        for values in columns {
-            let Some(mut column) = group.next_column()? else { break };
-            let definition = Some(values.definition.as_slice());
-            let repetition = (!values.repetition.is_empty()).then_some(values.repetition.as_slice());
-            match (column.untyped(), &values.data) {
-                (ColumnWriter::Int32ColumnWriter(_), Data::Int32(data)) => {
-                    column.typed::<Int32Type>().write_batch(data, definition, repetition)?;
-                }
-                (ColumnWriter::Int64ColumnWriter(_), Data::Int64(data)) => {
-                    column.typed::<Int64Type>().write_batch(data, definition, repetition)?;
-                }
-                (ColumnWriter::ByteArrayColumnWriter(_), Data::Text(data)) => {
-                    column.typed::<ByteArrayType>().write_batch(data, definition, repetition)?;
-                }
-                _ => {
-                    return Err(ParquetError::General("a column of another type than its values".to_owned()));
-                }
-            }
-            column.close()?;
+        for (column, write) in &self.columns {
+            write(batch, encoder);
+            let (octets, close) = encoder.close(column, batch.rows)?;
+            group.append_column(&octets, close)?;
         }
         group.close()?;
         Ok(())

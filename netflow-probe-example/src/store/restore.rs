@@ -8,7 +8,7 @@ use netflow_codec::{FlowFields, FlowRecord, MplsLabels, Timestamp};
 use crate::flow::{COLUMNS, Cell, Envelope, Kind, protocol_keyword, protocol_number};
 
 /// Words that stand in files, protocols' keywords left out.
-static WORDS: [&str; 15] = [
+static WORDS: [&str; 16] = [
     "NETFLOW_V1",
     "NETFLOW_V5",
     "NETFLOW_V6",
@@ -22,6 +22,7 @@ static WORDS: [&str; 15] = [
     "record",
     "sampler",
     "interface",
+    "template",
     "domain",
     "header",
 ];

@@ -4,25 +4,15 @@ use core::fmt::Write as _;
 use std::sync::Arc;
 
 use parquet::{
-    basic::{Compression, Encoding, ZstdLevel},
     errors::Result,
-    file::properties::{EnabledStatistics, WriterProperties},
-    schema::{
-        parser::parse_message_type,
-        types::{ColumnPath, Type},
-    },
+    file::properties::WriterProperties,
+    schema::{parser::parse_message_type, types::Type},
 };
 
 use crate::flow::{COLUMNS, Kind};
 
 /// The column behind all others: a JSON object of the elements that have no column.
 pub(super) const FIELDS: &str = "fields";
-
-/// Columns by which single flows are looked for: their values are in a Bloom filter, too.
-const LOOKED_FOR: [&str; 2] = ["src_addr", "dst_addr"];
-
-/// Different values of a row group that the Bloom filters are made for.
-const BLOOM_VALUES: u64 = 20_000;
 
 /// The Parquet schema. All columns but lists' elements may be null.
 pub(super) fn message() -> Result<Arc<Type>> {
@@ -49,28 +39,12 @@ fn list(name: &str, element: &str) -> String {
     format!("optional group {name} (LIST) {{ repeated group list {{ required {element}; }} }}")
 }
 
-/// How the columns are written: zstd; times as differences; addresses and numbers by dictionary where that is shorter.
-pub(super) fn properties(level: i32) -> Result<WriterProperties> {
-    let mut properties = WriterProperties::builder()
+/// How files are written; columns come encoded and compressed.
+pub(super) fn properties() -> WriterProperties {
+    WriterProperties::builder()
         .set_created_by(concat!("netflow-collector ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true);
-    for column in COLUMNS {
-        let path = ColumnPath::from(column.name);
-        if column.kind == Kind::Time || column.name == "sequence_num" {
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
-        }
-        if LOOKED_FOR.contains(&column.name) {
-            properties = properties
-                .set_column_bloom_filter_enabled(path.clone(), true)
-                .set_column_bloom_filter_fpp(path.clone(), 0.01)
-                .set_column_bloom_filter_max_ndv(path, BLOOM_VALUES);
-        }
-    }
-    Ok(properties.build())
+        .set_offset_index_disabled(true)
+        .build()
 }
 
 #[cfg(test)]
@@ -83,6 +57,5 @@ mod tests {
         let names: Vec<&str> = message.get_fields().iter().map(|field| field.name()).collect();
         let expected: Vec<&str> = COLUMNS.iter().map(|column| column.name).chain([FIELDS]).collect();
         assert_eq!(names, expected);
-        properties(1).unwrap();
     }
 }

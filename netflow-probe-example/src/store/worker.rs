@@ -16,6 +16,7 @@ use parquet::{file::properties::WriterProperties, schema::types::Type};
 use super::{
     batch::Batch,
     held,
+    chunk::Encoder,
     part::Part,
     retention::{Inventory, Retention},
 };
@@ -52,6 +53,7 @@ pub(super) struct Worker {
     pub(super) folder: PathBuf,
     pub(super) schema: Arc<Type>,
     pub(super) properties: Arc<WriterProperties>,
+    pub(super) encoder: Encoder,
     pub(super) retention: Retention,
     pub(super) file_limit: u64,
     pub(super) inventory: Arc<Mutex<Inventory>>,
@@ -88,7 +90,7 @@ impl Worker {
                 none.insert((place, part))
             }
         };
-        part.write(batch)?;
+        part.write(batch, &mut self.encoder)?;
         if part.octets() >= self.file_limit { self.complete() } else { Ok(()) }
     }
 

@@ -1,0 +1,266 @@
+//! Columns of a row group, encoded.
+//!
+//! The general writer of the `parquet` crate looks at every value of every column several times. Flows are simpler:
+//! most columns have a value in every row or in none, what describes the datagram is the same for all its flows, and
+//! few columns have many different values. So values and levels are encoded here, and the crate frames the pages and
+//! writes what describes them.
+//!
+//! - A value that all rows have is one run.
+//! - Few different values: a dictionary. Places in it have 8 or 16 bits, never a number between, because zstd sees
+//!   octets: it makes of them what they are worth.
+//! - Many: times as differences, text with its lengths apart, numbers as they are.
+
+mod address;
+mod delta;
+mod dictionary;
+mod levels;
+mod numbers;
+mod texts;
+
+use std::io;
+
+use bytes::Bytes;
+use parquet::{
+    basic::{Compression, Encoding, ZstdLevel},
+    bloom_filter::Sbbf,
+    column::{
+        page::{CompressedPage, Page, PageWriter},
+        writer::ColumnCloseResult,
+    },
+    errors::{ParquetError, Result},
+    file::{
+        metadata::ColumnChunkMetaData,
+        statistics::Statistics,
+        writer::{SerializedPageWriter, TrackedWrite},
+    },
+    schema::types::ColumnDescPtr,
+};
+use zstd::bulk::Compressor;
+
+pub(super) use self::numbers::{Number, Order};
+use self::{
+    dictionary::Dictionary,
+    levels::{Levels, push_varint},
+};
+
+/// Encodes one column after the other: first its levels and values are given, then it is closed.
+pub(super) struct Encoder {
+    /// Whether a row has a value; for lists 0: null, 1: empty, 2: an element.
+    pub(super) definition: Levels,
+    /// 0: a row begins, 1: its list goes on. For lists only.
+    pub(super) repetition: Levels,
+    compressor: Compressor<'static>,
+    level: ZstdLevel,
+    /// The encoded values of the data page.
+    values: Vec<u8>,
+    encoding: Encoding,
+    /// The dictionary page, and how many entries it has.
+    dictionary: Vec<u8>,
+    entries: u32,
+    statistics: Option<Statistics>,
+    filter: Option<Sbbf>,
+    /// Memory that is used again.
+    page: Vec<u8>,
+    places: Vec<u16>,
+    runs: Vec<(u16, u32)>,
+    direct: Vec<u32>,
+    spread: Vec<u64>,
+    numbers: Dictionary<u64>,
+    addresses: Dictionary<core::net::IpAddr>,
+}
+
+impl core::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Encoder").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// An encoder that compresses as far as this level of zstd goes.
+    pub(super) fn new(level: i32) -> io::Result<Self> {
+        Ok(Self {
+            definition: Levels::default(),
+            repetition: Levels::default(),
+            compressor: Compressor::new(level)?,
+            level: ZstdLevel::try_new(level).map_err(io::Error::other)?,
+            values: Vec::new(),
+            encoding: Encoding::PLAIN,
+            dictionary: Vec::new(),
+            entries: 0,
+            statistics: None,
+            filter: None,
+            page: Vec::new(),
+            places: Vec::new(),
+            runs: Vec::new(),
+            direct: Vec::new(),
+            spread: Vec::new(),
+            numbers: Dictionary::new(),
+            addresses: Dictionary::new(),
+        })
+    }
+
+    /// Ends the column: its pages, and what describes them. A column that was given no levels has no values.
+    pub(super) fn close(&mut self, column: &ColumnDescPtr, rows: u32) -> Result<(Bytes, ColumnCloseResult)> {
+        let is_list = column.max_rep_level() > 0;
+        self.definition.push(0, if self.definition.len() == 0 { rows } else { 0 });
+        if is_list && self.repetition.len() == 0 {
+            self.repetition.push(0, self.definition.len());
+        }
+        let levels = self.definition.len();
+        let filled = self.definition.count(u8::try_from(column.max_def_level()).unwrap_or(0));
+        let empty = u64::from(levels) - filled;
+
+        let mut sink =
+            TrackedWrite::new(Vec::with_capacity(self.values.len() / 2 + self.dictionary.len() + 128));
+        let mut writer = SerializedPageWriter::new(&mut sink);
+        let mut sizes = Sizes::default();
+        if self.entries > 0 {
+            let buf = compress(&mut self.compressor, &self.dictionary)?;
+            let page = Page::DictionaryPage {
+                buf,
+                num_values: self.entries,
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            };
+            sizes.add(writer.write_page(CompressedPage::new(page, self.dictionary.len()))?);
+        }
+        self.page.clear();
+        if is_list {
+            self.repetition.write(1, &mut self.page);
+        }
+        self.definition.write(if is_list { 2 } else { 1 }, &mut self.page);
+        self.page.extend_from_slice(&self.values);
+        let page = Page::DataPage {
+            buf: compress(&mut self.compressor, &self.page)?,
+            num_values: levels,
+            encoding: self.encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let data_page = sizes.add(writer.write_page(CompressedPage::new(page, self.page.len()))?);
+        drop(writer);
+
+        let mut encodings = vec![Encoding::RLE, self.encoding];
+        let mut metadata = ColumnChunkMetaData::builder(column.clone())
+            .set_compression(Compression::ZSTD(self.level))
+            .set_total_compressed_size(sizes.compressed)
+            .set_total_uncompressed_size(sizes.uncompressed)
+            .set_num_values(levels.into())
+            .set_data_page_offset(data_page);
+        if self.entries > 0 {
+            encodings.push(Encoding::PLAIN);
+            metadata = metadata.set_dictionary_page_offset(Some(0));
+        }
+        metadata = metadata.set_encodings(encodings);
+        if let Some(statistics) = self.statistics.take() {
+            metadata = metadata.set_statistics(with_nulls(statistics, empty));
+        }
+        let octets = Bytes::from(sink.into_inner()?);
+        let close = ColumnCloseResult {
+            bytes_written: octets.len() as u64,
+            rows_written: rows.into(),
+            metadata: metadata.build()?,
+            bloom_filter: self.filter.take(),
+            column_index: None,
+            offset_index: None,
+        };
+        self.clear();
+        Ok((octets, close))
+    }
+
+    fn clear(&mut self) {
+        self.definition.clear();
+        self.repetition.clear();
+        self.values.clear();
+        self.dictionary.clear();
+        self.encoding = Encoding::PLAIN;
+        self.entries = 0;
+    }
+
+    /// Ends a dictionary: the values of the page are the places gathered before.
+    fn push_places(&mut self) {
+        self.encoding = Encoding::RLE_DICTIONARY;
+        let is_narrow = self.entries <= 1 << 8;
+        self.values.push(if is_narrow { 8 } else { 16 });
+        let count = self.places.len();
+        push_varint(&mut self.values, (count.div_ceil(8) as u64) << 1 | 1);
+        if is_narrow {
+            self.values.extend(self.places.iter().map(|place| place.to_le_bytes()[0]));
+        } else {
+            self.values.reserve(2 * count + 16);
+            for place in &self.places {
+                self.values.extend_from_slice(&place.to_le_bytes());
+            }
+        }
+        let padding = count.div_ceil(8) * 8 - count;
+        self.values.extend(core::iter::repeat_n(0, if is_narrow { padding } else { 2 * padding }));
+    }
+
+    /// Ends a dictionary: the values of the page are the runs gathered before.
+    fn push_runs(&mut self) {
+        self.encoding = Encoding::RLE_DICTIONARY;
+        let is_narrow = self.entries <= 1 << 8;
+        self.values.push(if is_narrow { 8 } else { 16 });
+        for (place, count) in &self.runs {
+            push_varint(&mut self.values, u64::from(*count) << 1);
+            let [low, high] = place.to_le_bytes();
+            self.values.push(low);
+            if !is_narrow {
+                self.values.push(high);
+            }
+        }
+    }
+
+    /// Adds to the runs; those of the same place join.
+    fn push_run(&mut self, place: u16, count: u32) {
+        match self.runs.last_mut() {
+            Some((last, length)) if *last == place => *length += count,
+            _ => self.runs.push((place, count)),
+        }
+    }
+
+    /// All values are the first entry of the dictionary.
+    fn push_one(&mut self, count: usize) {
+        self.runs.clear();
+        self.runs.push((0, u32::try_from(count).unwrap_or(u32::MAX)));
+        self.push_runs();
+    }
+}
+
+/// Octets of the pages so far.
+#[derive(Default)]
+struct Sizes {
+    compressed: i64,
+    uncompressed: i64,
+}
+
+impl Sizes {
+    /// Adds a page; where it begins.
+    fn add(&mut self, page: parquet::column::page::PageWriteSpec) -> i64 {
+        self.compressed += i64::try_from(page.compressed_size).unwrap_or(i64::MAX);
+        self.uncompressed += i64::try_from(page.uncompressed_size).unwrap_or(i64::MAX);
+        i64::try_from(page.offset).unwrap_or(i64::MAX)
+    }
+}
+
+fn compress(compressor: &mut Compressor<'_>, octets: &[u8]) -> Result<Bytes> {
+    let compressed = compressor.compress(octets).map_err(|error| ParquetError::External(Box::new(error)))?;
+    Ok(Bytes::from(compressed))
+}
+
+/// The same statistics, with how many rows have no value.
+fn with_nulls(statistics: Statistics, nulls: u64) -> Statistics {
+    match statistics {
+        Statistics::Int32(of) => {
+            Statistics::int32(of.min_opt().copied(), of.max_opt().copied(), None, Some(nulls), false)
+        }
+        Statistics::Int64(of) => {
+            Statistics::int64(of.min_opt().copied(), of.max_opt().copied(), None, Some(nulls), false)
+        }
+        Statistics::ByteArray(of) => {
+            Statistics::byte_array(of.min_opt().cloned(), of.max_opt().cloned(), None, Some(nulls), false)
+        }
+        other => other,
+    }
+}

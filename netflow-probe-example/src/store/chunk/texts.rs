@@ -1,0 +1,221 @@
+//! Columns of text: addresses, words, and whatever else has no fixed length.
+
+use core::{net::IpAddr, ops::Range};
+
+use parquet::{basic::Encoding, bloom_filter::Sbbf, data_type::ByteArray, file::statistics::Statistics};
+
+use super::{Encoder, address::push_address, delta::push_deltas, dictionary::Dictionary};
+
+/// Different values of a row group up to which a Bloom filter is made: beyond, it would cost more than it saves.
+const FILTERED: usize = 20_000;
+
+/// How often a Bloom filter may be wrong.
+const WRONG: f64 = 0.01;
+
+/// After so many addresses it is looked whether a dictionary is worth its entries.
+const TRIAL: usize = 1 << 12;
+
+impl Encoder {
+    /// Gives the addresses that are there. Those that are looked for are in a Bloom filter, if they are not too many.
+    pub(in crate::store) fn addresses(&mut self, addresses: &[IpAddr], are_looked_for: bool) {
+        let Some(first) = addresses.first() else { return };
+        if addresses.iter().all(|address| address == first) {
+            self.texts([*first].into_iter(), |out, address| push_address(out, address), are_looked_for);
+            self.push_one(addresses.len());
+            return;
+        }
+        if self.places_of_addresses(addresses) {
+            let keys = core::mem::replace(&mut self.addresses, Dictionary::none());
+            self.texts(
+                keys.keys().iter().copied(),
+                |out, address| push_address(out, address),
+                are_looked_for,
+            );
+            self.addresses = keys;
+            self.push_places();
+            return;
+        }
+        self.encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
+        let mut lengths = core::mem::take(&mut self.spread);
+        lengths.clear();
+        self.dictionary.clear();
+        self.dictionary.reserve(16 * addresses.len());
+        for address in addresses {
+            let before = self.dictionary.len();
+            push_address(&mut self.dictionary, *address);
+            lengths.push((self.dictionary.len() - before) as u64);
+        }
+        push_deltas(&mut self.values, lengths.iter().copied());
+        self.values.append(&mut self.dictionary);
+        self.spread = lengths;
+    }
+
+    /// Gives runs of addresses, with their levels.
+    pub(in crate::store) fn address_runs(&mut self, runs: impl Iterator<Item = (IpAddr, u32)> + Clone) {
+        self.runs.clear();
+        self.addresses.clear(usize::MAX / 16);
+        for (address, count) in runs.clone() {
+            self.definition.push(1, count);
+            match self.addresses.place(address) {
+                Some(place) => self.push_run(place, count),
+                None => {
+                    let all: Vec<IpAddr> = runs
+                        .flat_map(|(address, count)| core::iter::repeat_n(address, count as usize))
+                        .collect();
+                    self.definition.clear();
+                    self.definition.push(1, u32::try_from(all.len()).unwrap_or(u32::MAX));
+                    return self.addresses(&all, false);
+                }
+            }
+        }
+        if self.runs.is_empty() {
+            return;
+        }
+        let keys = core::mem::replace(&mut self.addresses, Dictionary::none());
+        self.texts(keys.keys().iter().copied(), |out, address| push_address(out, address), false);
+        self.addresses = keys;
+        self.push_runs();
+    }
+
+    /// Gives the MAC addresses that are there, as numbers.
+    pub(in crate::store) fn macs(&mut self, macs: &[u64]) {
+        let Some(first) = macs.first() else { return };
+        if macs.iter().all(|mac| mac == first) {
+            self.texts([*first].into_iter(), push_mac, false);
+            self.push_one(macs.len());
+        } else if self.places_of_numbers(macs) {
+            let keys = core::mem::replace(&mut self.numbers, Dictionary::none());
+            self.texts(keys.keys().iter().copied(), push_mac, false);
+            self.numbers = keys;
+            self.push_places();
+        } else {
+            for mac in macs {
+                self.values.extend_from_slice(&17_u32.to_le_bytes());
+                push_mac(&mut self.values, *mac);
+            }
+        }
+    }
+
+    /// Gives the numbers that are there, of which there are few different ones, each as a text.
+    pub(in crate::store) fn words(&mut self, codes: &[u8], text: impl Fn(&mut Vec<u8>, u8)) {
+        let mut known = [0_u16; 256];
+        let mut keys = Vec::new();
+        self.places.clear();
+        for code in codes {
+            let Some(entry) = known.get_mut(usize::from(*code)) else { return };
+            if *entry == 0 {
+                keys.push(*code);
+                *entry = u16::try_from(keys.len()).unwrap_or(0);
+            }
+            self.places.push(*entry - 1);
+        }
+        self.texts(keys.iter().copied(), text, false);
+        match keys.len() {
+            0 => {}
+            1 => self.push_one(codes.len()),
+            _ => self.push_places(),
+        }
+    }
+
+    /// Gives runs of words, or of nothing, with their levels. There are only a few different ones.
+    pub(in crate::store) fn word_runs<'w>(&mut self, runs: impl Iterator<Item = (Option<&'w str>, u32)>) {
+        let mut keys: Vec<&str> = Vec::new();
+        self.runs.clear();
+        for (word, count) in runs {
+            self.definition.push(word.is_some().into(), count);
+            let Some(word) = word else { continue };
+            let place = keys.iter().position(|known| *known == word).unwrap_or_else(|| {
+                keys.push(word);
+                keys.len() - 1
+            });
+            self.push_run(u16::try_from(place).unwrap_or(u16::MAX), count);
+        }
+        if !keys.is_empty() {
+            self.texts(keys.iter().copied(), |out, word| out.extend_from_slice(word.as_bytes()), false);
+            self.push_runs();
+        }
+    }
+
+    /// Gives texts as they are, one behind the other.
+    pub(in crate::store) fn plain(&mut self, text: &[u8]) {
+        self.values.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+        self.values.extend_from_slice(text);
+    }
+
+    /// [`Self::plain`] with an address.
+    pub(in crate::store) fn plain_address(&mut self, address: IpAddr) {
+        let mut text = Vec::with_capacity(40);
+        push_address(&mut text, address);
+        self.plain(&text);
+    }
+
+    fn places_of_addresses(&mut self, addresses: &[IpAddr]) -> bool {
+        self.places.clear();
+        self.places.reserve(addresses.len());
+        self.addresses.clear(addresses.len());
+        for part in addresses.chunks(TRIAL) {
+            for address in part {
+                let Some(place) = self.addresses.place(*address) else { return false };
+                self.places.push(place);
+            }
+            // An entry takes at least as much as the address would take by itself.
+            let entries = self.addresses.keys().len();
+            if entries > 1 << 8 && entries * 2 > self.places.len() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The entries of a dictionary of texts, their statistics and their Bloom filter.
+    fn texts<K>(
+        &mut self,
+        keys: impl ExactSizeIterator<Item = K>,
+        text: impl Fn(&mut Vec<u8>, K),
+        are_looked_for: bool,
+    ) {
+        let count = keys.len();
+        if count == 0 {
+            return;
+        }
+        self.entries = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut filter = (are_looked_for && count <= FILTERED)
+            .then(|| Sbbf::new_with_ndv_fpp(count as u64, WRONG).ok())
+            .flatten();
+        let mut bounds: Option<(Range<usize>, Range<usize>)> = None;
+        for key in keys {
+            let start = self.dictionary.len();
+            self.dictionary.extend_from_slice(&[0; 4]);
+            text(&mut self.dictionary, key);
+            let range = start + 4..self.dictionary.len();
+            let octets = u32::try_from(range.len()).unwrap_or(0).to_le_bytes();
+            if let Some(length) = self.dictionary.get_mut(start..start + 4) {
+                length.copy_from_slice(&octets);
+            }
+            let at = |range: &Range<usize>| self.dictionary.get(range.clone()).unwrap_or(&[]);
+            if let Some(filter) = &mut filter {
+                filter.insert(at(&range));
+            }
+            bounds = Some(match bounds {
+                None => (range.clone(), range),
+                Some((least, most)) => (
+                    if at(&range) < at(&least) { range.clone() } else { least },
+                    if at(&range) > at(&most) { range } else { most },
+                ),
+            });
+        }
+        self.filter = filter;
+        self.statistics = bounds.map(|(least, most)| {
+            let value = |range| {
+                Some(ByteArray::from(self.dictionary.get::<Range<usize>>(range).unwrap_or(&[]).to_vec()))
+            };
+            Statistics::byte_array(value(least), value(most), None, None, false)
+        });
+    }
+}
+
+fn push_mac(out: &mut Vec<u8>, mac: u64) {
+    let [_, _, octets @ ..] = mac.to_be_bytes();
+    let text = netflow_codec::FieldValue::MacAddress(octets).to_string();
+    out.extend_from_slice(text.as_bytes());
+}
