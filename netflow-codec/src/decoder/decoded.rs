@@ -35,6 +35,8 @@ pub struct Decoded<'d, 'a, E> {
     pub(super) header: DatagramHeader,
     pub(super) restart: Option<Restart>,
     pub(super) content: Content<'a, E>,
+    /// What was asked last about sampling since the last batch, and the answer: flows of a set mostly ask the same.
+    pub(super) asked: Option<(SamplingQuery, Option<(SamplingInfo, Quirks)>)>,
 }
 
 /// A v9 header whose count is not that of the packet's records.
@@ -187,7 +189,14 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
         let quirks = self.decoder.cache.quirks.active;
         let found = SamplingInfo::of_record(record, unit, quirks).or_else(|| {
             let query = SamplingQuery::of(flow, None).with_record(record).of_unit(unit);
-            self.resolve(&query, quirks)
+            match &self.asked {
+                Some((asked, answer)) if *asked == query => *answer,
+                _ => {
+                    let answer = self.resolve(&query, quirks);
+                    self.asked = Some((query, answer));
+                    answer
+                }
+            }
         });
         self.note(found)
     }
@@ -216,6 +225,7 @@ impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
     type Item = Batch<'a>;
 
     fn next(&mut self) -> Option<Batch<'a>> {
+        self.asked = None;
         let strict = self.decoder.strictness == Strictness::Rfc;
         match &mut self.content {
             Content::Done => None,

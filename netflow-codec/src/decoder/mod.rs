@@ -318,7 +318,7 @@ impl<E: Clone + Ord> Decoder<E> {
             }
             _ => None,
         };
-        Ok(Decoded { decoder: self, datagram, now, ordinal, header, restart, content })
+        Ok(Decoded { decoder: self, datagram, now, ordinal, header, restart, content, asked: None })
     }
 
     /// The clock of a header that has the uptime where the Unix time belongs.

@@ -52,7 +52,7 @@ pub(crate) struct SamplingTable {
 }
 
 /// What a data record says that its rate is found by.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct SamplingQuery {
     unit: SampledUnit,
     sampler: Option<u64>,
@@ -89,7 +89,9 @@ impl SamplingQuery {
         let template = Some(record.template().id());
         let sequence = record.template().announces_sampling().then(|| number(301)).flatten();
         // Identifiers of selectors have up to 64 bits.
-        let sampler = self.sampler.or_else(|| number(48)).or_else(|| number(302));
+        let named =
+            || record.template().names_sampler().then(|| number(48).or_else(|| number(302))).flatten();
+        let sampler = self.sampler.or_else(named);
         Self { sampler, sequence, template, ..self }
     }
 

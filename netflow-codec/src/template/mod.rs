@@ -111,12 +111,17 @@ pub struct Template {
     directions: Directions,
     /// Whether records may say something of sampling.
     announces_sampling: bool,
+    /// Whether records may name their sampler.
+    names_sampler: bool,
     /// Octets in front of each variable-length field, from the one before.
     gaps: Box<[usize]>,
     /// Octets behind the last variable-length field.
     last_gap: usize,
     plan: RecordPlan,
 }
+
+/// Elements samplerId and selectorId.
+const SAMPLERS: [ElementId; 2] = [ElementId::iana(48), ElementId::iana(302)];
 
 /// Which directions of a conversation records describe (RFC 5103).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -169,6 +174,7 @@ impl Template {
             plan: RecordPlan::compile(data_fields, wire.options),
             directions: Directions::of(fields.get(wire.scope_count..).unwrap_or(&[])),
             announces_sampling: fields.iter().any(|field| field.element.announces_sampling()),
+            names_sampler: fields.iter().any(|field| SAMPLERS.contains(&field.element)),
             gaps: gaps.into(),
             last_gap,
             fields,
@@ -279,6 +285,11 @@ impl Template {
     #[must_use]
     pub const fn announces_sampling(&self) -> bool {
         self.announces_sampling
+    }
+
+    /// Whether records may name their sampler or selector.
+    pub(crate) const fn names_sampler(&self) -> bool {
+        self.names_sampler
     }
 
     /// Whether padding of a set may be as long as a record: IPFIX does not allow it (RFC 7011 section 3.3.1).

@@ -85,7 +85,7 @@ pub struct StoreArgs {
     /// Delete the oldest files while all of them have more octets, as in 500G.
     #[arg(long, value_name = "OCTETS", value_parser = parse_octets, requires = "store")]
     pub store_limit: Option<u64>,
-    /// Level of compression (zstd), 1 to 22 [default: 3].
+    /// Level of compression (zstd), 1 to 22 [default: 1].
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22), requires = "store")]
     pub store_compression: Option<i32>,
 }

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use netflow_codec::{FieldView, FlowFields, FlowRecord, SamplingSource, Template};
+use netflow_codec::{ElementId, FieldView, FlowFields, FlowRecord, SamplingSource, Template};
 
 use super::Flow;
 
@@ -11,6 +11,7 @@ use super::Flow;
 #[derive(Debug)]
 pub(crate) struct Layout {
     roles: Box<[Role]>,
+    candidates: Option<Box<[Candidate]>>,
     has_walked: bool,
     has_repeats: bool,
     /// Whether nothing but an ICMP type and code in one element can be left over.
@@ -347,6 +348,7 @@ impl Layout {
                 Role::Maybe(_) | Role::Extra => false,
             }),
             has_repeats: elements.windows(2).any(|pair| matches!(pair, [a, b] if a == b)),
+            candidates: candidates(template, &roles),
             roles,
         })
     }
@@ -360,17 +362,75 @@ impl Layout {
         {
             return Vec::new();
         }
-        let left_over = |(field, role): (FieldView<'a>, &Role)| match role {
-            Role::Member | Role::Walked => None,
-            Role::Maybe(slot) => (!slot.shows(flow, &field)).then_some(field),
-            Role::Extra => Some(field),
-        };
-        let mut extras: Vec<_> = flow.fields.iter().zip(&self.roles).filter_map(left_over).collect();
+        let mut extras = Vec::new();
+        if let Some(candidates) = &self.candidates {
+            let octets = flow.fields.octets();
+            for Candidate { role, element, start, end } in candidates {
+                let Some(value) = octets.get(usize::from(*start)..usize::from(*end)) else { continue };
+                let field = FieldView::new(*element, value);
+                if role.is_left(flow, &field) {
+                    extras.push(field);
+                }
+            }
+        } else {
+            let left = |(field, role): (FieldView<'a>, &Role)| role.is_left(flow, &field).then_some(field);
+            extras.extend(flow.fields.iter().zip(&self.roles).filter_map(left));
+        }
         if self.has_repeats {
             extras.sort_by_key(FieldView::element);
         }
         extras
     }
+}
+
+impl Role {
+    /// Whether no column shows the field of this role.
+    fn is_left(self, flow: &Flow<'_>, field: &FieldView<'_>) -> bool {
+        match self {
+            // What templates mostly have, decided without reading more than it takes.
+            Self::Maybe(Slot::IcmpTypeCode)
+                if field.octets().len() == 2 && flow.record.has(FlowFields::ICMP_TYPE_CODE) =>
+            {
+                flow.record.icmp_type_code != 0 && !flow.may_be_icmp()
+            }
+            Self::Maybe(Slot::IpVersion) if flow.record.has(FlowFields::SOURCE) => {
+                field.octets() != [if flow.record.is_ipv6() { 6 } else { 4 }]
+            }
+            Self::Member | Self::Walked => false,
+            Self::Maybe(slot) => !slot.shows(flow, field),
+            Self::Extra => true,
+        }
+    }
+}
+
+/// A field that may be left over, of a template whose fields have fixed places.
+#[derive(Debug)]
+struct Candidate {
+    role: Role,
+    element: ElementId,
+    /// Where it is in its record.
+    start: u16,
+    end: u16,
+}
+
+/// The fields that may be left over; `None` when their places differ from record to record.
+fn candidates(template: &Template, roles: &[Role]) -> Option<Box<[Candidate]>> {
+    let mut found = Vec::new();
+    let mut start = 0_u16;
+    if template.is_options() {
+        return None;
+    }
+    for (field, role) in template.fields().iter().zip(roles) {
+        if field.is_variable_length() {
+            return None;
+        }
+        let end = start.checked_add(field.length)?;
+        if matches!(role, Role::Maybe(_) | Role::Extra) {
+            found.push(Candidate { role: *role, element: field.element, start, end });
+        }
+        start = end;
+    }
+    Some(found.into())
 }
 
 impl<'a> Flow<'a> {
@@ -385,17 +445,27 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// The layout of the template used last: neighbouring sets mostly share one.
+/// The layouts of the templates used last, the last one first.
 #[derive(Debug, Default)]
 pub(crate) struct Layouts {
-    last: Option<(Arc<Template>, Option<Layout>)>,
+    known: Vec<(Arc<Template>, Option<Layout>)>,
 }
 
 impl Layouts {
+    /// As many as routers of a few kinds have.
+    const LIMIT: usize = 64;
+
     pub(crate) fn of(&mut self, template: &Arc<Template>) -> Option<&Layout> {
-        if self.last.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, template)) {
-            self.last = Some((Arc::clone(template), Layout::of(template)));
+        match self.known.iter().position(|(known, _)| Arc::ptr_eq(known, template)) {
+            Some(0) => {}
+            Some(place) => self.known.swap(0, place),
+            None => {
+                self.known.truncate(Self::LIMIT - 1);
+                self.known.push((Arc::clone(template), Layout::of(template)));
+                let last = self.known.len() - 1;
+                self.known.swap(0, last);
+            }
         }
-        self.last.as_ref()?.1.as_ref()
+        self.known.first()?.1.as_ref()
     }
 }

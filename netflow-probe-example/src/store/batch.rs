@@ -130,9 +130,11 @@ members! {
     mpls_labels: MplsLabels = MPLS_LABELS, |record| record.mpls_labels;
 }
 
-const fn mac(octets: [u8; 6]) -> u64 {
-    let [a, b, c, d, e, f] = octets;
-    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+fn mac(octets: [u8; 6]) -> u64 {
+    let mut number = [0; 8];
+    let (_, low) = number.split_at_mut(2);
+    low.copy_from_slice(&octets);
+    u64::from_be_bytes(number)
 }
 
 /// Columns that are neither of the datagram nor of the typed record.

@@ -1,6 +1,6 @@
 //! The columns of the schema, each from what a batch has of it.
 
-use netflow_codec::FlowFields as F;
+use netflow_codec::{FlowFields as F, MplsLabel};
 
 use super::{
     batch::{Batch, Head, Sparse},
@@ -21,6 +21,7 @@ pub(super) fn writers() -> Vec<Write> {
         .collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn writer(column: &str) -> Option<Write> {
     macro_rules! member {
         ($member:ident, $field:ident) => {
@@ -183,6 +184,9 @@ fn walked<'b>(batch: &'b Batch, name: &str) -> Option<&'b Sparse<Cell>> {
 fn write_walked(batch: &Batch, encoder: &mut Encoder, cells: &Sparse<Cell>) {
     let is_list = matches!(cells.values.first(), Some(Cell::ListOfOne(_) | Cell::ListOfAddress(_)));
     at_rows(batch, encoder, &cells.rows, if is_list { 2 } else { 1 });
+    if is_list {
+        encoder.repetition.push(0, batch.rows);
+    }
     let mut numbers = Vec::with_capacity(cells.values.len());
     for cell in &cells.values {
         match cell {
@@ -208,7 +212,7 @@ fn write_labels(batch: &Batch, encoder: &mut Encoder) {
         }
         for stack in stacks.by_ref().take(run.rows as usize) {
             let before = numbers.len();
-            numbers.extend(stack.iter().map(|entry| entry.label()));
+            numbers.extend(stack.iter().map(MplsLabel::label));
             let count = u32::try_from(numbers.len() - before).unwrap_or(0);
             encoder.definition.push(if count > 0 { 2 } else { 1 }, count.max(1));
             encoder.repetition.push(0, 1);

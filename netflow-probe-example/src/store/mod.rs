@@ -84,7 +84,7 @@ impl StoreConfig {
             sync_interval: interval,
             row_group: 122_880,
             file_limit: 1 << 30,
-            compression: 3,
+            compression: 1,
             retention: Retention::default(),
         }
     }

@@ -14,7 +14,8 @@ use crate::flow::{COLUMNS, Kind};
 /// The column behind all others: a JSON object of the elements that have no column.
 pub(super) const FIELDS: &str = "fields";
 
-/// The Parquet schema. All columns but lists' elements may be null.
+/// The Parquet schema. All columns but lists' elements may be null. Times behind the year 2262, which only broken records
+/// have, stand by their bits: the format has signed ones.
 pub(super) fn message() -> Result<Arc<Type>> {
     let mut text = String::from("message flow {");
     for column in COLUMNS {

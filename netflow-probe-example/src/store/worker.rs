@@ -15,8 +15,8 @@ use parquet::{file::properties::WriterProperties, schema::types::Type};
 
 use super::{
     batch::Batch,
-    held,
     chunk::Encoder,
+    held,
     part::Part,
     retention::{Inventory, Retention},
 };

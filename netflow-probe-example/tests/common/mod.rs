@@ -14,6 +14,7 @@ pub(crate) mod frames;
 pub(crate) mod listening;
 pub(crate) mod namespace;
 pub(crate) mod peers;
+pub(crate) mod python;
 pub(crate) mod stored;
 
 use std::{

@@ -1,4 +1,4 @@
-//! Numbers as differences (DELTA_BINARY_PACKED): blocks of 128 differences in four parts, each part with as many bits a
+//! Numbers as differences (`DELTA_BINARY_PACKED`): blocks of 128 differences in four parts, each part with as many bits a
 //! difference as its greatest one needs.
 
 use super::levels::push_varint;
@@ -91,7 +91,7 @@ mod tests {
         let count = usize::try_from(varint(&mut at)).unwrap();
         let mut numbers = vec![zigzag(varint(&mut at))];
         while numbers.len() < count {
-            let least = zigzag(varint(&mut at));
+            let minimum = zigzag(varint(&mut at));
             let widths: Vec<u8> = octets[at..at + 4].to_vec();
             at += 4;
             for width in widths {
@@ -106,7 +106,7 @@ mod tests {
                     }
                     if numbers.len() < count {
                         let last = *numbers.last().unwrap();
-                        numbers.push(last.wrapping_add(least).wrapping_add(delta.cast_signed()));
+                        numbers.push(last.wrapping_add(minimum).wrapping_add(delta.cast_signed()));
                     }
                 }
                 at += 4 * usize::from(width);

@@ -1,7 +1,7 @@
 //! The different values of a column, each with the place at which it came first.
 
-use core::net::IpAddr;
-use std::hash::{BuildHasher, RandomState};
+use core::{hash::BuildHasher as _, net::IpAddr};
+use std::hash::RandomState;
 
 /// Values, found by a hash that nobody outside can foresee.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
     bloom_filter::Sbbf,
     column::{
-        page::{CompressedPage, Page, PageWriter},
+        page::{CompressedPage, Page, PageWriteSpec, PageWriter},
         writer::ColumnCloseResult,
     },
     errors::{ParquetError, Result},
@@ -35,7 +35,7 @@ use parquet::{
     },
     schema::types::ColumnDescPtr,
 };
-use zstd::bulk::Compressor;
+use zstd::{bulk::Compressor, zstd_safe::compress_bound};
 
 pub(super) use self::numbers::{Number, Order};
 use self::{
@@ -50,9 +50,10 @@ pub(super) struct Encoder {
     /// 0: a row begins, 1: its list goes on. For lists only.
     pub(super) repetition: Levels,
     compressor: Compressor<'static>,
+    compressed: Vec<u8>,
     level: ZstdLevel,
-    /// The encoded values of the data page.
-    values: Vec<u8>,
+    /// The data page: levels, then values.
+    page: Vec<u8>,
     encoding: Encoding,
     /// The dictionary page, and how many entries it has.
     dictionary: Vec<u8>,
@@ -60,7 +61,6 @@ pub(super) struct Encoder {
     statistics: Option<Statistics>,
     filter: Option<Sbbf>,
     /// Memory that is used again.
-    page: Vec<u8>,
     places: Vec<u16>,
     runs: Vec<(u16, u32)>,
     direct: Vec<u32>,
@@ -82,14 +82,14 @@ impl Encoder {
             definition: Levels::default(),
             repetition: Levels::default(),
             compressor: Compressor::new(level)?,
+            compressed: Vec::new(),
             level: ZstdLevel::try_new(level).map_err(io::Error::other)?,
-            values: Vec::new(),
+            page: Vec::new(),
             encoding: Encoding::PLAIN,
             dictionary: Vec::new(),
             entries: 0,
             statistics: None,
             filter: None,
-            page: Vec::new(),
             places: Vec::new(),
             runs: Vec::new(),
             direct: Vec::new(),
@@ -106,40 +106,34 @@ impl Encoder {
         if is_list && self.repetition.len() == 0 {
             self.repetition.push(0, self.definition.len());
         }
+        self.begin();
         let levels = self.definition.len();
         let filled = self.definition.count(u8::try_from(column.max_def_level()).unwrap_or(0));
         let empty = u64::from(levels) - filled;
 
         let mut sink =
-            TrackedWrite::new(Vec::with_capacity(self.values.len() / 2 + self.dictionary.len() + 128));
+            TrackedWrite::new(Vec::with_capacity(self.page.len() / 2 + self.dictionary.len() / 2 + 128));
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut sizes = Sizes::default();
         if self.entries > 0 {
-            let buf = compress(&mut self.compressor, &self.dictionary)?;
+            let buf = compress(&mut self.compressor, &mut self.compressed, &self.dictionary)?;
             let page = Page::DictionaryPage {
                 buf,
                 num_values: self.entries,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
             };
-            sizes.add(writer.write_page(CompressedPage::new(page, self.dictionary.len()))?);
+            sizes.add(&writer.write_page(CompressedPage::new(page, self.dictionary.len()))?);
         }
-        self.page.clear();
-        if is_list {
-            self.repetition.write(1, &mut self.page);
-        }
-        self.definition.write(if is_list { 2 } else { 1 }, &mut self.page);
-        self.page.extend_from_slice(&self.values);
         let page = Page::DataPage {
-            buf: compress(&mut self.compressor, &self.page)?,
+            buf: compress(&mut self.compressor, &mut self.compressed, &self.page)?,
             num_values: levels,
             encoding: self.encoding,
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let data_page = sizes.add(writer.write_page(CompressedPage::new(page, self.page.len()))?);
-        drop(writer);
+        let data_page = sizes.add(&writer.write_page(CompressedPage::new(page, self.page.len()))?);
 
         let mut encodings = vec![Encoding::RLE, self.encoding];
         let mut metadata = ColumnChunkMetaData::builder(column.clone())
@@ -172,42 +166,55 @@ impl Encoder {
     fn clear(&mut self) {
         self.definition.clear();
         self.repetition.clear();
-        self.values.clear();
+        self.page.clear();
         self.dictionary.clear();
         self.encoding = Encoding::PLAIN;
         self.entries = 0;
     }
 
+    /// Begins the data page with the levels, if that was not done before.
+    fn begin(&mut self) {
+        if self.page.is_empty() {
+            let is_list = self.repetition.len() > 0;
+            if is_list {
+                self.repetition.write(1, &mut self.page);
+            }
+            self.definition.write(if is_list { 2 } else { 1 }, &mut self.page);
+        }
+    }
+
     /// Ends a dictionary: the values of the page are the places gathered before.
     fn push_places(&mut self) {
+        self.begin();
         self.encoding = Encoding::RLE_DICTIONARY;
         let is_narrow = self.entries <= 1 << 8;
-        self.values.push(if is_narrow { 8 } else { 16 });
+        self.page.push(if is_narrow { 8 } else { 16 });
         let count = self.places.len();
-        push_varint(&mut self.values, (count.div_ceil(8) as u64) << 1 | 1);
+        push_varint(&mut self.page, (count.div_ceil(8) as u64) << 1 | 1);
         if is_narrow {
-            self.values.extend(self.places.iter().map(|place| place.to_le_bytes()[0]));
+            self.page.extend(self.places.iter().map(|place| place.to_le_bytes()[0]));
         } else {
-            self.values.reserve(2 * count + 16);
+            self.page.reserve(2 * count + 16);
             for place in &self.places {
-                self.values.extend_from_slice(&place.to_le_bytes());
+                self.page.extend_from_slice(&place.to_le_bytes());
             }
         }
         let padding = count.div_ceil(8) * 8 - count;
-        self.values.extend(core::iter::repeat_n(0, if is_narrow { padding } else { 2 * padding }));
+        self.page.extend(core::iter::repeat_n(0, if is_narrow { padding } else { 2 * padding }));
     }
 
     /// Ends a dictionary: the values of the page are the runs gathered before.
     fn push_runs(&mut self) {
+        self.begin();
         self.encoding = Encoding::RLE_DICTIONARY;
         let is_narrow = self.entries <= 1 << 8;
-        self.values.push(if is_narrow { 8 } else { 16 });
+        self.page.push(if is_narrow { 8 } else { 16 });
         for (place, count) in &self.runs {
-            push_varint(&mut self.values, u64::from(*count) << 1);
+            push_varint(&mut self.page, u64::from(*count) << 1);
             let [low, high] = place.to_le_bytes();
-            self.values.push(low);
+            self.page.push(low);
             if !is_narrow {
-                self.values.push(high);
+                self.page.push(high);
             }
         }
     }
@@ -237,16 +244,21 @@ struct Sizes {
 
 impl Sizes {
     /// Adds a page; where it begins.
-    fn add(&mut self, page: parquet::column::page::PageWriteSpec) -> i64 {
+    fn add(&mut self, page: &PageWriteSpec) -> i64 {
         self.compressed += i64::try_from(page.compressed_size).unwrap_or(i64::MAX);
         self.uncompressed += i64::try_from(page.uncompressed_size).unwrap_or(i64::MAX);
         i64::try_from(page.offset).unwrap_or(i64::MAX)
     }
 }
 
-fn compress(compressor: &mut Compressor<'_>, octets: &[u8]) -> Result<Bytes> {
-    let compressed = compressor.compress(octets).map_err(|error| ParquetError::External(Box::new(error)))?;
-    Ok(Bytes::from(compressed))
+/// Compresses into memory that is used again.
+fn compress(compressor: &mut Compressor<'_>, compressed: &mut Vec<u8>, octets: &[u8]) -> Result<Bytes> {
+    compressed.clear();
+    compressed.reserve(compress_bound(octets.len()));
+    compressor
+        .compress_to_buffer(octets, compressed)
+        .map_err(|error| ParquetError::External(Box::new(error)))?;
+    Ok(Bytes::copy_from_slice(compressed))
 }
 
 /// The same statistics, with how many rows have no value.

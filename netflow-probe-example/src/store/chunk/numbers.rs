@@ -69,14 +69,15 @@ impl Encoder {
             return;
         }
         self.number_statistics::<N>(numbers.iter().map(|number| (*number).into()), order);
+        self.begin();
         if N::IS_WIDE {
             self.encoding = Encoding::DELTA_BINARY_PACKED;
-            push_deltas(&mut self.values, numbers.iter().map(|number| (*number).into()));
+            push_deltas(&mut self.page, numbers.iter().map(|number| (*number).into()));
         } else {
-            self.values.reserve(4 * numbers.len());
+            self.page.reserve(4 * numbers.len());
             for number in numbers {
                 let [a, b, c, d, ..] = (*number).into().to_le_bytes();
-                self.values.extend_from_slice(&[a, b, c, d]);
+                self.page.extend_from_slice(&[a, b, c, d]);
             }
         }
     }

@@ -20,21 +20,18 @@ impl Encoder {
     pub(in crate::store) fn addresses(&mut self, addresses: &[IpAddr], are_looked_for: bool) {
         let Some(first) = addresses.first() else { return };
         if addresses.iter().all(|address| address == first) {
-            self.texts([*first].into_iter(), |out, address| push_address(out, address), are_looked_for);
+            self.texts([*first].into_iter(), push_address, are_looked_for);
             self.push_one(addresses.len());
             return;
         }
         if self.places_of_addresses(addresses) {
             let keys = core::mem::replace(&mut self.addresses, Dictionary::none());
-            self.texts(
-                keys.keys().iter().copied(),
-                |out, address| push_address(out, address),
-                are_looked_for,
-            );
+            self.texts(keys.keys().iter().copied(), push_address, are_looked_for);
             self.addresses = keys;
             self.push_places();
             return;
         }
+        self.begin();
         self.encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
         let mut lengths = core::mem::take(&mut self.spread);
         lengths.clear();
@@ -45,8 +42,8 @@ impl Encoder {
             push_address(&mut self.dictionary, *address);
             lengths.push((self.dictionary.len() - before) as u64);
         }
-        push_deltas(&mut self.values, lengths.iter().copied());
-        self.values.append(&mut self.dictionary);
+        push_deltas(&mut self.page, lengths.iter().copied());
+        self.page.append(&mut self.dictionary);
         self.spread = lengths;
     }
 
@@ -56,23 +53,20 @@ impl Encoder {
         self.addresses.clear(usize::MAX / 16);
         for (address, count) in runs.clone() {
             self.definition.push(1, count);
-            match self.addresses.place(address) {
-                Some(place) => self.push_run(place, count),
-                None => {
-                    let all: Vec<IpAddr> = runs
-                        .flat_map(|(address, count)| core::iter::repeat_n(address, count as usize))
-                        .collect();
-                    self.definition.clear();
-                    self.definition.push(1, u32::try_from(all.len()).unwrap_or(u32::MAX));
-                    return self.addresses(&all, false);
-                }
-            }
+            let Some(place) = self.addresses.place(address) else {
+                let all: Vec<IpAddr> =
+                    runs.flat_map(|(address, count)| core::iter::repeat_n(address, count as usize)).collect();
+                self.definition.clear();
+                self.definition.push(1, u32::try_from(all.len()).unwrap_or(u32::MAX));
+                return self.addresses(&all, false);
+            };
+            self.push_run(place, count);
         }
         if self.runs.is_empty() {
             return;
         }
         let keys = core::mem::replace(&mut self.addresses, Dictionary::none());
-        self.texts(keys.keys().iter().copied(), |out, address| push_address(out, address), false);
+        self.texts(keys.keys().iter().copied(), push_address, false);
         self.addresses = keys;
         self.push_runs();
     }
@@ -89,9 +83,10 @@ impl Encoder {
             self.numbers = keys;
             self.push_places();
         } else {
+            self.begin();
             for mac in macs {
-                self.values.extend_from_slice(&17_u32.to_le_bytes());
-                push_mac(&mut self.values, *mac);
+                self.page.extend_from_slice(&17_u32.to_le_bytes());
+                push_mac(&mut self.page, *mac);
             }
         }
     }
@@ -138,8 +133,9 @@ impl Encoder {
 
     /// Gives texts as they are, one behind the other.
     pub(in crate::store) fn plain(&mut self, text: &[u8]) {
-        self.values.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
-        self.values.extend_from_slice(text);
+        self.begin();
+        self.page.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+        self.page.extend_from_slice(text);
     }
 
     /// [`Self::plain`] with an address.
