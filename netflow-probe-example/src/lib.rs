@@ -17,6 +17,7 @@ pub mod elements;
 pub mod exporter;
 pub mod exporter_cli;
 pub mod flow;
+pub mod jobs;
 pub mod meter;
 pub mod output;
 pub mod page;

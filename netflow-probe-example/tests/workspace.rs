@@ -21,6 +21,7 @@ const COLLECTOR: &[&str] = &[
     "page",
     "receive",
     "collector",
+    "jobs",
     "collector_cli",
 ];
 

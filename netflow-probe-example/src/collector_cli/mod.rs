@@ -2,8 +2,10 @@
 //!
 //! A subcommand is a variant of [`Command`], whose arguments and work are a module of their own.
 
+mod attack;
 mod decode;
 mod demo;
+mod ioc;
 mod listen;
 mod query;
 mod quirk;
@@ -11,19 +13,28 @@ mod serve;
 mod session;
 mod source;
 mod templates;
+mod timeline;
 
-use std::{io, process::ExitCode};
+use core::fmt;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
+pub use attack::{AttackArgs, ThresholdArgs};
 pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
+pub use ioc::{AlertArgs, IocArgs};
 pub use listen::{ListenArgs, TemplateScope};
 pub use query::{Aggregation, QueryArgs};
 pub use quirk::QuirkSwitch;
 pub use serve::ServeArgs;
 pub use session::{OutputArgs, StoreArgs};
 pub use source::SourceArgs;
+pub use timeline::TimelineArgs;
 
 /// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v6, v7, v8).
 #[derive(Clone, Debug, Parser)]
@@ -45,6 +56,12 @@ pub enum Command {
     Query(Box<QueryArgs>),
     /// Show a store in the browser: graphs over time, tables, exporters, profiles.
     Serve(ServeArgs),
+    /// Who talked to these addresses: indicators of compromise against stored flows or files.
+    Ioc(Box<IocArgs>),
+    /// What a host did: its sessions in the order of time, with peers, pauses, volumes and TCP flags.
+    Timeline(Box<TimelineArgs>),
+    /// Which attacks there were: floods, amplification, carpet bombing and scans in stored flows or files.
+    Attack(Box<AttackArgs>),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
 }
@@ -58,6 +75,9 @@ impl Cli {
             Command::Decode(args) => decode::run(args),
             Command::Query(args) => query::run(args),
             Command::Serve(args) => serve::run(args),
+            Command::Ioc(args) => ioc::run(args),
+            Command::Timeline(args) => timeline::run(args),
+            Command::Attack(args) => attack::run(args),
             Command::Demo(args) => demo::run(args),
         };
         match result {
@@ -72,6 +92,8 @@ impl Cli {
                         | Failure::Filter(_)
                         | Failure::Policy(_)
                         | Failure::Elements { .. }
+                        | Failure::Indicators(_)
+                        | Failure::Twice
                 ) {
                     ExitCode::from(2)
                 } else {
@@ -80,6 +102,18 @@ impl Cli {
             }
         }
     }
+}
+
+/// Prints the report of a job: for readers, or as JSON.
+fn print_report(report: &(impl fmt::Display + Serialize), as_json: bool) -> Result<(), Failure> {
+    let text = if as_json {
+        let json = serde_json::to_string_pretty(report).map_err(io::Error::from).map_err(Failure::Output)?;
+        format!("{json}\n")
+    } else {
+        report.to_string()
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
 /// Why the collector gives up.
@@ -125,6 +159,11 @@ enum Failure {
     /// A filter that is not understood, shown with a mark at the place.
     #[error("in the filter, {0}")]
     Filter(String),
+    #[error("the flows are looked at twice, and standard input can be read only once")]
+    Twice,
+    /// Indicators that nothing can be taken from.
+    #[error("cannot read indicators of {0}")]
+    Indicators(String),
     #[error(transparent)]
     Bind(#[from] crate::receive::BindError),
     #[error("cannot receive: {0}")]

@@ -11,12 +11,13 @@ use std::{
 use clap::Args;
 use netflow_codec::{CacheLimits, ElementRegistry, Strictness, TemplateLifetime};
 
-use super::{Failure, QuirkSwitch, quirk};
+use super::{AlertArgs, Failure, QuirkSwitch, quirk};
 use crate::{
     account::Summary,
     collector::Collector,
     config::{parse_duration, parse_octets, same_file},
     elements,
+    jobs::ioc::Watch,
     output::{FlowSink, Format, OutputQueue, RecordsSink},
     policy::Policy,
     store::{Retention, Store, StoreConfig, StoreStats},
@@ -45,6 +46,9 @@ pub struct OutputArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub store: StoreArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub alerts: AlertArgs,
     /// Make the reverse direction of a biflow (RFC 5103, also counters of a responder as of Cisco's firewalls) a flow of
     /// its own, behind the forward one. Without it, reverse values are among the fields of the one flow.
     #[arg(long)]
@@ -105,6 +109,14 @@ impl StoreArgs {
 /// Where flows go: to what prints them, to the store, or to both.
 pub(super) type Sinks = (Option<Box<dyn FlowSink>>, Option<Store>);
 
+/// What prints, behind what looks for indicators.
+pub(super) fn watched(watch: Option<Watch>, printer: Option<Box<dyn FlowSink>>) -> Option<Box<dyn FlowSink>> {
+    match watch {
+        None => printer,
+        Some(watch) => Some(Box::new((watch, printer))),
+    }
+}
+
 /// The limits for what is read from files: between two captures may lie years, and templates stay known.
 pub(super) fn limits_of_files() -> CacheLimits {
     let mut limits = CacheLimits::default();
@@ -159,6 +171,7 @@ impl OutputArgs {
         // Sinks have buffers of their own.
         let printer = self.destination(store.is_some())?.map(|output| self.sink(output));
         let policy = self.with_quirks(Policy::default());
+        let printer = watched(self.alerts.watch(self.quiet)?, printer);
         Ok(self.collector_with(limits, elements, (printer, store), Arc::new(policy)))
     }
 

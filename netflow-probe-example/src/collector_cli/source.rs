@@ -77,6 +77,17 @@ impl SourceArgs {
         Ok((chosen.sink, read))
     }
 
+    /// Shows every flow that is in time and passes the filter.
+    pub(super) fn visit(&self, visit: impl FnMut(&Flow<'_>)) -> Result<ExitCode, Failure> {
+        self.read_into(Visitor(visit))?.1.map_err(Failure::Output)
+    }
+
+    /// Makes sure that nothing is read from standard input.
+    pub(super) fn check_can_be_read_twice(&self) -> Result<(), Failure> {
+        let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
+        if self.read.iter().any(is_stdin) { Err(Failure::Twice) } else { Ok(()) }
+    }
+
     /// Decodes files of datagrams.
     fn received<S: FlowSink>(&self, sink: Chosen<S>) -> (Chosen<S>, io::Result<ExitCode>) {
         let mut collector = Collector::with_limits(sink, limits_of_files(), Strictness::default());
@@ -145,6 +156,16 @@ impl<S: FlowSink> FlowSink for Chosen<S> {
     }
 
     fn record(&mut self, _record: &Record<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Calls a function with every flow.
+struct Visitor<F>(F);
+
+impl<F: FnMut(&Flow<'_>)> FlowSink for Visitor<F> {
+    fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
+        (self.0)(flow);
         Ok(())
     }
 }

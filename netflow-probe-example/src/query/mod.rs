@@ -18,6 +18,7 @@ pub use key::Key;
 pub use report::{Form, group_json, groups as groups_report, summary, summary_json, value_json};
 pub use series::{Bins, Series, Sums};
 pub use statistic::{Statistic, parse_keys};
+pub(crate) use table::{Align, Table, scaled};
 pub use timeline::Timeline;
 pub use top::{HeavyHitters, Traffic, Volume};
 pub use value::{Getter, Value};

@@ -4,33 +4,33 @@ use core::fmt::Write as _;
 
 /// To which side a column is aligned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// A table under construction.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { columns: Vec::new(), rows: Vec::new() }
     }
 
-    pub(super) fn column(&mut self, heading: &str, align: Align) {
+    pub(crate) fn column(&mut self, heading: &str, align: Align) {
         self.columns.push((heading.to_owned(), align));
     }
 
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
     /// The heading and the rows, a line each.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let width = |index: usize, heading: &str| {
             let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
             cells.chain([heading.chars().count()]).max().unwrap_or(0)
@@ -60,7 +60,7 @@ impl Table {
 }
 
 /// A number with at most four digits and a unit of a thousand: `950`, `12.3 k`, `4.2 M`.
-pub(super) fn scaled(number: u64) -> String {
+pub(crate) fn scaled(number: u64) -> String {
     let units = ["", " k", " M", " G", " T", " P", " E"];
     let mut divisor = 1_u64;
     for unit in units {
@@ -78,7 +78,7 @@ pub(super) fn scaled(number: u64) -> String {
 }
 
 /// A share with one decimal; nothing of nothing is empty.
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return String::new();
     }

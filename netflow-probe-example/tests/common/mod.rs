@@ -11,10 +11,12 @@
 pub(crate) mod browser;
 pub(crate) mod files;
 pub(crate) mod frames;
+pub(crate) mod jobs;
 pub(crate) mod listening;
 pub(crate) mod namespace;
 pub(crate) mod peers;
 pub(crate) mod python;
+pub(crate) mod scenario;
 pub(crate) mod stored;
 
 use std::{

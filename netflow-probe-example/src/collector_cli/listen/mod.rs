@@ -144,6 +144,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     let bound = Sockets::bind_several(addresses, args.receive_buffer, args.workers)?;
     let sockets: Vec<_> = bound.iter().flat_map(Sockets::watch).collect();
     let elements = args.output.defined()?;
+    let watch = args.output.alerts.watch(args.output.quiet)?;
     let store = args.output.store.open()?;
     let limit = usize::try_from(args.output_queue).unwrap_or(usize::MAX);
     let start = |output| OutputQueue::start(output, limit, args.when_full);
@@ -181,6 +182,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
             store,
             templates,
             elements: elements.clone(),
+            watch: watch.clone(),
         });
     }
     if let Some(first) = plans.first_mut() {

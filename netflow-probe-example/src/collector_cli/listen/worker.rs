@@ -18,8 +18,9 @@ use crate::{
     collector::Collector,
     collector_cli::{
         Failure,
-        session::{Sinks, stored, tell},
+        session::{Sinks, stored, tell, watched},
     },
+    jobs::ioc::Watch,
     output::{FlowSink, OutputQueue},
     policy::Policy,
     receive::{Receiver, Sockets, now},
@@ -34,6 +35,7 @@ pub(super) struct Plan<'p> {
     pub(super) store: Option<Store>,
     pub(super) templates: Option<CacheSnapshot<SocketAddr>>,
     pub(super) elements: ElementRegistry,
+    pub(super) watch: Option<Watch>,
     pub(super) policy: Arc<Policy>,
     pub(super) asks: mpsc::Receiver<Ask>,
 }
@@ -135,9 +137,9 @@ impl Plan<'_> {
 
     /// What is made here, and not by who starts the thread, never leaves the thread.
     fn collector(&mut self) -> Collector<Sinks> {
-        let Self { args, queue, store, elements, policy, .. } = self;
+        let Self { args, queue, store, elements, policy, watch, .. } = self;
         let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, args.workers > 1) };
-        let sinks = (queue.map(sink), store.take());
+        let sinks = (watched(watch.take(), queue.map(sink)), store.take());
         let limits = policy.limits.over(ListenArgs::limits());
         args.output
             .collector_with(limits, core::mem::take(elements), sinks, Arc::clone(policy))

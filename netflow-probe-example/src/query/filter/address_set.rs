@@ -1,9 +1,12 @@
 //! Sets of addresses and prefixes, looked up in logarithmic time however many there are.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// A prefix: an address and how many of its first bits count.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Prefix {
     address: IpAddr,
     length: u8,
@@ -33,14 +36,32 @@ impl Prefix {
         }
     }
 
+    /// How many of its bits count.
+    #[must_use]
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
     /// First and last address, as numbers.
-    fn range(self) -> (u128, u128) {
+    #[must_use]
+    pub fn range(self) -> (u128, u128) {
         match self.network() {
             IpAddr::V4(first) => {
                 let first = first.to_bits();
                 (first.into(), (first | !mask_v4(self.length)).into())
             }
             IpAddr::V6(first) => (first.to_bits(), first.to_bits() | !mask_v6(self.length)),
+        }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.length == bits {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.network(), self.length)
         }
     }
 }
