@@ -163,6 +163,18 @@ impl SequenceTracker {
         Self::default()
     }
 
+    /// A tracker that goes on where another one was, of which only the number that comes next is left.
+    #[must_use]
+    pub fn resumed(next: u32) -> Self {
+        Self { expected: Some(next), ..Self::default() }
+    }
+
+    /// The number that comes next, if that is known.
+    #[must_use]
+    pub const fn next_number(&self) -> Option<u32> {
+        self.expected
+    }
+
     /// What was counted so far.
     #[must_use]
     pub const fn counts(&self) -> &SequenceCounts {

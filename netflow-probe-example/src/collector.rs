@@ -13,7 +13,9 @@ use netflow_codec::{
 };
 
 use crate::{
-    account::{Account, CacheReport, Counts, Fault, Header, Names, Stream, Summary, What},
+    account::{
+        Account, CacheReport, Counts, Fault, Header, Names, SavedAccount, Stream, Summary, What, health,
+    },
     flow::{Context, Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
     policy::{Policy, Refusal, Sampling},
@@ -251,6 +253,16 @@ impl<S: FlowSink> Collector<S> {
     /// Those of the sink.
     pub fn flush(&mut self) -> io::Result<()> {
         self.sink.flush()
+    }
+
+    /// Takes the names and sequence numbers that an earlier run kept, before the first datagram.
+    pub fn restore_account(&mut self, saved: &SavedAccount) {
+        self.account.restore(saved);
+    }
+
+    /// What it knows of its exporters, as a part of the health document.
+    pub fn health(&self, now: Timestamp) -> serde_json::Value {
+        health::part(&self.account, self.decoder.cache(), now)
     }
 
     /// The account.

@@ -103,7 +103,7 @@ fn templates_survive_a_restart_of_the_collector() {
     let template = packet(&[0, 0, 0, 12, 1, 44, 0, 1, 0, 1, 0, 4]);
     let data = packet(&[1, 44, 0, 8, 0, 0, 0, 5]);
     let run = |datagram: &[u8]| {
-        let listening = Listening::start(&["127.0.0.1:0"], &["--templates", file, "--idle-exit", "500ms"]);
+        let listening = Listening::start(&["127.0.0.1:0"], &["--state", file, "--idle-exit", "500ms"]);
         socket(Ipv4Addr::LOCALHOST).send_to(datagram, listening.addresses[0]).unwrap();
         listening.wait()
     };

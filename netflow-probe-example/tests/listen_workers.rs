@@ -104,8 +104,7 @@ fn templates_find_their_worker_after_a_restart() {
         packet
     };
     for (workers, set) in [("3", template(256, &PLAIN)), ("2", set(256, &plain(1, 7)))] {
-        let collector =
-            Listening::start(&["--workers", workers, "--templates", file, "--bind", "127.0.0.1:0"]);
+        let collector = Listening::start(&["--workers", workers, "--state", file, "--bind", "127.0.0.1:0"]);
         for host in 0..30 {
             sender([127, 0, 6, host]).send_to(&packet(1, set.clone()), collector.addresses[0]).unwrap();
             collector.drained();

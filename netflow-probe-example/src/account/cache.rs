@@ -99,7 +99,7 @@ impl CacheReport {
 }
 
 /// Adds the numbers of one JSON value to those in the same places of another.
-fn add(sum: &mut Value, more: Value) {
+pub(super) fn add(sum: &mut Value, more: Value) {
     match (sum, more) {
         (Value::Object(sum), Value::Object(more)) => {
             for (name, more) in more {

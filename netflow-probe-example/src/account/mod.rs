@@ -7,8 +7,10 @@ mod bounded;
 mod cache;
 mod exporter;
 mod fault;
+pub mod health;
 mod names;
 mod report;
+mod saved;
 
 use core::{
     net::{IpAddr, SocketAddr},
@@ -31,6 +33,7 @@ use fault::FAULT_KINDS;
 pub use fault::{Fault, FaultKind, What};
 pub use names::Names;
 pub use report::Summary;
+pub use saved::SavedAccount;
 
 /// What datagrams carried.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -173,6 +176,15 @@ pub struct SocketAccount {
     pub receive_buffer: usize,
     /// Datagrams that the kernel dropped because the receive buffer was full; `None` where it does not tell.
     pub drops: Option<u64>,
+}
+
+impl SocketAccount {
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let Self { address, receive_buffer, drops } = self;
+        serde_json::json!({ "address": address.to_string(), "receive_buffer": receive_buffer, "drops": drops })
+    }
 }
 
 /// The account of a collector.
@@ -435,7 +447,7 @@ impl Account {
     pub(crate) fn named(&mut self, exporter: IpAddr, record: &DataRecord<'_, '_>) {
         if let Some(account) = self.exporters.get_mut(&exporter) {
             let before = account.names.octets();
-            account.names.learn(record, Self::NAME_OCTETS.saturating_sub(self.name_octets));
+            account.names.learn(record, Self::NAME_OCTETS.saturating_sub(self.name_octets) + before);
             self.name_octets = (self.name_octets + account.names.octets()).saturating_sub(before);
         }
     }

@@ -54,44 +54,71 @@ impl Names {
         template.is_options() && NAMING.iter().any(has)
     }
 
-    /// Takes what an options record says, while all names of all exporters leave so much room.
+    /// Takes what an options record says, while the names of all exporters leave so much room for these.
     pub fn learn(&mut self, record: &DataRecord<'_, '_>, room: usize) {
         let mut said = Said::default();
         for field in record.fields() {
             said.field(&field);
         }
-        let Said { interface, vrf, application, sampler, .. } = said;
-        let room = room.min(Self::OCTETS.saturating_sub(self.octets));
-        let mut put = |names: &mut BTreeMap<u64, String>, key: Option<u64>, name: Option<String>| {
-            let (Some(key), Some(name)) = (key, name) else { return };
-            let cost = name.len() + Self::ENTRY;
-            if let Some(known) = names.get_mut(&key) {
-                if *known != name && name.len() <= room + known.len() {
-                    self.octets = self.octets + name.len() - known.len();
-                    *known = name;
-                }
-            } else if cost <= room {
-                self.octets += cost;
-                names.insert(key, name);
-            } else {
-                self.refused += 1;
-            }
-        };
         let sampling = said.sampling();
-        let Said {
-            interface_name,
-            interface_description,
-            vrf_name,
-            application_name,
-            application_description,
-            ..
-        } = said;
-        put(&mut self.interfaces, interface, interface_name.or(interface_description));
-        put(&mut self.vrfs, vrf, vrf_name);
-        put(&mut self.applications, application, application_name.or(application_description));
-        put(&mut self.samplers, sampler, sampling);
+        let Said { interface_name, interface_description, vrf_name, application_name, .. } = said;
+        self.put(Self::interfaces, said.interface, interface_name.or(interface_description), room);
+        self.put(Self::vrfs, said.vrf, vrf_name, room);
+        let application = application_name.or(said.application_description);
+        self.put(Self::applications, said.application, application, room);
+        self.put(Self::samplers, said.sampler, sampling, room);
+    }
+
+    /// Takes names that were kept: of interfaces, VRFs, applications and samplers.
+    pub(super) fn restore(&mut self, kept: [&BTreeMap<u64, String>; 4], room: usize) {
+        let kinds = [Self::interfaces, Self::vrfs, Self::applications, Self::samplers];
+        for (kind, names) in kinds.into_iter().zip(kept) {
+            for (number, name) in names {
+                // What was cut off at this length may be longer when it was no text.
+                if name.len() <= 3 * Self::NAME_OCTETS {
+                    self.put(kind, Some(*number), Some(name.clone()), room);
+                }
+            }
+        }
+    }
+
+    const fn interfaces(&mut self) -> &mut BTreeMap<u64, String> {
+        &mut self.interfaces
+    }
+
+    const fn vrfs(&mut self) -> &mut BTreeMap<u64, String> {
+        &mut self.vrfs
+    }
+
+    const fn applications(&mut self) -> &mut BTreeMap<u64, String> {
+        &mut self.applications
+    }
+
+    const fn samplers(&mut self) -> &mut BTreeMap<u64, String> {
+        &mut self.samplers
+    }
+
+    fn put(&mut self, kind: Kind, number: Option<u64>, name: Option<String>, room: usize) {
+        let (Some(number), Some(name)) = (number, name) else { return };
+        let room = room.min(Self::OCTETS).saturating_sub(self.octets);
+        if let Some(known) = kind(self).get_mut(&number) {
+            let before = known.len();
+            if *known != name && name.len() <= room + before {
+                let more = name.len();
+                *known = name;
+                self.octets = self.octets + more - before;
+            }
+        } else if name.len() + Self::ENTRY <= room {
+            self.octets += name.len() + Self::ENTRY;
+            kind(self).insert(number, name);
+        } else {
+            self.refused += 1;
+        }
     }
 }
+
+/// One of the maps.
+type Kind = fn(&mut Names) -> &mut BTreeMap<u64, String>;
 
 /// What a record says.
 #[derive(Default)]

@@ -119,12 +119,7 @@ impl<'a> Summary<'a> {
     }
 
     fn sockets_json(&self) -> Value {
-        let sockets = self.sockets.iter().flatten();
-        sockets
-            .map(|SocketAccount { address, receive_buffer, drops }| {
-                json!({ "address": address.to_string(), "receive_buffer": receive_buffer, "drops": drops })
-            })
-            .collect()
+        self.sockets.iter().flatten().map(SocketAccount::to_json).collect()
     }
 
     fn exporters_json(&self) -> Value {
@@ -169,7 +164,7 @@ impl<'a> Summary<'a> {
     }
 }
 
-fn counts_json(counts: &Counts) -> Map<String, Value> {
+pub(super) fn counts_json(counts: &Counts) -> Map<String, Value> {
     [
         ("datagrams", counts.datagrams),
         ("octets", counts.octets),
@@ -193,7 +188,7 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
     .collect()
 }
 
-fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
+pub(super) fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
     let mut json = counts_json(&account.counts);
     json.insert("version".to_owned(), stream.version.into());
     json.insert("observation_domain".to_owned(), stream.observation_domain.into());

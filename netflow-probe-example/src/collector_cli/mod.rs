@@ -12,7 +12,7 @@ mod quirk;
 mod serve;
 mod session;
 mod source;
-mod templates;
+mod status;
 mod timeline;
 
 use core::fmt;
@@ -34,6 +34,7 @@ pub use quirk::QuirkSwitch;
 pub use serve::ServeArgs;
 pub use session::{OutputArgs, StoreArgs};
 pub use source::SourceArgs;
+pub use status::StatusArgs;
 pub use timeline::TimelineArgs;
 
 /// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v6, v7, v8).
@@ -52,6 +53,8 @@ pub enum Command {
     Listen(ListenArgs),
     /// Print the flows in capture files (pcap, pcapng) and IPFIX files.
     Decode(DecodeArgs),
+    /// Show how a collector that runs does, and each of its exporters: who lags, who lost how much, what is missing.
+    Status(StatusArgs),
     /// Answer questions about flows that were stored, or are in files: those that a filter lets pass, the greatest by any element.
     Query(Box<QueryArgs>),
     /// Show a store in the browser: graphs over time, tables, exporters, profiles.
@@ -73,6 +76,7 @@ impl Cli {
         let result = match &self.command {
             Command::Listen(args) => listen::run(args),
             Command::Decode(args) => decode::run(args),
+            Command::Status(args) => status::run(args),
             Command::Query(args) => query::run(args),
             Command::Serve(args) => serve::run(args),
             Command::Ioc(args) => ioc::run(args),
@@ -149,6 +153,12 @@ enum Failure {
     },
     #[error("cannot take the token of {path}: {error}")]
     Token {
+        path: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("cannot ask a collector at {path}: {error}")]
+    Control {
         path: String,
         #[source]
         error: io::Error,

@@ -1,30 +1,30 @@
 //! `netflow-collector listen`: flows from exporters.
 
+mod control;
+mod state;
+mod supervisor;
 mod worker;
 
-use core::{
-    net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use core::{net::SocketAddr, time::Duration};
 use std::{
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, mpsc},
     thread,
-    time::Instant,
 };
 
 use clap::Args;
-use netflow_codec::{CacheLimits, CacheSnapshot, ScopePolicy};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
+use netflow_codec::{CacheLimits, ScopePolicy};
 
-use self::worker::{Activity, Ask, Ended, Plan};
-use super::{Failure, OutputArgs, session::tell, templates};
+pub(super) use self::control::ask;
+use self::{
+    control::Control,
+    state::State,
+    supervisor::{Signals, Supervisor},
+    worker::{Activity, Ended, Plan},
+};
+use super::{Failure, OutputArgs, session::tell};
 use crate::{
     account::{Account, CacheReport, Summary},
     config::{parse_duration, parse_octets},
@@ -64,10 +64,16 @@ pub struct ListenArgs {
     /// quotas, limits of the template cache, quirks and sampling rates. SIGHUP has it read again.
     #[arg(long, value_name = "FILE.toml")]
     pub policy: Option<PathBuf>,
-    /// Start with the templates of this file, if it is there, and leave them in it at the end: so data can be decoded
-    /// before exporters send their templates again.
+    /// Answer `netflow-collector status` at this local socket, which only its owner can open.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Keep in this file what is known of exporters over a restart: templates, so that data can be decoded before they are
+    /// sent again, names, and sequence numbers, so that what was sent meanwhile counts as lost.
     #[arg(long, value_name = "FILE")]
-    pub templates: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    /// Write the state so often, and at the end.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1m")]
+    pub state_interval: Duration,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub output: OutputArgs,
@@ -136,7 +142,7 @@ fn parse_workers(text: &str) -> Result<usize, String> {
 
 /// Receives until a signal comes, or nothing for as long as asked.
 pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
-    args.output.check(args.templates.as_slice())?;
+    args.output.check(args.state.as_slice())?;
     let policy = Arc::new(args.policy()?);
     let signals = Signals::watch().map_err(Failure::Signals)?;
     let any = [Sockets::any(PORT)];
@@ -154,7 +160,8 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     for address in bound.first().into_iter().flat_map(Sockets::addresses) {
         tell(format_args!("listening on {address}"));
     }
-    let templates = args.templates.as_deref().map(|path| restored(path, args)).unwrap_or_default();
+    let state = args.state.as_deref().map(|path| restored(path, args)).unwrap_or_default();
+    let control = args.control.as_deref().map(bind_control).transpose()?;
     warn_of_small_buffers(&sockets, args);
     if args.workers > 1
         && let Some(queue) = &queue
@@ -163,10 +170,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     }
     let (mut plans, mut workers) = (Vec::new(), Vec::new());
     for (number, sockets) in bound.into_iter().enumerate() {
-        let mut templates = templates.clone();
-        if let Some(templates) = &mut templates {
-            templates.retain(|exporter| receiver_of(exporter.ip(), args.workers) == number);
-        }
+        let state = state.of(|exporter| receiver_of(exporter, args.workers) == number);
         let store = match &store {
             Some(store) if number > 0 => Some(store.another().map_err(Failure::Output)?),
             _ => None,
@@ -180,7 +184,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
             sockets,
             queue: queue.as_ref(),
             store,
-            templates,
+            state,
             elements: elements.clone(),
             watch: watch.clone(),
         });
@@ -189,7 +193,15 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
         first.store = store;
     }
     let activity = Activity::new(Arc::clone(&signals.stop));
-    let supervisor = Supervisor { args, activity: &activity, sockets: &sockets, signals, workers };
+    let supervisor = Supervisor {
+        args,
+        activity: &activity,
+        sockets: &sockets,
+        queue: queue.as_ref(),
+        signals,
+        control,
+        workers,
+    };
     let ended: Vec<Ended> = thread::scope(|scope| {
         let activity = &activity;
         let threads: Vec<_> = plans.into_iter().map(|plan| scope.spawn(move || plan.run(activity))).collect();
@@ -200,14 +212,19 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     conclude(args, ended, &sockets, written)
 }
 
-/// The templates that an earlier run left behind. A file that is of no use is no reason not to start.
-fn restored(path: &Path, args: &ListenArgs) -> Option<CacheSnapshot<SocketAddr>> {
-    templates::read(path).unwrap_or_else(|error| {
+/// What an earlier run left behind. A file that is of no use is no reason not to start.
+fn restored(path: &Path, args: &ListenArgs) -> State {
+    let (state, faults) = State::read(path);
+    for fault in faults {
         if !args.output.quiet {
-            tell(format_args!("no templates of {} taken: {error}", path.display()));
+            tell(format_args!("state of {}: {fault}", path.display()));
         }
-        None
-    })
+    }
+    state
+}
+
+fn bind_control(path: &Path) -> Result<Control, Failure> {
+    Control::bind(path).map_err(|error| Failure::File { path: path.display().to_string(), error })
 }
 
 fn warn_of_small_buffers(sockets: &[SocketWatch], args: &ListenArgs) {
@@ -221,95 +238,6 @@ fn warn_of_small_buffers(sockets: &[SocketWatch], args: &ListenArgs) {
     }
 }
 
-/// What signals ask for.
-struct Signals {
-    /// To stop; a second signal ends the program at once.
-    stop: Arc<AtomicBool>,
-    /// To read the policy again.
-    reload: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn watch() -> io::Result<Self> {
-        let signals = Self { stop: Arc::default(), reload: Arc::default() };
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop))?;
-            flag::register(signal, Arc::clone(&signals.stop))?;
-        }
-        flag::register(SIGHUP, Arc::clone(&signals.reload))?;
-        Ok(signals)
-    }
-}
-
-/// Does what is not the workers' work.
-struct Supervisor<'s> {
-    args: &'s ListenArgs,
-    activity: &'s Activity,
-    sockets: &'s [SocketWatch],
-    signals: Signals,
-    workers: Vec<mpsc::Sender<Ask>>,
-}
-
-impl Supervisor<'_> {
-    /// How long to wait before looking whether there is something to do.
-    const LOOK: Duration = Duration::from_millis(50);
-    /// How often to ask the kernel what it dropped.
-    const CHECK: Duration = Duration::from_secs(10);
-
-    /// Until it is time to stop.
-    fn run(self) {
-        let Self { args, activity, sockets, signals, .. } = &self;
-        let mut drops = Drops { known: 0, checked: Instant::now() };
-        while !activity.is_over() {
-            if args.idle_exit.is_some_and(|limit| activity.idle() >= limit) {
-                activity.end();
-            }
-            if drops.checked.elapsed() >= Self::CHECK && !args.output.quiet {
-                drops.warn(sockets);
-            }
-            if signals.reload.swap(false, Ordering::Relaxed) {
-                self.reload();
-            }
-            thread::sleep(Self::LOOK);
-        }
-    }
-
-    /// Reads the policy again. When it cannot be understood, the one before stays.
-    fn reload(&self) {
-        let policy = match self.args.policy() {
-            Ok(policy) => Arc::new(policy),
-            Err(failure) => {
-                return tell(format_args!("netflow-collector: {failure}; the policy before stays"));
-            }
-        };
-        for worker in &self.workers {
-            // One that has ended needs no policy.
-            let _ = worker.send(Ask::Policy(Arc::clone(&policy)));
-        }
-        // Whoever reloads wants to know that it happened.
-        tell("the policy was read again; limits of the template cache hold from the next start on");
-    }
-}
-
-struct Drops {
-    known: u64,
-    checked: Instant,
-}
-
-impl Drops {
-    fn warn(&mut self, sockets: &[SocketWatch]) {
-        self.checked = Instant::now();
-        let drops = sockets.iter().filter_map(|socket| socket.account().drops).sum();
-        if drops > self.known {
-            let new = drops - self.known;
-            tell(format_args!(
-                "the kernel dropped {new} datagrams: the receive buffer was full, see --receive-buffer"
-            ));
-            self.known = drops;
-        }
-    }
-}
-
 /// Tells the account of all workers together, and leaves the templates behind.
 fn conclude(
     args: &ListenArgs,
@@ -319,7 +247,7 @@ fn conclude(
 ) -> Result<ExitCode, Failure> {
     let (mut account, mut cache) = (Account::default(), CacheReport::default());
     let mut store: Option<StoreStats> = None;
-    let mut templates: Option<CacheSnapshot<SocketAddr>> = None;
+    let mut kept = State::default();
     let mut result = Ok(());
     for worker in ended {
         account.absorb(worker.account);
@@ -328,10 +256,7 @@ fn conclude(
             (Some(stats), Some(more)) => Some(stats.and(more)),
             (stats, more) => stats.or(more),
         };
-        match (&mut templates, worker.templates) {
-            (Some(templates), Some(more)) => templates.append(more),
-            (templates, more) => *templates = templates.take().or(more),
-        }
+        kept.append(worker.state);
         result = result.and(worker.result);
     }
     let queue = written.as_ref().ok().copied().flatten();
@@ -340,8 +265,8 @@ fn conclude(
         .with_queue(queue.map(|stats| stats.to_json()), queue.map_or(0, |stats| stats.refused_lines));
     // The account is complete even when nobody reads the flows.
     args.output.conclude(&summary, store)?;
-    if let (Some(path), Some(templates)) = (&args.templates, templates) {
-        templates::store(path, &templates)?;
+    if let Some(path) = &args.state {
+        kept.write(path).map_err(|error| Failure::File { path: path.display().to_string(), error })?;
     }
     result?;
     written.map_err(Failure::Output)?;

@@ -1,7 +1,6 @@
 //! One thread that receives, decodes and hands flows on.
 
 use core::{
-    net::SocketAddr,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
@@ -10,9 +9,10 @@ use std::{
     time::Instant,
 };
 
-use netflow_codec::{CacheSnapshot, ElementRegistry};
+use netflow_codec::ElementRegistry;
+use serde_json::Value;
 
-use super::ListenArgs;
+use super::{ListenArgs, state::State};
 use crate::{
     account::{Account, CacheReport},
     collector::Collector,
@@ -33,7 +33,7 @@ pub(super) struct Plan<'p> {
     pub(super) sockets: Sockets,
     pub(super) queue: Option<&'p OutputQueue>,
     pub(super) store: Option<Store>,
-    pub(super) templates: Option<CacheSnapshot<SocketAddr>>,
+    pub(super) state: State,
     pub(super) elements: ElementRegistry,
     pub(super) watch: Option<Watch>,
     pub(super) policy: Arc<Policy>,
@@ -44,6 +44,10 @@ pub(super) struct Plan<'p> {
 pub(super) enum Ask {
     /// Decide by this policy from now on.
     Policy(Arc<Policy>),
+    /// Tell how the exporters do, and what became of flows that are stored.
+    Health(mpsc::Sender<(Value, Option<StoreStats>)>),
+    /// Tell what is to outlive the collector.
+    State(mpsc::Sender<State>),
 }
 
 /// What a worker leaves behind.
@@ -51,7 +55,7 @@ pub(super) struct Ended {
     pub(super) account: Account,
     pub(super) cache: CacheReport,
     pub(super) store: Option<StoreStats>,
-    pub(super) templates: Option<CacheSnapshot<SocketAddr>>,
+    pub(super) state: State,
     pub(super) result: Result<(), Failure>,
 }
 
@@ -62,7 +66,7 @@ impl Ended {
             account: Account::default(),
             cache: CacheReport::default(),
             store: None,
-            templates: None,
+            state: State::default(),
             result: Err(Failure::Worker),
         }
     }
@@ -116,9 +120,7 @@ impl Plan<'_> {
     pub(super) fn run(mut self, activity: &Activity) -> Ended {
         let _ends = EndsAll(activity);
         let mut collector = self.collector();
-        if let Some(templates) = self.templates.take() {
-            self.restore(&mut collector, &templates);
-        }
+        self.restore(&mut collector);
         let args = self.args;
         let mut receiver = self.sockets.into_receiver();
         let result = receive(&mut receiver, &mut collector, &self.asks, activity);
@@ -129,7 +131,7 @@ impl Plan<'_> {
         Ended {
             cache: collector.cache_report(),
             store: stored(&collector),
-            templates: args.templates.is_some().then(|| collector.decoder().cache().snapshot()),
+            state: if args.state.is_some() { state_of(&collector) } else { State::default() },
             account: collector.into_account(),
             result: result.and(written),
         }
@@ -146,20 +148,32 @@ impl Plan<'_> {
             .with_scopes(args.template_scope.policy())
     }
 
-    fn restore(&self, collector: &mut Collector<Sinks>, templates: &CacheSnapshot<SocketAddr>) {
-        let path = self.args.templates.as_deref().unwrap_or_else(|| "".as_ref()).display();
-        let restored = collector.cache_mut().restore(templates, now());
+    fn restore(&mut self, collector: &mut Collector<Sinks>) {
+        let Some(path) = &self.args.state else { return };
+        let State { templates, account } = core::mem::take(&mut self.state);
+        collector.restore_account(&account);
+        let restored = templates.map(|templates| collector.cache_mut().restore(&templates, now()));
         if self.args.output.quiet {
             return;
         }
+        let path = path.display();
         match restored {
-            Ok(restored) => tell(format_args!(
-                "{} templates of {path} taken, {} were too old",
-                restored.templates, restored.expired
+            Some(Ok(restored)) => tell(format_args!(
+                "{} templates of {path} taken, {} were too old; {} sequence numbers, names of {} exporters",
+                restored.templates,
+                restored.expired,
+                account.streams(),
+                account.exporters()
             )),
-            Err(error) => tell(format_args!("no templates of {path} taken: {error}")),
+            Some(Err(error)) => tell(format_args!("no templates of {path} taken: {error}")),
+            None => {}
         }
     }
+}
+
+/// What of a collector outlives it.
+fn state_of(collector: &Collector<Sinks>) -> State {
+    State { templates: Some(collector.decoder().cache().snapshot()), account: collector.account().saved() }
 }
 
 fn receive(
@@ -194,6 +208,9 @@ impl Ask {
     fn answer(self, collector: &mut Collector<Sinks>) {
         match self {
             Self::Policy(policy) => collector.set_policy(policy),
+            // Whoever does not wait any more needs no answer.
+            Self::Health(to) => drop(to.send((collector.health(now()), stored(collector)))),
+            Self::State(to) => drop(to.send(state_of(collector))),
         }
     }
 }
