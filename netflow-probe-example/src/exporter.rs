@@ -83,6 +83,9 @@ const MAX_UPTIME: Duration = Duration::from_secs(24 * 86_400);
 /// How long to wait for destinations that take no more at the moment.
 const BREATH: Duration = Duration::from_millis(1);
 
+/// Flows exported before it is asked whether the destinations take more.
+const AT_ONCE: usize = 32;
+
 /// The elements that tell one flow from another.
 const FLOW_KEYS: [ElementId; 9] = [
     ElementId::SOURCE_IPV4_ADDRESS,
@@ -142,6 +145,34 @@ impl Exporter {
         self.now = self.now.max(time);
         self.meter.handle_frame(frame);
         self.export()
+    }
+
+    /// As [`Self::handle_frame`], but the frame is metered together with others, soon.
+    fn gather_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+        let time = Timestamp::from(frame.timestamp);
+        let is_time_to_send = self.due.is_some_and(|due| due <= time);
+        let is_new_time = time > self.latest || time.saturating_add(REORDER) < self.now;
+        if !self.is_open || is_time_to_send || is_new_time {
+            self.meter_gathered()?;
+            self.handle_frame(frame)
+        } else {
+            if !self.meter.can_gather(frame.timestamp) {
+                self.meter_gathered()?;
+            }
+            self.now = self.now.max(time);
+            self.meter.gather_frame(frame);
+            Ok(())
+        }
+    }
+
+    fn meter_gathered(&mut self) -> Result<(), SendError> {
+        loop {
+            let is_all = self.meter.meter_gathered();
+            self.export()?;
+            if is_all {
+                return Ok(());
+            }
+        }
     }
 
     /// Meters and exports a capture file.
@@ -210,10 +241,21 @@ impl Exporter {
                     if self.await_turn(frame.timestamp, octets, &mut watch)?.is_break() {
                         break;
                     }
-                    self.handle_frame(&frame)?;
+                    // Who replays a file wants each frame at its time.
+                    if self.replay.is_some() {
+                        self.handle_frame(&frame)?;
+                    } else {
+                        self.gather_frame(&frame)?;
+                    }
                 }
-                Ok(None) if faults.is_empty() => return Ok(ControlFlow::Continue(())),
-                Ok(None) => return Err(failed(faults)),
+                Ok(None) => {
+                    self.meter_gathered()?;
+                    return if faults.is_empty() {
+                        Ok(ControlFlow::Continue(()))
+                    } else {
+                        Err(failed(faults))
+                    };
+                }
                 Err(error) => {
                     // Nothing more can be read if this fails, too: the first error has said why.
                     let skipped = file.resume().unwrap_or(None);
@@ -221,8 +263,11 @@ impl Exporter {
                 }
             }
             frames = frames.wrapping_add(1);
-            if frames.is_multiple_of(4_096) && watch(self, file.octets_read()).is_break() {
-                break;
+            if frames.is_multiple_of(4_096) {
+                self.meter_gathered()?;
+                if watch(self, file.octets_read()).is_break() {
+                    break;
+                }
             }
         }
         if faults.is_empty() { Ok(ControlFlow::Break(())) } else { Err(failed(faults)) }
@@ -401,13 +446,23 @@ impl<M: FlowSource> Exporter<M> {
             return Ok(());
         }
         self.is_held = false;
-        while let Some(flow) = self.meter.poll_flow() {
-            self.delivery.handle_flow(&flow, self.now)?;
-            self.due = self.next_due();
-            if self.delivery.is_congested() {
-                self.is_held = true;
+        let mut exported = 0;
+        while !self.is_held {
+            let mut result = Ok(());
+            let polled = self.meter.poll_flows(AT_ONCE, |flow| {
+                if result.is_ok() {
+                    result = self.delivery.handle_flow(flow, self.now);
+                }
+            });
+            result?;
+            if polled == 0 {
                 break;
             }
+            exported += polled;
+            self.is_held = self.delivery.is_congested();
+        }
+        if exported > 0 {
+            self.due = self.next_due();
         }
         Ok(())
     }

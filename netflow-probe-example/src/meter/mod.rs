@@ -6,6 +6,7 @@
 //!
 //! The clock is the frames' own: a file gives the same flows however fast it is read.
 
+mod batch;
 mod sampling;
 mod source;
 mod threads;
@@ -54,6 +55,7 @@ pub struct Meter {
     needs_content: bool,
     frames: DissectCounts,
     sampled_out: u64,
+    gathered: batch::Gathered,
 }
 
 impl Meter {
@@ -75,6 +77,7 @@ impl Meter {
             sampler,
             frames: DissectCounts::default(),
             sampled_out: 0,
+            gathered: batch::Gathered::default(),
         })
     }
 

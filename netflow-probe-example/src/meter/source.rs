@@ -11,6 +11,18 @@ pub trait FlowSource {
     /// The next flow that has ended and is at hand.
     fn poll_flow(&mut self) -> Option<FlowRecord>;
 
+    /// The next flows that have ended and are at hand, `limit` at most; how many.
+    fn poll_flows(&mut self, limit: usize, mut visit: impl FnMut(&mut FlowRecord)) -> usize {
+        let mut polled = 0;
+        while polled < limit
+            && let Some(mut flow) = self.poll_flow()
+        {
+            visit(&mut flow);
+            polled += 1;
+        }
+        polled
+    }
+
     /// Ends all flows, for good.
     fn flush(&mut self);
 
@@ -52,6 +64,10 @@ impl FlowSource for Meter {
     #[inline]
     fn poll_flow(&mut self) -> Option<FlowRecord> {
         Self::poll_flow(self)
+    }
+
+    fn poll_flows(&mut self, limit: usize, visit: impl FnMut(&mut FlowRecord)) -> usize {
+        Self::poll_flows(self, limit, visit)
     }
 
     fn flush(&mut self) {

@@ -7,10 +7,7 @@ use std::{
 };
 
 use netflow_flowcache::Timestamp;
-use pcap_parser::pcap::{
-    LegacyPcapBlock, PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified,
-    parse_pcap_header,
-};
+use pcap_parser::pcap::{PcapHeader, parse_pcap_header};
 
 use super::{
     CaptureError, CaptureErrorKind, LinkType, MAX_FRAME,
@@ -266,7 +263,11 @@ impl PcapFormat {
                 }
             };
         }
-        let captured = self.captured_length(window.data());
+        let Some((fields, _)) = window.data().split_first_chunk::<16>() else {
+            return Err(CaptureErrorKind::Corrupt("a record that cannot be read"));
+        };
+        let [seconds, units, captured, original_length] = self.words(fields);
+        let captured = usize::try_from(captured).unwrap_or(usize::MAX);
         if captured > MAX_FRAME {
             return Err(CaptureErrorKind::TooLong { length: captured as u64, limit: MAX_FRAME as u64 });
         }
@@ -277,16 +278,13 @@ impl PcapFormat {
                 available: window.data().len() as u64,
             });
         }
-        let Some(block) = self.parse(window.data()) else {
-            return Err(CaptureErrorKind::Corrupt("a record that cannot be read"));
-        };
-        self.last_seconds = block.ts_sec;
-        let nanos = u64::from(block.ts_sec) * 1_000_000_000 + u64::from(block.ts_usec) * self.nanos_per_unit;
+        self.last_seconds = seconds;
+        let nanos = u64::from(seconds) * 1_000_000_000 + u64::from(units) * self.nanos_per_unit;
         Ok(Some(Located {
             header,
             captured,
             total,
-            original_length: block.origlen,
+            original_length,
             timestamp: Timestamp::from_nanos(nanos),
             link_type: self.link_type,
             interface: 0,
@@ -297,13 +295,7 @@ impl PcapFormat {
     fn look(self, data: &[u8]) -> Look {
         let header = if matches!(self.variant, Variant::Modified) { 24 } else { 16 };
         let Some(fields) = data.first_chunk::<16>() else { return Look::Short };
-        let number = |octets: [u8; 4]| match self.variant {
-            Variant::BigEndian => u32::from_be_bytes(octets),
-            Variant::LittleEndian | Variant::Modified => u32::from_le_bytes(octets),
-        };
-        let [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3] = *fields;
-        let (seconds, fraction) = (number([s0, s1, s2, s3]), number([f0, f1, f2, f3]));
-        let (captured, original) = (number([c0, c1, c2, c3]), number([o0, o1, o2, o3]));
+        let [seconds, fraction, captured, original] = self.words(fields);
         let fractions = if self.nanos_per_unit == 1 { 1_000_000_000 } else { 1_000_000 };
         // Some two years around the frame before; any time before the first frame.
         let near = self.last_seconds == 0 || self.last_seconds.abs_diff(seconds) < 1 << 26;
@@ -313,22 +305,16 @@ impl PcapFormat {
         usize::try_from(captured).map_or(Look::Unsound, |captured| Look::Sound(header + captured))
     }
 
-    fn parse(self, data: &[u8]) -> Option<LegacyPcapBlock<'_>> {
-        let parsed = match self.variant {
-            Variant::LittleEndian => parse_pcap_frame(data),
-            Variant::BigEndian => parse_pcap_frame_be(data),
-            Variant::Modified => parse_pcap_frame_modified(data),
+    /// The fields that all record headers begin with: seconds and their fraction, captured and original length.
+    fn words(self, fields: &[u8; 16]) -> [u32; 4] {
+        let (words, _) = fields.as_chunks::<4>();
+        let word = |index: usize| {
+            let octets = words.get(index).copied().unwrap_or_default();
+            match self.variant {
+                Variant::BigEndian => u32::from_be_bytes(octets),
+                Variant::LittleEndian | Variant::Modified => u32::from_le_bytes(octets),
+            }
         };
-        parsed.ok().map(|(_, block)| block)
-    }
-
-    /// The length that decides how much must be in the window before the record can be parsed.
-    fn captured_length(self, data: &[u8]) -> usize {
-        let octets = data.get(8..12).and_then(<[u8]>::first_chunk::<4>).copied().unwrap_or_default();
-        let length = match self.variant {
-            Variant::BigEndian => u32::from_be_bytes(octets),
-            Variant::LittleEndian | Variant::Modified => u32::from_le_bytes(octets),
-        };
-        usize::try_from(length).unwrap_or(usize::MAX)
+        [word(0), word(1), word(2), word(3)]
     }
 }

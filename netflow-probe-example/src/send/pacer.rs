@@ -79,6 +79,21 @@ impl Pacer {
     }
 }
 
+impl Pacer {
+    /// Whether one more datagram may be sent right now. If so, it counts as sent.
+    pub fn may_send_another(&mut self) -> bool {
+        if !self.schedule.interval.is_zero() {
+            let now = Instant::now();
+            if now + Self::TOLERANCE < self.schedule.next {
+                return false;
+            }
+            self.schedule.take(now);
+        }
+        self.grow();
+        true
+    }
+}
+
 /// When datagrams may be sent.
 #[derive(Debug)]
 struct Schedule {
@@ -189,6 +204,23 @@ mod tests {
         let mut pacer = Pacer::new(50);
         pacer.slow_down();
         assert_eq!(pacer.rate(), 50);
+    }
+
+    #[test]
+    fn what_goes_along_with_a_datagram_counts_as_sent() {
+        // X24
+        let start = Instant::now();
+        let (mut pacer, mut sent) = (Pacer::new(1_000), 0);
+        while sent < 200 {
+            pacer.wait();
+            sent += 1;
+            while pacer.may_send_another() {
+                sent += 1;
+            }
+        }
+        assert!(start.elapsed() >= Duration::from_millis(190), "{:?}", start.elapsed());
+        let mut unlimited = Pacer::new(0);
+        assert!((0..1_000).all(|_| unlimited.may_send_another()));
     }
 
     #[test]

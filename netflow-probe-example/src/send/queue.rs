@@ -92,6 +92,8 @@ struct State {
 
 /// Buffers kept for use again.
 const SPARE: usize = 256;
+/// How long a datagram waits for others.
+const LINGER: Duration = Duration::from_millis(1);
 /// How long to sleep before conditions are looked at again that nobody signals.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -158,8 +160,10 @@ impl Queue {
 
     /// Takes up to `limit` datagrams of the present transport session; those in `batch` have been dealt with. Waits until
     /// `late`.
+    /// Where there is something at once it lingers for more of it.
     pub(super) fn take(&self, batch: &mut Vec<Entry>, limit: usize, late: Instant) -> Taken {
         let mut state = self.lock();
+        let mut has_lingered = false;
         for mut entry in batch.drain(..) {
             if state.spare.len() < SPARE {
                 entry.datagram.clear();
@@ -167,6 +171,13 @@ impl Queue {
             }
         }
         loop {
+            // Many at once cost less than each by itself, and who waits so is not woken by each of them.
+            if !has_lingered && (1..limit).contains(&state.waiting.len()) && state.closing.is_none() {
+                has_lingered = true;
+                state.is_idle = false;
+                state = self.arrived.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
             while batch.len() < limit
                 && let Some(entry) = state.waiting.pop_front()
             {

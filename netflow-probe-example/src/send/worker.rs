@@ -2,6 +2,7 @@
 //! metering never waits for any of that.
 
 use core::{
+    iter,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use super::{
     CollectorAddress, Pacer, SendConfig, SendStats, TcpOutput, Transport, UdpOutput,
     mtu::max_datagram_to,
     queue::{Entry, Queue, Taken},
-    udp::is_answer,
+    udp::{is_answer, is_busy},
 };
 
 /// Datagrams taken at once.
@@ -206,7 +207,15 @@ impl Worker {
         let batch = core::mem::take(&mut self.batch);
         let session = self.queue.session();
         let mut counted = SendStats::default();
-        for entry in &batch {
+        let mut rest = batch.as_slice();
+        while let Some((entry, behind)) = rest.split_first() {
+            rest = behind;
+            let run = self.send_run(entry, behind, session);
+            counted.sent += run as u64;
+            if run > 0 {
+                rest = behind.get(run - 1..).unwrap_or_default();
+                continue;
+            }
             let fate = if entry.is_of(session) { self.send_one(entry) } else { Fate::Lost };
             match fate {
                 Fate::Sent => counted.sent += 1,
@@ -228,6 +237,39 @@ impl Worker {
         });
         // The buffers are given back with the next call of `take`.
         self.batch = batch;
+    }
+
+    /// Sends a datagram and those behind it that can go along at once; how many were sent. It is none where there is a
+    /// single one, or where anything is amiss: then they are to be sent one by one.
+    fn send_run(&mut self, first: &Entry, behind: &[Entry], session: u32) -> usize {
+        let Some(Output::Udp(udp)) = &self.output else { return 0 };
+        if self.refused.is_some() || !first.is_of(session) || self.queue.must_stop() {
+            return 0;
+        }
+        let others = behind.iter().take_while(|entry| entry.is_of(session));
+        let lengths = iter::once(first).chain(others).map(|entry| entry.datagram.len());
+        let possible = udp.run_length(lengths);
+        if possible < 2 {
+            return 0;
+        }
+        self.pacer.wait();
+        let mut run = 1;
+        while run < possible && self.pacer.may_send_another() {
+            run += 1;
+        }
+        let Some(Output::Udp(udp)) = &mut self.output else { return 0 };
+        let datagrams = iter::once(first).chain(behind).take(run).map(|entry| &*entry.datagram);
+        let result = if run == 1 { udp.send(&first.datagram) } else { udp.send_run(datagrams) };
+        match result {
+            Ok(()) => run,
+            Err(error) => {
+                if is_answer(&error) {
+                    let count = udp.drain_answers().max(1);
+                    self.note_answers(&error, count);
+                }
+                0
+            }
+        }
     }
 
     fn send_one(&mut self, entry: &Entry) -> Fate {
@@ -269,8 +311,7 @@ impl Worker {
                     self.note_answers(&error, count);
                 }
                 // The network is too busy.
-                io::ErrorKind::WouldBlock => busy += 1,
-                _ if error.raw_os_error() == Some(nix::libc::ENOBUFS) => busy += 1,
+                _ if is_busy(&error) => busy += 1,
                 _ => {
                     return self.not_taken(&error);
                 }
