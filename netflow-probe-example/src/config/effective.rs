@@ -82,6 +82,16 @@ fn rendered(value: &OsStr) -> Option<String> {
     Some(if is_integer && !value.is_empty() { value.to_owned() } else { quoted(value) })
 }
 
+/// The keys that say something else in one result of [`effective`] than in another.
+#[must_use]
+pub fn changed(before: &str, now: &str) -> Vec<String> {
+    let key = |line: &str| line.trim_start_matches("# ").split(' ').next().unwrap_or_default().to_owned();
+    // Where a value is from does not matter.
+    let said = |line: &str| line.rsplit_once(" # ").map_or(line, |(said, _)| said).to_owned();
+    let lines = before.lines().zip(now.lines());
+    lines.filter(|(before, now)| said(before) != said(now)).map(|(_, now)| key(now)).collect()
+}
+
 /// A basic string of TOML.
 #[must_use]
 pub fn quoted(value: &str) -> String {

@@ -7,7 +7,7 @@ mod setting;
 use core::time::Duration;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-pub use effective::{effective, quoted};
+pub use effective::{changed, effective, quoted};
 pub use file::{ConfigArgs, ConfigError, Told, parse};
 
 /// Parses a duration: a whole number and a unit, one of `ms`, `s`, `m`, `h`, `d`.

@@ -7,8 +7,9 @@ use core::{
 use std::{sync::Arc, thread};
 
 use netflow_codec::ExportVersion;
+use tracing::{info, warn};
 
-use super::{Arguments, Failure, NAME, Refusals, Stop, capture::Way, tell};
+use super::{Arguments, Failure, Refusals, capture::Way};
 use crate::{
     capture::{
         self, CaptureEvent, FrameSource, Tell, interface_index, interfaces,
@@ -17,21 +18,22 @@ use crate::{
     exporter::{Exporter, ExporterAccount, ExporterConfig},
     meter::{Meter, MeterThreads, system_clock},
     send::{Interface, SendError},
+    service::{Account as _, Reload, Service},
 };
 
 impl Arguments {
     /// Meters what the interfaces carry, until a signal comes.
-    pub(super) fn run_live(&self, mut config: ExporterConfig) -> Result<(), Failure> {
-        let stop =
-            Stop::watch().map_err(|error| Failure::Run(format!("cannot watch for signals: {error}")))?;
+    pub(super) fn run_live(&self, mut config: ExporterConfig, reload: Reload) -> Result<(), Failure> {
         // An interface that comes back may have another index.
         let renumbered = Arc::new(AtomicUsize::new(0));
         let noted = Arc::clone(&renumbered);
         let told: Tell = Arc::new(move |event| {
             if matches!(event, CaptureEvent::Back { .. }) {
                 noted.fetch_add(1, Ordering::Relaxed);
+                info!("{event}");
+            } else {
+                warn!("{event}");
             }
-            tell(format_args!("{NAME}: {event}"));
         });
         let sources = open(self.live_config(), &told).map_err(|error| match error {
             LiveError::Filter { .. } | LiveError::NoInterface { .. } => Failure::Usage(error.to_string()),
@@ -40,26 +42,29 @@ impl Arguments {
         let announced = self.announced_interfaces();
         config.interfaces = announced();
         let mut exporters = self.exporters(config, sources)?;
+        let service = self.serve(exporters.len(), reload)?;
         for name in &self.capture.interface {
             let index = interface_index(name).unwrap_or(0);
-            tell(format_args!("{NAME}: capturing from {name} (index {index})"));
+            info!("capturing from {name} (index {index})");
         }
+        service.ready(format_args!("capturing from {}", self.capture.interface.join(", ")));
         let results: Vec<Result<ExporterAccount, Failure>> = thread::scope(|scope| {
-            let run = Run { stop: &stop, renumbered: &renumbered, interfaces: &announced };
-            let runs: Vec<_> =
-                exporters.iter_mut().map(|exporter| scope.spawn(move || run.to_the_end(exporter))).collect();
+            let run = Run { service: &service, renumbered: &renumbered, interfaces: &announced };
+            let numbered = exporters.iter_mut().enumerate();
+            let runs: Vec<_> = numbered
+                .map(|(number, exporter)| scope.spawn(move || run.to_the_end(number, exporter)))
+                .collect();
             let failed = || Err(Failure::Run("an exporting thread failed".to_owned()));
             runs.into_iter().map(|run| run.join().unwrap_or_else(|_| failed())).collect()
         });
         let accounts = results.into_iter().collect::<Result<Vec<_>, _>>()?;
         if !self.service.quiet
             && let Some(account) = accounts.into_iter().reduce(|mut sum, other| {
-                sum.meter.add(&other.meter);
-                sum.destinations.extend(other.destinations);
+                sum.merge(other);
                 sum
             })
         {
-            tell(account.to_string().trim_end());
+            Service::tell(&account);
         }
         Ok(())
     }
@@ -148,7 +153,7 @@ impl Arguments {
 /// What all exporters look at while they run.
 #[derive(Clone, Copy)]
 struct Run<'a> {
-    stop: &'a Stop,
+    service: &'a Service<ExporterAccount>,
     /// How often an interface has come back.
     renumbered: &'a AtomicUsize,
     interfaces: &'a (dyn Fn() -> Vec<Interface> + Sync),
@@ -156,28 +161,35 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Exports until a signal comes, and then what there still is.
-    fn to_the_end(self, exporter: &mut Exporter<MeterThreads>) -> Result<ExporterAccount, Failure> {
+    fn to_the_end(
+        self,
+        number: usize,
+        exporter: &mut Exporter<MeterThreads>,
+    ) -> Result<ExporterAccount, Failure> {
         let mut refusals = Refusals::default();
         let failed = |error: SendError| Failure::Run(error.to_string());
         let mut renumbered = 0;
         let mut announcing = Ok(());
         let watch = |exporter: &mut Exporter<MeterThreads>| {
             refusals.check(exporter);
+            self.service.look(number, || exporter.account());
             let now = self.renumbered.load(Ordering::Relaxed);
             if now != renumbered {
                 renumbered = now;
                 announcing = exporter.set_interfaces((self.interfaces)());
             }
-            let stopped = self.stop.signal().is_some() || announcing.is_err();
+            let stopped = self.service.stop().is_some() || announcing.is_err();
             if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         exporter.run(&system_clock(), watch).map_err(failed)?;
         announcing.map_err(failed)?;
-        if self.stop.signal().is_none() {
+        if self.service.stop().is_none() {
             return Err(Failure::Run("a metering thread ended".to_owned()));
         }
         exporter.finish().map_err(failed)?;
         refusals.check(exporter);
-        Ok(exporter.account())
+        let account = exporter.account();
+        self.service.conclude(number, account.clone());
+        Ok(account)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What belongs together is one module with its arguments and what becomes of them; [`Arguments`] joins them.
 
+mod account;
 mod capture;
 mod export;
 #[cfg(feature = "live")]
@@ -10,26 +11,18 @@ mod metering;
 mod sampling;
 mod service;
 
-use core::{
-    fmt,
-    ops::ControlFlow,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use core::ops::ControlFlow;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs,
     io::{self, Write as _},
     process::ExitCode,
-    sync::Arc,
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use netflow_codec::EncodeError;
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    flag,
-};
+use tracing::warn;
 
 pub use capture::{CaptureArgs, Way};
 pub use export::{DistributionArg, ExportArgs, Version};
@@ -40,10 +33,10 @@ pub use service::ServiceArgs;
 use crate::{
     capture::FrameFilter,
     config::{self, ConfigArgs, ConfigError},
-    exporter::{ExportError, Exporter, ExporterConfig},
+    exporter::{ExportError, Exporter, ExporterAccount, ExporterConfig},
     meter::FlowSource,
     send::{SendError, Target},
-    service::Package,
+    service::{Package, Reload, Service, drop_privileges, start_log, tell_failure},
 };
 use capture::is_stdin;
 
@@ -86,9 +79,9 @@ pub enum Instead {
 
 /// The program: what the command line and the configuration file ask for. What goes wrong is told on standard error.
 #[must_use]
-pub fn main(arguments: &[OsString]) -> ExitCode {
+pub fn main(arguments_given: &[OsString]) -> ExitCode {
     let command = Arguments::command();
-    let told = match config::parse(&command, arguments) {
+    let told = match config::parse(&command, arguments_given) {
         Ok(told) => told,
         Err(error) => return error.conclude(NAME).into(),
     };
@@ -104,7 +97,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
             let effective = config::effective(&command, told.matches(), &told);
             io::stdout().write_all(effective.as_bytes()).map_err(|error| Failure::Run(error.to_string()))
         }),
-        None => arguments.run(),
+        None => arguments.run(service::reload(arguments_given, &told)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,23 +106,21 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
 }
 
 /// The process failed; its exit status.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The arguments do not fit together: status 2.
+    #[error("{0}")]
     Usage(String),
     /// Something could not be read or written: status 1. The account has been printed.
+    #[error("{0}")]
     Run(String),
     /// A signal asked to stop: status 128 and its number. What was read has been exported.
+    #[error("signal {0}")]
     Interrupted(u8),
 }
 
 /// What the program is called.
 const NAME: &str = "netflow-exporter";
-
-/// Says something on standard error. That nobody may be listening there is no reason to stop.
-fn tell(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{message}");
-}
 
 impl Failure {
     /// Tells it on standard error, if it is not told yet, and gives the exit status.
@@ -137,37 +128,15 @@ impl Failure {
     pub fn conclude(&self) -> u8 {
         match self {
             Self::Usage(text) => {
-                tell(format_args!("{NAME}: {text}"));
+                tell_failure(NAME, text);
                 2
             }
             Self::Run(text) => {
-                tell(format_args!("{NAME}: {text}"));
+                tell_failure(NAME, text);
                 1
             }
             Self::Interrupted(signal) => 128 + signal,
         }
-    }
-}
-
-/// Whether a signal asked to stop, and which one.
-#[derive(Debug)]
-struct Stop(Arc<AtomicUsize>);
-
-impl Stop {
-    /// Watches from now on; the second signal ends the program at once.
-    fn watch() -> io::Result<Self> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let received = Arc::new(AtomicUsize::new(0));
-        for (signal, number) in [(SIGINT, 2), (SIGTERM, 15)] {
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
-            flag::register(signal, Arc::clone(&stopping))?;
-            flag::register_usize(signal, Arc::clone(&received), number)?;
-        }
-        Ok(Self(received))
-    }
-
-    fn signal(&self) -> Option<u8> {
-        u8::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal > 0)
     }
 }
 
@@ -181,12 +150,10 @@ impl Refusals {
             let Target::Collector(collector) = destination.target() else { continue };
             let stats = destination.stats();
             if stats.refused > 0 && self.0.insert(collector.to_string()) {
-                tell(format_args!(
-                    "netflow-exporter: nobody listens at {collector}: flows sent there are lost"
-                ));
+                warn!("nobody listens at {collector}: flows sent there are lost");
             } else if stats.failed_connections + stats.errors > 0 && self.0.insert(collector.to_string()) {
                 let reason = destination.failure().unwrap_or_default();
-                tell(format_args!("netflow-exporter: cannot send to {collector}: {reason}"));
+                warn!("cannot send to {collector}: {reason}");
             }
         }
     }
@@ -216,6 +183,7 @@ impl Arguments {
     pub fn check(&self) -> Result<(), Failure> {
         self.capture.refuse_overwriting(self.export.write.as_deref())?;
         Exporter::new(self.config()?).map_err(|error| self.explain(&error))?;
+        self.frame_filter()?;
         Ok(())
     }
 
@@ -224,33 +192,53 @@ impl Arguments {
     /// # Errors
     ///
     /// When arguments do not fit together, a file cannot be read to its end, a destination fails, or a signal comes.
-    pub fn run(&self) -> Result<(), Failure> {
+    pub fn run(&self, reload: Reload) -> Result<(), Failure> {
+        start_log(&self.service.options, self.service.quiet);
         self.capture.refuse_overwriting(self.export.write.as_deref())?;
         let config = self.config()?;
         if let Ok(Some(warning)) = self.sampling.sampling.check(config.version) {
-            tell(format_args!("netflow-exporter: {warning}"));
+            warn!("{warning}");
         }
         if !self.capture.interface.is_empty() {
-            return self.run_live(config);
+            return self.run_live(config, reload);
         }
         let mut exporter = Exporter::new(config).map_err(|error| self.explain(&error))?;
         exporter.set_speed(self.capture.speed);
-        if let Some(filter) = &self.capture.filter {
-            exporter.set_filter(FrameFilter::new(filter).map_err(Failure::Usage)?);
+        if let Some(filter) = self.frame_filter()? {
+            exporter.set_filter(filter);
         }
-        let stop =
-            Stop::watch().map_err(|error| Failure::Run(format!("cannot watch for signals: {error}")))?;
+        let service = self.serve(1, reload)?;
+        service.ready("metering capture files");
         let mut refusals = Refusals::default();
-        let result = self.export(&mut exporter, &stop, &mut refusals);
+        let result = self.export(&mut exporter, &service, &mut refusals);
         refusals.check(&exporter);
         if !self.service.quiet {
-            tell(exporter.account().to_string().trim_end());
+            Service::tell(&exporter.account());
         }
         result
     }
 
+    fn frame_filter(&self) -> Result<Option<FrameFilter>, Failure> {
+        let filter = self.capture.filter.as_deref().map(FrameFilter::new);
+        filter.transpose().map_err(Failure::Usage)
+    }
+
+    /// Begins to run as a service, whose work is done by so many threads, with the privileges that it is to have.
+    fn serve(&self, threads: usize, reload: Reload) -> Result<Service<ExporterAccount>, Failure> {
+        let options = &self.service.options;
+        let service = Service::start(options, NAME, threads, self.export.drain_timeout, reload)
+            .map_err(|error| Failure::Run(error.to_string()))?;
+        drop_privileges(options).map_err(|error| Failure::Run(error.to_string()))?;
+        Ok(service)
+    }
+
     /// A file that cannot be read to its end is told, and the next one is metered.
-    fn export(&self, exporter: &mut Exporter, stop: &Stop, refusals: &mut Refusals) -> Result<(), Failure> {
+    fn export(
+        &self,
+        exporter: &mut Exporter,
+        service: &Service<ExporterAccount>,
+        refusals: &mut Refusals,
+    ) -> Result<(), Failure> {
         let bar = self.service.progress_bar(self.capture.total_octets());
         let mut before = 0;
         let mut faults = Vec::new();
@@ -258,7 +246,8 @@ impl Arguments {
             let watch = |exporter: &Exporter, octets| {
                 bar.set_position(before + octets);
                 bar.suspend(|| refusals.check(exporter));
-                if stop.signal().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                service.look(0, || exporter.account());
+                if service.stop().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let read = if is_stdin(path) {
                 exporter.read_from(io::stdin(), "standard input", watch)
@@ -270,7 +259,7 @@ impl Arguments {
                 Err(error @ ExportError::Capture { .. }) => faults.push(error.to_string()),
                 Err(error) => return Err(Failure::Run(error.to_string())),
             }
-            if stop.signal().is_some() {
+            if service.stop().is_some() {
                 break;
             }
             before += fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -278,7 +267,7 @@ impl Arguments {
         }
         bar.finish_and_clear();
         exporter.finish().map_err(|error| Failure::Run(error.to_string()))?;
-        if let Some(signal) = stop.signal() {
+        if let Some(signal) = service.stop() {
             return Err(Failure::Interrupted(signal));
         }
         if faults.is_empty() {
@@ -291,7 +280,7 @@ impl Arguments {
 
     /// Says how to get what this build lacks.
     #[cfg(not(feature = "live"))]
-    fn run_live(&self, _config: ExporterConfig) -> Result<(), Failure> {
+    fn run_live(&self, _config: ExporterConfig, _reload: Reload) -> Result<(), Failure> {
         let interfaces = self.capture.interface.join(", ");
         Err(Failure::Usage(format!("--interface {interfaces}: {}", crate::capture::NEEDS_LIVE)))
     }

@@ -1,0 +1,142 @@
+//! The exporter's account, for whoever asks.
+
+use netflow_codec::ExportVersion;
+
+use crate::{
+    exporter::ExporterAccount,
+    meter::MeterAccount,
+    send::DestinationAccount,
+    service::{Account, Metrics},
+};
+
+/// Why flows ended, in the order of [`MeterAccount::expired`].
+const REASONS: [&str; 5] =
+    ["idle_timeout", "active_timeout", "end_of_flow", "forced_end", "lack_of_resources"];
+
+impl Account for ExporterAccount {
+    fn merge(&mut self, other: Self) {
+        self.meter.add(&other.meter);
+        self.destinations.extend(other.destinations);
+        self.switches += other.switches;
+    }
+
+    fn measure(&self, metrics: &mut Metrics) {
+        measure_meter(&self.meter, metrics);
+        self.destinations.iter().for_each(|destination| measure_destination(destination, metrics));
+        let help = "Times that flows went to another collector because one was down, or up again.";
+        metrics.counter("netflow_exporter_switches_total", help, &[], self.switches);
+    }
+}
+
+fn measure_meter(meter: &MeterAccount, metrics: &mut Metrics) {
+    if let Some(capture) = &meter.capture {
+        for (name, help, count) in [
+            ("netflow_exporter_captured_frames_total", "Frames that passed the filter.", capture.received),
+            (
+                "netflow_exporter_kernel_dropped_frames_total",
+                "Frames that the kernel dropped for lack of room.",
+                capture.dropped,
+            ),
+            (
+                "netflow_exporter_interface_dropped_frames_total",
+                "Frames that interfaces dropped.",
+                capture.interface_dropped,
+            ),
+            ("netflow_exporter_unread_frames_total", "Frames left when a capture ended.", capture.unread),
+            (
+                "netflow_exporter_reopened_captures_total",
+                "Times that a capture was opened again.",
+                capture.reopened,
+            ),
+        ] {
+            metrics.counter(name, help, &[], count);
+        }
+    }
+    let frames = &meter.frames;
+    let name = "netflow_exporter_frames_total";
+    let help = "Frames read, by what they are.";
+    for (kind, count) in [
+        ("ip", frames.packets),
+        ("not_ip", frames.not_ip),
+        ("unsupported_link_type", frames.unsupported_link_type),
+        ("malformed", frames.malformed_total()),
+    ] {
+        metrics.counter(name, help, &[("kind", kind)], count);
+    }
+    for (reason, count) in frames.malformed() {
+        let help = "Malformed frames, by what is wrong with them.";
+        metrics.counter("netflow_exporter_malformed_frames_total", help, &[("reason", reason.name())], count);
+    }
+    let name = "netflow_exporter_packets_total";
+    let help = "IP packets, by what became of them.";
+    for (fate, count) in [
+        ("metered", meter.metered_packets),
+        ("sampled_out", meter.sampled_out),
+        ("no_room_in_flow_table", meter.ignored_packets),
+    ] {
+        metrics.counter(name, help, &[("fate", fate)], count);
+    }
+    let help = "Octets of layer 3 in the packets metered.";
+    metrics.counter("netflow_exporter_metered_bytes_total", help, &[], meter.metered_octets);
+    for (reason, count) in REASONS.iter().zip(meter.expired) {
+        let help = "Flow records ended, by why.";
+        metrics.counter("netflow_exporter_flows_total", help, &[("reason", reason)], count);
+    }
+}
+
+fn measure_destination(destination: &DestinationAccount, metrics: &mut Metrics) {
+    let DestinationAccount { target, version, session, send, is_down } = destination;
+    let version = match version {
+        ExportVersion::V5 => "5",
+        ExportVersion::V9 => "9",
+        _ => "10",
+    };
+    let target = target.to_string();
+    let labels = [("destination", target.as_str()), ("version", version)];
+    for (name, help, count) in [
+        ("netflow_exporter_datagrams_total", "Datagrams made.", session.datagrams),
+        ("netflow_exporter_datagram_bytes_total", "Octets of the datagrams made.", session.octets),
+        ("netflow_exporter_sent_datagrams_total", "Datagrams handed to the network, or written.", send.sent),
+        (
+            "netflow_exporter_queue_overflow_total",
+            "Datagrams left out because the queue was full.",
+            send.overflow,
+        ),
+        (
+            "netflow_exporter_lost_datagrams_total",
+            "Datagrams that waited when a connection was lost, or at the end.",
+            send.lost,
+        ),
+        (
+            "netflow_exporter_congestion_total",
+            "Times that the network was too busy for a datagram.",
+            send.congested,
+        ),
+        ("netflow_exporter_connections_total", "Sockets and connections opened.", send.connections),
+        (
+            "netflow_exporter_failed_connections_total",
+            "Attempts to connect that failed.",
+            send.failed_connections,
+        ),
+        (
+            "netflow_exporter_unsent_flows_total",
+            "Flows in datagrams that were not sent.",
+            send.not_sent.flows,
+        ),
+        ("netflow_exporter_unsent_packets_total", "Packets of those flows.", send.not_sent.packets),
+        ("netflow_exporter_unsent_bytes_total", "Octets of those flows.", send.not_sent.octets),
+        ("netflow_exporter_send_errors_total", "Datagrams that the network did not take.", send.errors),
+        (
+            "netflow_exporter_refusals_total",
+            "Times that a host said that nobody listens there.",
+            send.refused,
+        ),
+        ("netflow_exporter_exported_flows_total", "Flows exported.", session.flows),
+        ("netflow_exporter_exported_records_total", "Records of flows exported.", session.records),
+        ("netflow_exporter_refused_flows_total", "Flows that the version cannot carry.", session.refused),
+    ] {
+        metrics.counter(name, help, &labels, count);
+    }
+    let help = "Whether the destination is known not to get what is sent.";
+    metrics.gauge("netflow_exporter_destination_down", help, &labels, if *is_down { 1.0 } else { 0.0 });
+}
