@@ -138,7 +138,7 @@ impl Feed {
                 let mut fed = 0;
                 stdin.write_all(&Order::Little.pcap_header(0xa1b2_3c4d, 1)).unwrap();
                 while !is_over.load(Ordering::Relaxed) {
-                    // Who is told to stop does not read on.
+                    // Who is told to stop does not read on, and what is left of a portion is not counted.
                     if stdin.write_all(&self.packets).is_err() {
                         break;
                     }
@@ -347,7 +347,8 @@ fn sigterm_sends_what_was_metered() {
     let (read, metered, records, sent) =
         (number("packets read"), number("  metered"), number("flow records"), number("  flows exported"));
     assert_eq!((read.len(), sent.len()), (2, 2), "{told}");
-    assert!(read[1] > 0 && read[1] <= fed && metered[1] == read[1], "{told}");
+    // The last portion may have been taken in part.
+    assert!(read[1] > 0 && read[1] <= fed + 8_192 && metered[1] == read[1], "{told}");
     assert_eq!(records[1], sent[1], "{told}");
     let mut buffer = [0; 2_000];
     assert!(collector.recv(&mut buffer).is_ok());
