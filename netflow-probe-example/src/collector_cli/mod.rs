@@ -7,8 +7,10 @@ mod decode;
 mod demo;
 mod ioc;
 mod listen;
+mod plan;
 mod query;
 mod quirk;
+mod report;
 mod serve;
 mod session;
 mod source;
@@ -29,8 +31,10 @@ pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
 pub use ioc::{AlertArgs, IocArgs};
 pub use listen::{ListenArgs, TemplateScope};
+pub use plan::PlanArgs;
 pub use query::{Aggregation, QueryArgs};
 pub use quirk::QuirkSwitch;
+pub use report::ReportArgs;
 pub use serve::ServeArgs;
 pub use session::{OutputArgs, StoreArgs};
 pub use source::SourceArgs;
@@ -65,6 +69,10 @@ pub enum Command {
     Timeline(Box<TimelineArgs>),
     /// Which attacks there were: floods, amplification, carpet bombing and scans in stored flows or files.
     Attack(Box<AttackArgs>),
+    /// What the network carried: traffic by exporter, AS, prefix, interface, protocol and application, as tables and a page.
+    Report(Box<ReportArgs>),
+    /// How much disk and bandwidth flows will take: an estimate from routers, rates, packets and sampling.
+    Plan(PlanArgs),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
 }
@@ -81,6 +89,8 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Ioc(args) => ioc::run(args),
             Command::Timeline(args) => timeline::run(args),
+            Command::Report(args) => report::run(args),
+            Command::Plan(args) => plan::run(args),
             Command::Attack(args) => attack::run(args),
             Command::Demo(args) => demo::run(args),
         };

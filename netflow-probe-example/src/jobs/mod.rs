@@ -5,6 +5,8 @@
 
 pub mod attack;
 pub mod ioc;
+pub mod plan;
+pub mod report;
 pub mod timeline;
 
 use netflow_codec::{FlowFields, Timestamp};
