@@ -178,7 +178,8 @@ fn seen(mean: f64, every: f64) -> f64 {
         sum += part * (1.0 - (1.0 - 1.0 / every).powf(packets));
         low = high;
     }
-    sum
+    // More flows than packets cannot be seen.
+    sum.min(mean / every)
 }
 
 /// Where the distribution begins that has this mean.
