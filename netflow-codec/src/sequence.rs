@@ -169,6 +169,11 @@ impl SequenceTracker {
         Self { expected: Some(next), ..Self::default() }
     }
 
+    /// A new session begins, whose numbers have nothing to do with those before (RFC 7011 section 3.1). Counters go on.
+    pub fn begin_session(&mut self) {
+        *self = Self { counts: self.counts, ..Self::default() };
+    }
+
     /// The number that comes next, if that is known.
     #[must_use]
     pub const fn next_number(&self) -> Option<u32> {

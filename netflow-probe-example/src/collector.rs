@@ -52,6 +52,7 @@ pub struct Collector<S> {
     /// The quirks of exporters that have no others.
     quirks: Quirks,
     policy: Arc<Policy>,
+    has_quotas: bool,
     on_fault: Option<Report>,
 }
 
@@ -67,6 +68,7 @@ impl<S: FlowSink> Collector<S> {
         Self {
             quirks: decoder.default_quirks(),
             policy: Arc::default(),
+            has_quotas: true,
             decoder,
             sink,
             account: Account::default(),
@@ -104,6 +106,38 @@ impl<S: FlowSink> Collector<S> {
         self.policy = policy.into();
     }
 
+    /// Makes it one of sessions over streams: templates, sequence numbers and sampling rates belong to a session, an
+    /// exporter's address and port; withdrawals are obeyed; quotas of policies do not hold.
+    #[must_use]
+    pub fn of_sessions(self) -> Self {
+        let mut collector = self.with_scopes(ScopePolicy::default());
+        collector.over(Transport::Stream);
+        collector.has_quotas = false;
+        collector
+    }
+
+    /// What decides who may send.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// A session of an exporter begins.
+    pub fn begin_session(&mut self, exporter: SocketAddr) {
+        self.end_session(exporter);
+        self.account.session(exporter);
+    }
+
+    /// A session has ended, and all that was known because of it (RFC 7011 section 8.4).
+    pub fn end_session(&mut self, exporter: SocketAddr) {
+        self.decoder.cache_mut().remove_exporter(&exporter);
+    }
+
+    /// A session ended because what came is no message.
+    pub fn note_malformed(&mut self, exporter: SocketAddr, error: DecodeError) {
+        self.note(exporter, What::Malformed(error));
+    }
+
     /// Says what carries the messages from now on; at first it is UDP. Templates stay known.
     pub fn over(&mut self, transport: Transport) {
         self.decoder = core::mem::take(&mut self.decoder).over(transport);
@@ -125,7 +159,8 @@ impl<S: FlowSink> Collector<S> {
         let ordinal = self.given;
         self.given += 1;
         let octets = payload.len();
-        let arrived = self.account.arrived(exporter.ip(), octets, received, &self.policy, self.quirks);
+        let terms = (self.quirks, self.has_quotas);
+        let arrived = self.account.arrived(exporter.ip(), octets, received, &self.policy, terms);
         let mut faults = Faults {
             account: &mut self.account,
             report: self.on_fault.as_mut(),

@@ -256,7 +256,7 @@ fn a_full_receive_buffer_is_counted_and_reported() {
 
 #[test]
 fn signals_end_it_in_order_and_several_addresses_are_received_at() {
-    // C1, but for the default port of IPFIX.
+    // C1
     for signal in ["-INT", "-TERM"] {
         let collector = Listening::start(&["127.0.0.1:0", "127.0.0.1:0"], &[]);
         let exporter = socket(Ipv4Addr::LOCALHOST);

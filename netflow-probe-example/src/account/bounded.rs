@@ -55,6 +55,10 @@ impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
         self.entries.iter().map(|(key, (_, value))| (key, value))
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.entries.iter_mut().map(|(key, (_, value))| (key, value))
+    }
+
     fn forget(&mut self) -> Vec<(K, V)> {
         let is_established = self.is_established;
         let rank = |used: u64, value: &V| (is_established(value), used);

@@ -354,7 +354,7 @@ impl Account {
         octets: usize,
         received: Timestamp,
         policy: &Policy,
-        quirks: Quirks,
+        (quirks, has_quota): (Quirks, bool),
     ) -> Result<Admission, Refusal> {
         self.datagrams += 1;
         self.octets += octets as u64;
@@ -372,7 +372,7 @@ impl Account {
         }
         let (account, _) = self.exporters.entry(exporter);
         account.arrived(octets, received);
-        match account.gate.admit(exporter, octets, received, policy, quirks) {
+        match account.gate.admit(exporter, octets, received, policy, quirks, has_quota) {
             Ok(()) => Ok(Admission { quirks: account.gate.quirks(), sampling: account.gate.sampling() }),
             Err(reason) => {
                 account.refused.add(reason);
@@ -383,6 +383,16 @@ impl Account {
                 }
                 Err(reason)
             }
+        }
+    }
+
+    /// A session of an exporter begins: its sequence numbers begin anew.
+    pub(crate) fn session(&mut self, exporter: SocketAddr) {
+        let of_session = |stream: &Stream| stream.exporter == exporter.ip() && stream.port == exporter.port();
+        for account in
+            self.streams.iter_mut().filter(|(stream, _)| of_session(stream)).map(|(_, account)| account)
+        {
+            account.sequence.begin_session();
         }
     }
 
@@ -586,7 +596,7 @@ mod tests {
 
     fn arrive(account: &mut Account, number: u32, second: u64) {
         let time = Timestamp::from_secs(second);
-        account.arrived(address(number), 20, time, &Policy::default(), Quirks::DEFAULT).unwrap();
+        account.arrived(address(number), 20, time, &Policy::default(), (Quirks::DEFAULT, true)).unwrap();
     }
 
     #[test]
@@ -596,7 +606,7 @@ mod tests {
         let mut account = Account::default();
         let time = Timestamp::from_secs(1);
         for number in 0..100_000_u32 {
-            let admitted = account.arrived(address(number), 20, time, &policy, Quirks::DEFAULT);
+            let admitted = account.arrived(address(number), 20, time, &policy, (Quirks::DEFAULT, true));
             assert_eq!(admitted.is_ok(), number >> 8 == 1);
         }
         assert_eq!((account.exporters().count(), account.refused().total()), (256, 99_744));

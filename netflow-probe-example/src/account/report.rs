@@ -15,6 +15,7 @@ pub struct Summary<'a> {
     cache: CacheReport,
     sockets: Option<Vec<SocketAccount>>,
     queue: Option<Value>,
+    sessions: Option<Value>,
     refused_lines: u64,
     udp_datagrams_ignored: Option<u64>,
 }
@@ -23,13 +24,27 @@ impl<'a> Summary<'a> {
     /// The summary of an account, and of what became of templates.
     #[must_use]
     pub const fn new(account: &'a Account, cache: CacheReport) -> Self {
-        Self { account, cache, sockets: None, queue: None, refused_lines: 0, udp_datagrams_ignored: None }
+        Self {
+            account,
+            cache,
+            sockets: None,
+            queue: None,
+            sessions: None,
+            refused_lines: 0,
+            udp_datagrams_ignored: None,
+        }
     }
 
     /// With what the kernel says of each socket.
     #[must_use]
     pub fn with_sockets(self, sockets: Vec<SocketAccount>) -> Self {
         Self { sockets: Some(sockets), ..self }
+    }
+
+    /// With what became of sessions over TCP, as JSON.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Option<Value>) -> Self {
+        Self { sessions, ..self }
     }
 
     /// With what became of printed flows at their queue, as JSON, and how many were refused there.
@@ -73,6 +88,7 @@ impl<'a> Summary<'a> {
             ("datagrams_cut_short".to_owned(), account.faults(FaultKind::CutShort).into()),
             ("kernel_drops".to_owned(), self.kernel_drops().into()),
             ("sockets".to_owned(), self.sockets_json()),
+            ("sessions".to_owned(), self.sessions.clone().into()),
             ("output_queue".to_owned(), self.queue.clone().into()),
             ("udp_datagrams_ignored".to_owned(), self.udp_datagrams_ignored.into()),
             (

@@ -30,6 +30,8 @@ pub use attack::{AttackArgs, ThresholdArgs};
 pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
 pub use ioc::{AlertArgs, IocArgs};
+#[cfg(feature = "tls")]
+pub use listen::TlsArgs;
 pub use listen::{ListenArgs, TemplateScope};
 pub use plan::PlanArgs;
 pub use query::{Aggregation, QueryArgs};
@@ -54,7 +56,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Receive from exporters until interrupted, and print their flows.
-    Listen(ListenArgs),
+    Listen(Box<ListenArgs>),
     /// Print the flows in capture files (pcap, pcapng) and IPFIX files.
     Decode(DecodeArgs),
     /// Show how a collector that runs does, and each of its exporters: who lags, who lost how much, what is missing.
@@ -190,6 +192,9 @@ enum Failure {
     Receive(#[source] io::Error),
     #[error(transparent)]
     Demo(Box<crate::demo::DemoError>),
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(crate::receive::TlsError),
     /// A thread ended without a word.
     #[error("a thread that receives panicked")]
     Worker,

@@ -90,7 +90,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Whether a datagram of so many octets comes in.
+    /// Whether a datagram of so many octets comes in. Streams have no quota: what is left out of one is missed by all that
+    /// follows, and who reads slowly has its exporter wait.
     ///
     /// # Errors
     ///
@@ -102,6 +103,7 @@ impl Gate {
         now: Timestamp,
         policy: &Policy,
         quirks: Quirks,
+        has_quota: bool,
     ) -> Result<(), Refusal> {
         if self.policy != Some(policy.number) {
             self.policy = Some(policy.number);
@@ -116,6 +118,9 @@ impl Gate {
         let silence = self.muted_until.saturating_since(now);
         if !silence.is_zero() && policy.muting.is_some_and(|muting| silence <= muting.duration) {
             return Err(Refusal::Muted);
+        }
+        if !has_quota {
+            return Ok(());
         }
         if !self.spent.admits(&self.rules.quota, octets, now) {
             return Err(Refusal::ExporterQuota);
@@ -170,7 +175,7 @@ mod tests {
         let mut gate = Gate::default();
         let send = |gate: &mut Gate, secs: u64, is_sound| {
             let now = Timestamp::from_secs(1_700_000_000 + secs);
-            let verdict = gate.admit(exporter, 100, now, &policy, Quirks::DEFAULT);
+            let verdict = gate.admit(exporter, 100, now, &policy, Quirks::DEFAULT, true);
             if verdict.is_ok() {
                 gate.judge(is_sound, now, &policy);
             }
@@ -192,7 +197,7 @@ mod tests {
             assert_eq!(send(&mut gate, 0, false), Ok(()));
         }
         let year_before = Timestamp::from_secs(1_668_464_000);
-        assert_eq!(gate.admit(exporter, 100, year_before, &policy, Quirks::DEFAULT), Ok(()));
+        assert_eq!(gate.admit(exporter, 100, year_before, &policy, Quirks::DEFAULT, true), Ok(()));
     }
 
     #[test]
@@ -202,8 +207,8 @@ mod tests {
         let open = Policy::default();
         let closed = Policy::parse("[exporters]\nallow = []").unwrap();
         let mut gate = Gate::default();
-        assert_eq!(gate.admit(exporter, 1, now, &open, Quirks::DEFAULT), Ok(()));
-        assert_eq!(gate.admit(exporter, 1, now, &closed, Quirks::DEFAULT), Err(Refusal::NotAllowed));
-        assert_eq!(gate.admit(exporter, 1, now, &open, Quirks::DEFAULT), Ok(()));
+        assert_eq!(gate.admit(exporter, 1, now, &open, Quirks::DEFAULT, true), Ok(()));
+        assert_eq!(gate.admit(exporter, 1, now, &closed, Quirks::DEFAULT, true), Err(Refusal::NotAllowed));
+        assert_eq!(gate.admit(exporter, 1, now, &open, Quirks::DEFAULT, true), Ok(()));
     }
 }

@@ -3,6 +3,8 @@
 mod control;
 mod state;
 mod supervisor;
+#[cfg(feature = "tls")]
+mod tls;
 mod worker;
 
 use core::{net::SocketAddr, time::Duration};
@@ -18,11 +20,13 @@ use clap::Args;
 use netflow_codec::{CacheLimits, ScopePolicy};
 
 pub(super) use self::control::ask;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsArgs;
 use self::{
     control::Control,
     state::State,
     supervisor::{Signals, Supervisor},
-    worker::{Activity, Ended, Plan},
+    worker::{Activity, Ended, Input, Plan},
 };
 use super::{Failure, OutputArgs, session::tell};
 use crate::{
@@ -30,7 +34,7 @@ use crate::{
     config::{parse_duration, parse_octets},
     output::{OutputQueue, QueueStats, WhenFull},
     policy::Policy,
-    receive::{SocketWatch, Sockets, receiver_of},
+    receive::{Security, SocketWatch, Sockets, StreamLimits, StreamListener, StreamStats, receiver_of},
     store::StoreStats,
 };
 
@@ -38,9 +42,24 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct ListenArgs {
     /// Receive at this address and UDP port; may be given several times. `[::]` stands for IPv4 as well. Port 0 lets
-    /// the system choose; standard error says which one. Without it: port 2055 of all addresses, IPv6 and IPv4.
+    /// the system choose; standard error says which one. Without it: ports 2055
+    /// and 4739 of all addresses, IPv6 and IPv4.
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
     pub bind: Vec<SocketAddr>,
+    /// Receive IPFIX over TCP at this address and port, too; may be given several times. Without --bind nothing is received
+    /// over UDP then.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
+    pub bind_tcp: Vec<SocketAddr>,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub tls: TlsArgs,
+    /// Sessions over TCP at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = StreamLimits::default().sessions)]
+    pub tcp_sessions: usize,
+    /// Close sessions over TCP that were without a whole message for so long.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30m")]
+    pub tcp_idle: Duration,
     /// Receive and decode with so many threads, each with sockets of its own at every address. All datagrams of an
     /// address come to the same thread, so that more threads than exporters are of no use.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = parse_workers)]
@@ -89,6 +108,25 @@ impl ListenArgs {
         limits
     }
 
+    fn stream_limits(&self) -> StreamLimits {
+        StreamLimits { sessions: self.tcp_sessions, idle: self.tcp_idle, ..StreamLimits::default() }
+    }
+
+    /// Binds what sessions are accepted at; what they are over, and where.
+    fn bind_streams(&self, streams: &mut StreamListener) -> Result<Vec<(&'static str, SocketAddr)>, Failure> {
+        let mut bound = Vec::new();
+        for address in &self.bind_tcp {
+            bound.push(("TCP", streams.bind(*address, Security::Plain)?));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(server) = self.tls.server()? {
+            for address in &self.tls.bind_tls {
+                bound.push(("TLS", streams.bind(*address, Security::Tls(server.clone()))?));
+            }
+        }
+        Ok(bound)
+    }
+
     /// The policy of the file, or the one without a file.
     fn policy(&self) -> Result<Policy, Failure> {
         let policy = match &self.policy {
@@ -126,8 +164,8 @@ impl TemplateScope {
     }
 }
 
-/// The port that NetFlow is mostly sent to.
-const PORT: u16 = 2055;
+/// The port that NetFlow is mostly sent to, and that of IPFIX (RFC 7011 section 10.3.4).
+const PORTS: [u16; 2] = [2_055, 4_739];
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "an address and a port expected, as in 0.0.0.0:2055 or [::]:2055".to_owned())
@@ -145,9 +183,15 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     args.output.check(args.state.as_slice())?;
     let policy = Arc::new(args.policy()?);
     let signals = Signals::watch().map_err(Failure::Signals)?;
-    let any = [Sockets::any(PORT)];
-    let addresses = if args.bind.is_empty() { &any } else { args.bind.as_slice() };
-    let bound = Sockets::bind_several(addresses, args.receive_buffer, args.workers)?;
+    let any = PORTS.map(Sockets::any);
+    let mut streams = StreamListener::new(args.stream_limits());
+    let stream_addresses = args.bind_streams(&mut streams)?;
+    let addresses = if args.bind.is_empty() && streams.is_empty() { &any } else { args.bind.as_slice() };
+    let bound = if addresses.is_empty() {
+        Vec::new()
+    } else {
+        Sockets::bind_several(addresses, args.receive_buffer, args.workers)?
+    };
     let sockets: Vec<_> = bound.iter().flat_map(Sockets::watch).collect();
     let elements = args.output.defined()?;
     let watch = args.output.alerts.watch(args.output.quiet)?;
@@ -160,16 +204,22 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     for address in bound.first().into_iter().flat_map(Sockets::addresses) {
         tell(format_args!("listening on {address}"));
     }
+    for (over, address) in stream_addresses {
+        tell(format_args!("listening for {over} on {address}"));
+    }
     let state = args.state.as_deref().map(|path| restored(path, args)).unwrap_or_default();
     let control = args.control.as_deref().map(bind_control).transpose()?;
     warn_of_small_buffers(&sockets, args);
-    if args.workers > 1
-        && let Some(queue) = &queue
-    {
+    let mut inputs: Vec<Input> = bound.into_iter().map(Input::Datagrams).collect();
+    if !streams.is_empty() {
+        inputs.push(Input::Streams(streams));
+    }
+    let is_alone = inputs.len() == 1;
+    if !is_alone && let Some(queue) = &queue {
         args.output.print_headings(queue).map_err(Failure::Output)?;
     }
     let (mut plans, mut workers) = (Vec::new(), Vec::new());
-    for (number, sockets) in bound.into_iter().enumerate() {
+    for (number, input) in inputs.into_iter().enumerate() {
         let state = state.of(|exporter| receiver_of(exporter, args.workers) == number);
         let store = match &store {
             Some(store) if number > 0 => Some(store.another().map_err(Failure::Output)?),
@@ -181,7 +231,8 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
             policy: Arc::clone(&policy),
             asks,
             args,
-            sockets,
+            input,
+            is_alone,
             queue: queue.as_ref(),
             store,
             state,
@@ -247,6 +298,7 @@ fn conclude(
 ) -> Result<ExitCode, Failure> {
     let (mut account, mut cache) = (Account::default(), CacheReport::default());
     let mut store: Option<StoreStats> = None;
+    let mut streams: Option<StreamStats> = None;
     let mut kept = State::default();
     let mut result = Ok(());
     for worker in ended {
@@ -256,12 +308,14 @@ fn conclude(
             (Some(stats), Some(more)) => Some(stats.and(more)),
             (stats, more) => stats.or(more),
         };
+        streams = streams.or(worker.streams);
         kept.append(worker.state);
         result = result.and(worker.result);
     }
     let queue = written.as_ref().ok().copied().flatten();
     let summary = Summary::new(&account, cache)
         .with_sockets(sockets.iter().map(SocketWatch::account).collect())
+        .with_sessions(streams.map(|stats| stats.to_json()))
         .with_queue(queue.map(|stats| stats.to_json()), queue.map_or(0, |stats| stats.refused_lines));
     // The account is complete even when nobody reads the flows.
     args.output.conclude(&summary, store)?;
@@ -271,4 +325,16 @@ fn conclude(
     result?;
     written.map_err(Failure::Output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unless_told_otherwise_the_ports_are_those_of_netflow_and_of_ipfix() {
+        // C1
+        assert_eq!(PORTS.map(|port| Sockets::any(port).port()), [2_055, 4_739]);
+        assert!(PORTS.map(Sockets::any).iter().all(|address| address.ip().is_unspecified()));
+    }
 }

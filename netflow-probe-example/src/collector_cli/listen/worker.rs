@@ -5,6 +5,7 @@ use core::{
     time::Duration,
 };
 use std::{
+    io,
     sync::{Arc, mpsc},
     time::Instant,
 };
@@ -23,21 +24,29 @@ use crate::{
     jobs::ioc::Watch,
     output::{FlowSink, OutputQueue},
     policy::Policy,
-    receive::{Receiver, Sockets, now},
+    receive::{Closed, Receiver, Sockets, StreamEvent, StreamListener, StreamReceiver, StreamStats, now},
     store::{Store, StoreStats},
 };
 
 /// What a worker needs.
 pub(super) struct Plan<'p> {
     pub(super) args: &'p ListenArgs,
-    pub(super) sockets: Sockets,
+    pub(super) input: Input,
     pub(super) queue: Option<&'p OutputQueue>,
+    /// Whether no other worker prints.
+    pub(super) is_alone: bool,
     pub(super) store: Option<Store>,
     pub(super) state: State,
     pub(super) elements: ElementRegistry,
     pub(super) watch: Option<Watch>,
     pub(super) policy: Arc<Policy>,
     pub(super) asks: mpsc::Receiver<Ask>,
+}
+
+/// Where a worker receives.
+pub(super) enum Input {
+    Datagrams(Sockets),
+    Streams(StreamListener),
 }
 
 /// What a worker is asked for while it works. It answers between datagrams, so that nothing is lost for it.
@@ -56,6 +65,7 @@ pub(super) struct Ended {
     pub(super) cache: CacheReport,
     pub(super) store: Option<StoreStats>,
     pub(super) state: State,
+    pub(super) streams: Option<StreamStats>,
     pub(super) result: Result<(), Failure>,
 }
 
@@ -66,6 +76,7 @@ impl Ended {
             account: Account::default(),
             cache: CacheReport::default(),
             store: None,
+            streams: None,
             state: State::default(),
             result: Err(Failure::Worker),
         }
@@ -122,8 +133,18 @@ impl Plan<'_> {
         let mut collector = self.collector();
         self.restore(&mut collector);
         let args = self.args;
-        let mut receiver = self.sockets.into_receiver();
-        let result = receive(&mut receiver, &mut collector, &self.asks, activity);
+        let mut streams = None;
+        let result = match self.input {
+            Input::Datagrams(sockets) => {
+                receive(&mut sockets.into_receiver(), &mut collector, &self.asks, activity)
+            }
+            Input::Streams(listener) => {
+                let mut receiver = listener.into_receiver();
+                let result = receive(&mut receiver, &mut collector, &self.asks, activity);
+                streams = Some(receiver.stats());
+                result
+            }
+        };
         let written = match &result {
             Err(Failure::Output(_)) => Ok(()),
             _ => collector.finish().map_err(Failure::Output),
@@ -131,7 +152,12 @@ impl Plan<'_> {
         Ended {
             cache: collector.cache_report(),
             store: stored(&collector),
-            state: if args.state.is_some() { state_of(&collector) } else { State::default() },
+            streams,
+            state: if args.state.is_some() && streams.is_none() {
+                state_of(&collector)
+            } else {
+                State::default()
+            },
             account: collector.into_account(),
             result: result.and(written),
         }
@@ -139,13 +165,16 @@ impl Plan<'_> {
 
     /// What is made here, and not by who starts the thread, never leaves the thread.
     fn collector(&mut self) -> Collector<Sinks> {
-        let Self { args, queue, store, elements, policy, watch, .. } = self;
-        let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, args.workers > 1) };
+        let Self { args, queue, store, elements, policy, watch, input, is_alone, .. } = self;
+        let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, !*is_alone) };
         let sinks = (watched(watch.take(), queue.map(sink)), store.take());
         let limits = policy.limits.over(ListenArgs::limits());
-        args.output
-            .collector_with(limits, core::mem::take(elements), sinks, Arc::clone(policy))
-            .with_scopes(args.template_scope.policy())
+        let collector =
+            args.output.collector_with(limits, core::mem::take(elements), sinks, Arc::clone(policy));
+        match input {
+            Input::Datagrams(_) => collector.with_scopes(args.template_scope.policy()),
+            Input::Streams(_) => collector.of_sessions(),
+        }
     }
 
     fn restore(&mut self, collector: &mut Collector<Sinks>) {
@@ -176,8 +205,17 @@ fn state_of(collector: &Collector<Sinks>) -> State {
     State { templates: Some(collector.decoder().cache().snapshot()), account: collector.account().saved() }
 }
 
+/// What datagrams or messages come from.
+trait Source {
+    /// Handles what is there, in portions: so a flood cannot keep the rest from being done. Whether anything came.
+    fn fetch(&mut self, collector: &mut Collector<Sinks>) -> Result<bool, Failure>;
+
+    /// Waits for something, at most so long.
+    fn wait(&mut self, at_most: Duration) -> io::Result<()>;
+}
+
 fn receive(
-    receiver: &mut Receiver,
+    source: &mut impl Source,
     collector: &mut Collector<Sinks>,
     asks: &mpsc::Receiver<Ask>,
     activity: &Activity,
@@ -187,12 +225,12 @@ fn receive(
     /// How long what had come before the end is fetched behind it.
     const REST: Duration = Duration::from_secs(1);
     while !activity.is_over() {
-        if fetch(receiver, collector)? {
+        if source.fetch(collector)? {
             activity.note();
         } else {
             // What came is printed as soon as there is time.
             collector.flush().map_err(Failure::Output)?;
-            receiver.wait(LOOK).map_err(Failure::Receive)?;
+            source.wait(LOOK).map_err(Failure::Receive)?;
         }
         collector.tick(now()).map_err(Failure::Output)?;
         for ask in asks.try_iter() {
@@ -200,7 +238,7 @@ fn receive(
         }
     }
     let over = Instant::now();
-    while over.elapsed() < REST && fetch(receiver, collector)? {}
+    while over.elapsed() < REST && source.fetch(collector)? {}
     Ok(())
 }
 
@@ -215,20 +253,51 @@ impl Ask {
     }
 }
 
-/// Handles what is there, in portions: so a flood cannot keep the rest from being done. Whether anything came.
-fn fetch(receiver: &mut Receiver, collector: &mut Collector<Sinks>) -> Result<bool, Failure> {
-    const PORTIONS: usize = 16;
-    let before = collector.account().datagrams();
-    for _ in 0..PORTIONS {
-        let so_far = collector.account().datagrams();
-        for datagram in receiver.receive().map_err(Failure::Receive)? {
-            collector
-                .handle_datagram(datagram.source, datagram.payload, datagram.received)
-                .map_err(Failure::Output)?;
+impl Source for Receiver {
+    fn fetch(&mut self, collector: &mut Collector<Sinks>) -> Result<bool, Failure> {
+        const PORTIONS: usize = 16;
+        let before = collector.account().datagrams();
+        for _ in 0..PORTIONS {
+            let so_far = collector.account().datagrams();
+            for datagram in self.receive().map_err(Failure::Receive)? {
+                collector
+                    .handle_datagram(datagram.source, datagram.payload, datagram.received)
+                    .map_err(Failure::Output)?;
+            }
+            if collector.account().datagrams() == so_far {
+                break;
+            }
         }
-        if collector.account().datagrams() == so_far {
-            break;
-        }
+        Ok(collector.account().datagrams() > before)
     }
-    Ok(collector.account().datagrams() > before)
+
+    fn wait(&mut self, at_most: Duration) -> io::Result<()> {
+        Self::wait(self, at_most)
+    }
+}
+
+impl Source for StreamReceiver {
+    fn fetch(&mut self, collector: &mut Collector<Sinks>) -> Result<bool, Failure> {
+        let policy = Arc::clone(collector.policy());
+        let handle = |exporter, event: StreamEvent<'_>| {
+            match event {
+                StreamEvent::Opened => collector.begin_session(exporter),
+                StreamEvent::Message { message, received } => {
+                    return collector.handle_datagram(exporter, message, received);
+                }
+                StreamEvent::Closed(closed) => {
+                    if let Closed::Malformed(error) = closed {
+                        collector.note_malformed(exporter, error);
+                    }
+                    collector.end_session(exporter);
+                }
+            }
+            Ok(())
+        };
+        self.receive(|address| policy.allows(address), handle).map_err(Failure::Output)
+    }
+
+    fn wait(&mut self, at_most: Duration) -> io::Result<()> {
+        Self::wait(self, at_most)
+    }
 }
