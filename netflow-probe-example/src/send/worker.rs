@@ -124,6 +124,7 @@ impl Worker {
 
     /// Serves the collector until the queue is closed.
     pub(super) fn run(mut self) {
+        let mut is_last_chance = false;
         loop {
             if self.output.is_none() && Instant::now() >= self.next_attempt {
                 self.connect();
@@ -131,9 +132,10 @@ impl Worker {
             if self.output.is_none() {
                 self.look_after();
                 if self.queue.wait(self.next_attempt.min(Instant::now() + TICK)) {
-                    if !self.has_time() {
+                    if is_last_chance || !self.has_time() {
                         break;
                     }
+                    is_last_chance = true;
                     thread::sleep(self.next_attempt.saturating_duration_since(Instant::now()));
                 }
                 continue;
