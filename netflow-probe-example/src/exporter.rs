@@ -9,6 +9,7 @@ use netflow_codec::{ElementId, ExportVersion, OptionsData, SessionConfig, Timest
 use netflow_flowcache::Timestamp as PacketTime;
 
 use crate::{
+    attributes::{Attributes, AttributesCounts, LoadReport},
     capture::{FrameFilter, Replay, Speed},
     meter::{FlowSource, Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
     pcap::{CaptureError, CaptureFile, Frame},
@@ -47,6 +48,7 @@ pub struct Exporter<M = Meter> {
     config: ExporterConfig,
     meter: M,
     delivery: Delivery,
+    attributes: Option<Attributes>,
     /// Whether destinations have been opened.
     is_open: bool,
     /// Whether flows wait in the table until the destinations take more.
@@ -329,6 +331,7 @@ impl<M: FlowSource> Exporter<M> {
         let exporter = Self {
             meter,
             delivery: Delivery::new(config.send.clone()),
+            attributes: None,
             is_open: false,
             is_held: false,
             capture_drops: 0,
@@ -372,6 +375,11 @@ impl<M: FlowSource> Exporter<M> {
         }
         self.due = self.next_due();
         Ok(())
+    }
+
+    /// Fills in what the table knows of the addresses of flows from now on.
+    pub fn set_attributes(&mut self, attributes: Attributes) {
+        self.attributes = Some(attributes);
     }
 
     /// Packets that were lost before they could be metered: collectors are told of them.
@@ -436,6 +444,10 @@ impl<M: FlowSource> Exporter<M> {
             meter: self.meter.account(),
             destinations: self.delivery.accounts(),
             switches: self.delivery.switches(),
+            attributes: self
+                .attributes
+                .as_ref()
+                .map(|attributes| (attributes.report().clone(), *attributes.counts())),
         }
     }
 
@@ -450,9 +462,17 @@ impl<M: FlowSource> Exporter<M> {
         while !self.is_held {
             let mut result = Ok(());
             let polled = self.meter.poll_flows(AT_ONCE, |flow| {
-                if result.is_ok() {
-                    result = self.delivery.handle_flow(flow, self.now);
+                if result.is_err() {
+                    return;
                 }
+                result = match &mut self.attributes {
+                    None => self.delivery.handle_flow(flow, self.now),
+                    Some(attributes) => {
+                        let mut flow = *flow;
+                        attributes.fill(&mut flow);
+                        self.delivery.handle_flow(&flow, self.now)
+                    }
+                };
             });
             result?;
             if polled == 0 {
@@ -633,14 +653,24 @@ pub struct ExporterAccount {
     pub destinations: Vec<DestinationAccount>,
     /// Times that flows went to another collector because one was down, or up again.
     pub switches: u64,
+    /// The table of attributes, if there is one, and what it was good for.
+    pub attributes: Option<(LoadReport, AttributesCounts)>,
 }
 
 impl fmt::Display for ExporterAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.meter)?;
         self.destinations.iter().try_for_each(|destination| write!(f, "{destination}"))?;
+        let mut line = |label: &str, count: u64| writeln!(f, "{label:<26}{count:>12}");
         if self.switches > 0 {
-            writeln!(f, "{:<26}{:>12}", "changes of collector", self.switches)?;
+            line("changes of collector", self.switches)?;
+        }
+        if let Some((report, counts)) = &self.attributes {
+            line("prefixes known", report.prefixes as u64)?;
+            line("  lines malformed", report.malformed)?;
+            line("  flows found", counts.found)?;
+            line("  flows missing", counts.missing)?;
+            line("  reloads", counts.reloads)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 )]
 
 pub mod account;
+pub mod attributes;
 pub mod capture;
 pub mod collector;
 pub mod collector_cli;

@@ -18,6 +18,11 @@ impl Account for ExporterAccount {
         self.meter.add(&other.meter);
         self.destinations.extend(other.destinations);
         self.switches += other.switches;
+        // All threads share the table, but for a moment when it is loaded anew.
+        if let (Some((_, counts)), Some((_, more))) = (&mut self.attributes, other.attributes) {
+            counts.found += more.found;
+            counts.missing += more.missing;
+        }
     }
 
     fn measure(&self, metrics: &mut Metrics) {
@@ -25,6 +30,19 @@ impl Account for ExporterAccount {
         self.destinations.iter().for_each(|destination| measure_destination(destination, metrics));
         let help = "Times that flows went to another collector because one was down, or up again.";
         metrics.counter("netflow_exporter_switches_total", help, &[], self.switches);
+        if let Some((report, counts)) = &self.attributes {
+            let name = "netflow_exporter_attributes_flows_total";
+            let help = "Flows by whether the table of attributes knows both of their addresses.";
+            metrics.counter(name, help, &[("known", "yes")], counts.found);
+            metrics.counter(name, help, &[("known", "no")], counts.missing);
+            let measure = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+            let (help, malformed) =
+                ("Lines of the table of attributes that are malformed.", measure(report.malformed));
+            metrics.gauge("netflow_exporter_attributes_malformed_lines", help, &[], malformed);
+            let help = "Prefixes in the table of attributes.";
+            let prefixes = measure(report.prefixes as u64);
+            metrics.gauge("netflow_exporter_attributes_prefixes", help, &[], prefixes);
+        }
     }
 }
 

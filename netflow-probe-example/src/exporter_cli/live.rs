@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::{Arguments, Failure, Refusals, capture::Way};
 use crate::{
+    attributes::Attributes,
     capture::{
         self, CaptureEvent, FrameSource, Tell, interface_index, interfaces,
         live::{Directions, LiveConfig, LiveError, LiveSource, open},
@@ -23,7 +24,12 @@ use crate::{
 
 impl Arguments {
     /// Meters what the interfaces carry, until a signal comes.
-    pub(super) fn run_live(&self, mut config: ExporterConfig, reload: Reload) -> Result<(), Failure> {
+    pub(super) fn run_live(
+        &self,
+        mut config: ExporterConfig,
+        attributes: Option<Attributes>,
+        reload: Reload,
+    ) -> Result<(), Failure> {
         // An interface that comes back may have another index.
         let renumbered = Arc::new(AtomicUsize::new(0));
         let noted = Arc::clone(&renumbered);
@@ -41,7 +47,7 @@ impl Arguments {
         })?;
         let announced = self.announced_interfaces();
         config.interfaces = announced();
-        let mut exporters = self.exporters(config, sources)?;
+        let mut exporters = self.exporters(config, sources, attributes)?;
         let service = self.serve(exporters.len(), reload)?;
         for name in &self.capture.interface {
             let index = interface_index(name).unwrap_or(0);
@@ -108,6 +114,7 @@ impl Arguments {
         &self,
         mut config: ExporterConfig,
         sources: Vec<LiveSource>,
+        attributes: Option<Attributes>,
     ) -> Result<Vec<Exporter<MeterThreads>>, Failure> {
         config.bound_active_timeout();
         let mut workers = Vec::with_capacity(sources.len());
@@ -119,7 +126,7 @@ impl Arguments {
             workers.push((meter, source));
         }
         if !self.capture.thread_domains {
-            return Ok(vec![self.exporter(config, workers)?]);
+            return Ok(vec![self.exporter(config, workers, attributes)?]);
         }
         let domains = u32::try_from(workers.len()).unwrap_or(u32::MAX);
         let last = config.source_id.checked_add(domains - 1);
@@ -133,7 +140,7 @@ impl Arguments {
         for (number, worker) in (0..).zip(workers) {
             let mut of_thread = config.clone();
             of_thread.source_id += number;
-            exporters.push(self.exporter(of_thread, vec![worker])?);
+            exporters.push(self.exporter(of_thread, vec![worker], attributes.clone())?);
         }
         Ok(exporters)
     }
@@ -142,11 +149,16 @@ impl Arguments {
         &self,
         config: ExporterConfig,
         workers: Vec<(Meter, S)>,
+        attributes: Option<Attributes>,
     ) -> Result<Exporter<MeterThreads>, Failure> {
         let sampler = config.meter.sampling.sequence(config.meter.seed);
         let threads = MeterThreads::start(workers, sampler, &system_clock())
             .map_err(|error| Failure::Run(format!("cannot start a thread: {error}")))?;
-        Exporter::with_source(config, threads).map_err(|error| self.explain(&error))
+        let mut exporter = Exporter::with_source(config, threads).map_err(|error| self.explain(&error))?;
+        if let Some(attributes) = attributes {
+            exporter.set_attributes(attributes);
+        }
+        Ok(exporter)
     }
 }
 

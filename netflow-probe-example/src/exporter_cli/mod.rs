@@ -3,6 +3,7 @@
 //! What belongs together is one module with its arguments and what becomes of them; [`Arguments`] joins them.
 
 mod account;
+mod attributes;
 mod capture;
 mod export;
 #[cfg(feature = "live")]
@@ -24,6 +25,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use netflow_codec::EncodeError;
 use tracing::warn;
 
+pub use attributes::{AttributesArgs, AutonomousSystemTypeArg};
 pub use capture::{CaptureArgs, Way};
 pub use export::{DistributionArg, ExportArgs, Version};
 pub use metering::MeteringArgs;
@@ -65,6 +67,8 @@ pub struct Arguments {
     pub sampling: SamplingArgs,
     #[command(flatten)]
     pub export: ExportArgs,
+    #[command(flatten)]
+    pub attributes: AttributesArgs,
     #[command(flatten)]
     pub service: ServiceArgs,
 }
@@ -199,13 +203,18 @@ impl Arguments {
         if let Ok(Some(warning)) = self.sampling.sampling.check(config.version) {
             warn!("{warning}");
         }
+        let attributes = self.attributes.load()?;
+        let reload = attributes::reload(attributes.as_ref(), reload);
         if !self.capture.interface.is_empty() {
-            return self.run_live(config, reload);
+            return self.run_live(config, attributes, reload);
         }
         let mut exporter = Exporter::new(config).map_err(|error| self.explain(&error))?;
         exporter.set_speed(self.capture.speed);
         if let Some(filter) = self.frame_filter()? {
             exporter.set_filter(filter);
+        }
+        if let Some(attributes) = attributes {
+            exporter.set_attributes(attributes);
         }
         let service = self.serve(1, reload)?;
         service.ready("metering capture files");
@@ -280,7 +289,12 @@ impl Arguments {
 
     /// Says how to get what this build lacks.
     #[cfg(not(feature = "live"))]
-    fn run_live(&self, _config: ExporterConfig, _reload: Reload) -> Result<(), Failure> {
+    fn run_live(
+        &self,
+        _config: ExporterConfig,
+        _attributes: Option<crate::attributes::Attributes>,
+        _reload: Reload,
+    ) -> Result<(), Failure> {
         let interfaces = self.capture.interface.join(", ");
         Err(Failure::Usage(format!("--interface {interfaces}: {}", crate::capture::NEEDS_LIVE)))
     }
