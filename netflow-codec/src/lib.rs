@@ -25,6 +25,7 @@ pub mod rewrite;
 mod sampling;
 mod sequence;
 mod set;
+mod slab;
 mod structured;
 mod taught;
 mod template;

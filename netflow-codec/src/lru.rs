@@ -5,7 +5,9 @@
 //! and evicting are constant. An attacker who chooses the keys gains nothing: newcomers are evicted first, so a flood of
 //! them only pushes out its own.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::collections::BTreeMap;
+
+use crate::slab::Slab;
 
 /// The end of a list.
 const NIL: u32 = u32::MAX;
@@ -55,8 +57,8 @@ impl List {
 #[derive(Debug)]
 pub(crate) struct LruMap<K, V> {
     index: BTreeMap<K, u32>,
-    places: Vec<Place<K>>,
-    values: Vec<Option<V>>,
+    places: Slab<Place<K>>,
+    values: Slab<Option<V>>,
     vacant: u32,
     newcomers: List,
     established: List,
@@ -80,8 +82,8 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
     pub(crate) const fn new() -> Self {
         Self {
             index: BTreeMap::new(),
-            places: Vec::new(),
-            values: Vec::new(),
+            places: Slab::new(),
+            values: Slab::new(),
             vacant: NIL,
             newcomers: List::EMPTY,
             established: List::EMPTY,
@@ -104,8 +106,8 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
 
     /// Octets of memory the map itself takes, at most, without what keys and values own.
     pub(crate) fn memory_octets(&self) -> usize {
-        self.values.capacity() * size_of::<Option<V>>()
-            + self.places.capacity() * size_of::<Place<K>>()
+        self.values.heap_octets()
+            + self.places.heap_octets()
             + tree_octets(self.index.len(), size_of::<K>() + size_of::<u32>())
     }
 
@@ -188,15 +190,8 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
             self.vacant = place.newer;
             return slot;
         }
-        if self.places.len() == self.places.capacity() {
-            // Most maps stay small, and memory is bounded: grow by little.
-            let more = self.places.len() / 4 + 1;
-            self.places.reserve_exact(more);
-            self.values.reserve_exact(more);
-        }
-        self.places.push(Place { key: None, newer: NIL, older: NIL, segment: Segment::Newcomer });
         self.values.push(None);
-        self.places.len() - 1
+        self.places.push(Place { key: None, newer: NIL, older: NIL, segment: Segment::Newcomer })
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
@@ -301,6 +296,8 @@ impl<K: Clone + Ord, V> LruMap<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]

@@ -116,10 +116,17 @@ impl<'a> RawSets<'a> {
         }
     }
 
+    /// Whether the datagram ends here. What is left may still be padding that is no set.
+    #[inline]
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.offset >= self.datagram.len() && self.offset.is_multiple_of(4)
+    }
+
     pub(crate) const fn datagram(&self) -> &'a [u8] {
         self.datagram
     }
 
+    #[inline]
     fn read(&mut self) -> Result<Set<'a>, DecodeError> {
         let offset = self.offset;
         let rest = self.datagram.get(offset..).unwrap_or(&[]);
@@ -149,6 +156,7 @@ impl<'a> RawSets<'a> {
 impl<'a> Iterator for RawSets<'a> {
     type Item = Result<Set<'a>, DecodeError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if !self.offset.is_multiple_of(4) {
             self.skip_padding();

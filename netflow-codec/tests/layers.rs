@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// From the bottom up.
 const LAYERS: &[&[&str]] = &[
-    &["error", "wire", "time", "lru", "quirk"],
+    &["error", "wire", "time", "slab", "quirk"],
+    &["lru"],
     &["element", "flow"],
     &["member"],
     &["template"],

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::{
-    Decoder, Strictness,
+    Decoder,
     batch::Batch,
     header::DatagramHeader,
     sets::{Context, Sets, tally},
@@ -19,7 +19,6 @@ use crate::{
     restart::Restart,
     sampling::{SampledUnit, SamplingInfo, SamplingQuery},
     template::Template,
-    time::Timestamp,
     v9::{self, padding::Tally},
 };
 
@@ -29,14 +28,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Decoded<'d, 'a, E> {
     pub(super) decoder: &'d mut Decoder<E>,
-    pub(super) datagram: &'a [u8],
-    pub(super) now: Timestamp,
-    pub(super) ordinal: u64,
-    pub(super) header: DatagramHeader,
-    pub(super) restart: Option<Restart>,
+    pub(super) context: Context<'a>,
     pub(super) content: Content<'a, E>,
-    /// What was asked last about sampling since the last batch, and the answer: flows of a set mostly ask the same.
-    pub(super) asked: Option<(SamplingQuery, Option<(SamplingInfo, Quirks)>)>,
 }
 
 /// A v9 header whose count is not that of the packet's records.
@@ -48,6 +41,9 @@ pub struct CountMismatch {
     /// Records in the packet: templates, options templates and data.
     pub records: usize,
 }
+
+/// A question about sampling and its answer, with the quirks that acted.
+pub(super) type Asked = (SamplingQuery, Option<(SamplingInfo, Quirks)>);
 
 #[derive(Debug)]
 pub(super) enum Content<'a, E> {
@@ -61,7 +57,7 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     /// What the header says.
     #[must_use]
     pub const fn header(&self) -> &DatagramHeader {
-        &self.header
+        &self.context.header
     }
 
     /// Whether this datagram completes the evidence that its exporter was restarted, or its clock set (v9 and IPFIX over
@@ -69,7 +65,7 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     /// of one's own tells.
     #[must_use]
     pub const fn restart(&self) -> Option<&Restart> {
-        self.restart.as_ref()
+        self.decoder.restart.as_ref()
     }
 
     /// The quirks of the exporter.
@@ -86,7 +82,7 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     /// How many datagrams the decoder had been given before this one.
     #[must_use]
     pub const fn ordinal(&self) -> u64 {
-        self.ordinal
+        self.context.ordinal
     }
 
     /// Which set of the datagram, from 0, the last batch came from.
@@ -140,11 +136,11 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     #[must_use]
     pub fn count_mismatch(&self) -> Option<CountMismatch> {
         let Content::Sets(Sets { slot, .. }) = &self.content else { return None };
-        if self.header.version != v9::VERSION {
+        if self.context.header.version != v9::VERSION {
             return None;
         }
-        let Tally { records, doubtful, .. } = tally(self.datagram, *slot, &self.decoder.cache)?;
-        let announced = self.header.count;
+        let Tally { records, doubtful, .. } = tally(self.context.datagram, *slot, &self.decoder.cache)?;
+        let announced = self.context.header.count;
         let differs = !(records - doubtful..=records).contains(&usize::from(announced));
         differs.then_some(CountMismatch { announced, records })
     }
@@ -155,7 +151,7 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     /// only; see [`Self::sampling_of`]. `None` is unknown, which is not 1.
     #[must_use]
     pub fn sampling(&mut self, flow: &FlowRecord) -> Option<SamplingInfo> {
-        let Content::Sets(sets) = &self.content else { return self.header.sampling };
+        let Content::Sets(sets) = &self.content else { return self.context.header.sampling };
         let quirks = self.decoder.cache.quirks.active;
         let found = SamplingInfo::of_flow(flow, quirks)
             .or_else(|| self.resolve(&SamplingQuery::of(flow, sets.template_id), quirks));
@@ -189,11 +185,11 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
         let quirks = self.decoder.cache.quirks.active;
         let found = SamplingInfo::of_record(record, unit, quirks).or_else(|| {
             let query = SamplingQuery::of(flow, None).with_record(record).of_unit(unit);
-            match &self.asked {
+            match &self.decoder.asked {
                 Some((asked, answer)) if *asked == query => *answer,
                 _ => {
                     let answer = self.resolve(&query, quirks);
-                    self.asked = Some((query, answer));
+                    self.decoder.asked = Some((query, answer));
                     answer
                 }
             }
@@ -224,39 +220,34 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
 impl<'a, E: Clone + Ord> Iterator for Decoded<'_, 'a, E> {
     type Item = Batch<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Batch<'a>> {
-        self.asked = None;
-        let strict = self.decoder.strictness == Strictness::Rfc;
+        self.decoder.asked = None;
         match &mut self.content {
+            // Nearly every datagram has one or two sets: to be told at once that there are no more.
+            Content::Sets(sets) if sets.is_at_end() => None,
+            Content::Sets(sets) => {
+                let Decoder { cache, taught, .. } = &mut *self.decoder;
+                sets.step(cache, taught, &self.context)
+            }
             Content::Done => None,
+            _ => self.next_of_fixed(),
+        }
+    }
+}
+
+impl<'a, E: Clone + Ord> Decoded<'_, 'a, E> {
+    fn next_of_fixed(&mut self) -> Option<Batch<'a>> {
+        match core::mem::replace(&mut self.content, Content::Done) {
             Content::Fixed(records) => {
-                let records = *records;
-                if strict && let Some(error) = records.fault() {
-                    self.content = Content::Done;
+                if self.context.strict && let Some(error) = records.fault() {
                     return Some(Batch::Malformed(error));
                 }
                 self.content = records.missing_records().map_or(Content::Done, Content::Missing);
                 Some(Batch::Fixed(records))
             }
-            Content::Missing(error) => {
-                let error = *error;
-                self.content = Content::Done;
-                Some(Batch::Malformed(error))
-            }
-            Content::Sets(sets) => {
-                let context = Context {
-                    datagram: self.datagram,
-                    clock: &self.header.clock,
-                    strict,
-                    transport: self.decoder.transport,
-                    ordinal: self.ordinal,
-                    sequence: self.header.sequence,
-                    count: self.header.count,
-                    now: self.now,
-                };
-                let Decoder { cache, taught, .. } = &mut *self.decoder;
-                sets.step(cache, taught, &context)
-            }
+            Content::Missing(error) => Some(Batch::Malformed(error)),
+            Content::Sets(_) | Content::Done => None,
         }
     }
 }

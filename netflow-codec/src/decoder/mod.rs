@@ -15,7 +15,10 @@ pub use self::{
     header::DatagramHeader,
     provenance::{Located, Provenance},
 };
-use self::{decoded::Content, sets::Sets};
+use self::{
+    decoded::{Asked, Content},
+    sets::{Context, Sets},
+};
 use crate::{
     cache::{CacheLimits, ScopePolicy, ScopeSlot, TemplateCache},
     element::{ElementRegistry, Elements},
@@ -110,6 +113,10 @@ pub struct Decoder<E> {
     /// The quirks of some exporters.
     quirks_of: BTreeMap<E, Quirks>,
     datagrams: u64,
+    /// What the datagram being decoded shows.
+    restart: Option<Restart>,
+    /// What was asked last about sampling since the last batch, and the answer: flows of a set mostly ask the same.
+    asked: Option<Asked>,
     /// The user's definitions of elements.
     defined: Option<Arc<ElementRegistry>>,
     taught: TaughtElements<E>,
@@ -142,6 +149,8 @@ impl<E: Clone + Ord> Decoder<E> {
             },
             quirks_of: BTreeMap::new(),
             datagrams: 0,
+            restart: None,
+            asked: None,
             defined: None,
             taught: TaughtElements::new(),
         }
@@ -268,57 +277,101 @@ impl<E: Clone + Ord> Decoder<E> {
         datagram: &'a [u8],
         now: Timestamp,
     ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
-        let ordinal = self.datagrams;
         self.datagrams += 1;
-        let quirks = self.quirks(exporter);
-        self.cache.quirks.active = quirks;
-        let version = u16_at(datagram, 0).ok_or_else(|| DecodeError::truncated(0, 2, datagram.len()))?;
-        let (header, content) = match version {
-            1 | 5..=8 => {
-                let mut records = FixedRecords::parse(datagram)?;
-                if let Some(clock) = self.dated(records.clock(), now) {
-                    records.set_clock(clock);
-                }
-                (DatagramHeader::of_fixed(&records, &mut self.cache.quirks), Content::Fixed(records))
+        self.restart = None;
+        self.asked = None;
+        self.cache.quirks.active = self.quirks(exporter);
+        match u16_at(datagram, 0) {
+            Some(v9::VERSION) => self.decode_v9(exporter, datagram, now),
+            Some(ipfix::VERSION) => self.decode_ipfix(exporter, datagram, now),
+            Some(1 | 5..=8) => self.decode_fixed(datagram, now),
+            Some(other) => Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
+            None => Err(DecodeError::truncated(0, 2, datagram.len())),
+        }
+    }
+
+    // What follows makes a `Decoded` where the caller has it: copying one costs more than parsing a header.
+
+    fn decode_fixed<'d, 'a>(
+        &'d mut self,
+        datagram: &'a [u8],
+        now: Timestamp,
+    ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
+        let mut records = FixedRecords::parse(datagram)?;
+        if let Some(clock) = self.dated(records.clock(), now) {
+            records.set_clock(clock);
+        }
+        let header = DatagramHeader::of_fixed(&records, &mut self.cache.quirks);
+        let context = self.context(datagram, header, now);
+        Ok(Decoded { decoder: self, context, content: Content::Fixed(records) })
+    }
+
+    fn decode_v9<'d, 'a>(
+        &'d mut self,
+        exporter: &E,
+        datagram: &'a [u8],
+        now: Timestamp,
+    ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
+        let packet = v9::Packet::parse(datagram)?;
+        let mut header = DatagramHeader::of_v9(packet.header());
+        if let Some(clock) = self.dated(&header.clock, now) {
+            header.clock = clock;
+        }
+        let key = self.cache.key(exporter, Protocol::NetFlow9, header.observation_domain);
+        let slot = self.cache.find(&key);
+        self.observe(slot, &header, now);
+        let raw = packet.raw_sets(self.strictness == Strictness::Rfc).with_quirks(self.cache.quirks.active);
+        let context = self.context(datagram, header, now);
+        Ok(Decoded { decoder: self, context, content: Content::Sets(Sets::new(raw, key, slot)) })
+    }
+
+    fn decode_ipfix<'d, 'a>(
+        &'d mut self,
+        exporter: &E,
+        datagram: &'a [u8],
+        now: Timestamp,
+    ) -> Result<Decoded<'d, 'a, E>, DecodeError> {
+        let message = ipfix::Message::parse_lenient(datagram)?;
+        let header = DatagramHeader::of_ipfix(message.header());
+        let key = self.cache.key(exporter, Protocol::Ipfix, header.observation_domain);
+        let slot = self.cache.find(&key);
+        let quirks = self.cache.quirks.active;
+        if self.strictness == Strictness::Rfc {
+            strict::check_message(&message, quirks, self.transport, |id| self.cache.peek(slot?, id))?;
+        }
+        self.observe(slot, &header, now);
+        let raw = message.raw_sets(false).with_quirks(quirks);
+        // Octets behind a message are not part of it.
+        let context = self.context(raw.datagram(), header, now);
+        let mut sets = Sets::new(raw, key, slot);
+        sets.report(message.length_fault());
+        Ok(Decoded { decoder: self, context, content: Content::Sets(sets) })
+    }
+
+    #[inline]
+    const fn context<'a>(&self, datagram: &'a [u8], header: DatagramHeader, now: Timestamp) -> Context<'a> {
+        Context {
+            datagram,
+            header,
+            strict: matches!(self.strictness, Strictness::Rfc),
+            transport: self.transport,
+            ordinal: self.datagrams - 1,
+            now,
+        }
+    }
+
+    /// Looks whether the header shows a restart; then templates are forgotten.
+    #[inline]
+    fn observe(&mut self, slot: Option<ScopeSlot>, header: &DatagramHeader, now: Timestamp) {
+        if self.transport == Transport::Udp
+            && let Some(slot) = slot
+            && let Some(restart) = self.cache.observe(slot, header.sequence, &header.clock, now)
+        {
+            if restart.voids_templates() && self.on_restart == OnRestart::ForgetTemplates {
+                self.cache.forget_before(slot, &restart);
             }
-            v9::VERSION => {
-                let packet = v9::Packet::parse(datagram)?;
-                let sets = packet.raw_sets(self.strictness == Strictness::Rfc).with_quirks(quirks);
-                let mut header = DatagramHeader::of_v9(packet.header());
-                if let Some(clock) = self.dated(&header.clock, now) {
-                    header.clock = clock;
-                }
-                let key = self.cache.key(exporter, Protocol::NetFlow9, header.observation_domain);
-                (header, Content::Sets(Sets::new(sets, key, &mut self.cache)))
-            }
-            ipfix::VERSION => {
-                let message = ipfix::Message::parse_lenient(datagram)?;
-                let header = message.header();
-                let domain = header.observation_domain();
-                let key = self.cache.key(exporter, Protocol::Ipfix, domain);
-                let mut sets = Sets::new(message.raw_sets(false).with_quirks(quirks), key, &mut self.cache);
-                if self.strictness == Strictness::Rfc {
-                    strict::check_message(&message, quirks, self.transport, |id| {
-                        self.cache.peek(sets.slot?, id)
-                    })?;
-                }
-                sets.fault = message.length_fault();
-                (DatagramHeader::of_ipfix(header), Content::Sets(sets))
-            }
-            other => return Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion(other))),
-        };
-        // Octets behind an IPFIX message are not part of it.
-        let datagram = match &content {
-            Content::Sets(sets) => sets.raw.datagram(),
-            _ => datagram,
-        };
-        let restart = match &content {
-            Content::Sets(sets) if self.transport == Transport::Udp => {
-                sets.slot.and_then(|slot| self.observe(slot, &header, now))
-            }
-            _ => None,
-        };
-        Ok(Decoded { decoder: self, datagram, now, ordinal, header, restart, content, asked: None })
+            self.restart = Some(restart);
+        }
     }
 
     /// The clock of a header that has the uptime where the Unix time belongs.
@@ -331,14 +384,5 @@ impl<E: Clone + Ord> Decoder<E> {
         }
         self.count_quirk(quirk);
         Some(ExportClock::new(now, clock.uptime()))
-    }
-
-    /// Whether the header shows a restart; then templates are forgotten.
-    fn observe(&mut self, slot: ScopeSlot, header: &DatagramHeader, now: Timestamp) -> Option<Restart> {
-        let restart = self.cache.observe(slot, header.sequence, &header.clock, now)?;
-        if restart.voids_templates() && self.on_restart == OnRestart::ForgetTemplates {
-            self.cache.forget_before(slot, &restart);
-        }
-        Some(restart)
     }
 }

@@ -76,10 +76,10 @@ impl<E: Clone + Ord> Decoded<'_, '_, E> {
     pub fn provenance<'e>(&self, exporter: &'e E, record: &impl Located) -> Provenance<'e, E> {
         Provenance {
             exporter,
-            version: self.header.version,
-            observation_domain: self.header.observation_domain,
+            version: self.context.header.version,
+            observation_domain: self.context.header.observation_domain,
             template_id: record.template_id(),
-            datagram: self.ordinal,
+            datagram: self.context.ordinal,
             set: self.set_index(),
             offset: record.offset(),
         }

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use super::{Transport, batch::Batch};
+use super::{DatagramHeader, Transport, batch::Batch};
 use crate::{
     cache::{Learned, Origin, Reception, RecoveredRecords, ScopeKey, ScopeSlot, TemplateCache},
     error::{DecodeError, DecodeErrorKind},
@@ -32,39 +32,40 @@ pub(super) struct Sets<'a, E> {
     /// The template of the last data set that was decoded.
     pub(super) template_id: Option<u16>,
     started: bool,
+    /// Whether any of what follows but the tally may be there.
+    waits: bool,
     templates: Option<TemplateRecords<'a>>,
     /// A template that came just now: data may have waited for it.
     arrived: Option<Arc<Template>>,
     /// What is wrong with the template of the last batch.
     template_fault: Option<DecodeError>,
     /// What is wrong with the set at hand, reported behind what is sound of it.
-    pub(super) fault: Option<DecodeError>,
+    fault: Option<DecodeError>,
     /// v9: how many records there are, counted when that was first in doubt; an error when they cannot be.
     tally: Option<Result<Tally, ()>>,
 }
 
 /// What a step of the iteration needs to know of the datagram.
-pub(super) struct Context<'a, 'h> {
+#[derive(Debug)]
+pub(super) struct Context<'a> {
     pub(super) datagram: &'a [u8],
-    pub(super) clock: &'h ExportClock,
+    pub(super) header: DatagramHeader,
     pub(super) strict: bool,
     pub(super) transport: Transport,
     pub(super) ordinal: u64,
-    pub(super) sequence: Option<u32>,
-    pub(super) count: u16,
     pub(super) now: Timestamp,
 }
 
-impl Context<'_, '_> {
+impl Context<'_> {
     const fn reception(&self) -> Reception {
         let ordered = !matches!(self.transport, Transport::Udp);
-        Reception { received: self.now, exported: self.clock.unix(), ordered }
+        Reception { received: self.now, exported: self.header.clock.unix(), ordered }
     }
 }
 
 impl<'a, E: Clone + Ord> Sets<'a, E> {
-    pub(super) fn new(raw: RawSets<'a>, key: ScopeKey<E>, cache: &mut TemplateCache<E>) -> Self {
-        let slot = cache.find(&key);
+    #[inline]
+    pub(super) const fn new(raw: RawSets<'a>, key: ScopeKey<E>, slot: Option<ScopeSlot>) -> Self {
         Self {
             raw,
             key,
@@ -73,6 +74,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             offset: v9::HEADER_LEN,
             template_id: None,
             started: false,
+            waits: false,
             templates: None,
             arrived: None,
             template_fault: None,
@@ -85,43 +87,66 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         *self.slot.get_or_insert_with(|| cache.open(&self.key, now))
     }
 
+    /// Whether nothing is left, for certain.
+    #[inline]
+    pub(super) const fn is_at_end(&self) -> bool {
+        !self.waits && self.raw.is_at_end()
+    }
+
     pub(super) fn step(
         &mut self,
         cache: &mut TemplateCache<E>,
         taught: &mut TaughtElements<E>,
-        context: &Context<'a, '_>,
+        context: &Context<'a>,
     ) -> Option<Batch<'a>> {
         loop {
-            if let Some(fault) = self.template_fault.take() {
-                return Some(Batch::Malformed(fault));
-            }
-            if let Some(recovered) = self.recover(cache, taught, context.now) {
-                return Some(Batch::Recovered(recovered));
-            }
-            if let Some(batch) = self.learn(cache, context) {
-                return Some(batch);
-            }
-            if let Some(fault) = self.fault.take() {
-                return Some(Batch::Malformed(fault));
+            if self.waits {
+                if let Some(batch) = self.what_waits(cache, taught, context) {
+                    return Some(batch);
+                }
+                self.waits = false;
             }
             let set = self.raw.next();
             cache.quirks.counts.add(self.raw.take_acted());
             let set = set?;
-            if self.started {
-                self.current += 1;
-            }
+            self.current += usize::from(self.started);
             self.started = true;
             match set {
                 Err(error) => return Some(Batch::Malformed(error)),
                 Ok(set) => {
                     self.offset = set.offset;
-                    self.fault = set.fault;
+                    if set.fault.is_some() {
+                        self.report(set.fault);
+                    }
                     if let Some(batch) = self.enter(set, cache, taught, context) {
                         return Some(batch);
                     }
                 }
             }
         }
+    }
+
+    /// Reports what is wrong with the set at hand, behind what is sound of it.
+    pub(super) fn report(&mut self, fault: Option<DecodeError>) {
+        self.fault = fault;
+        self.waits |= fault.is_some();
+    }
+
+    /// The next part of the template set at hand, and what follows from it; what is wrong with any set.
+    #[inline(never)]
+    fn what_waits(
+        &mut self,
+        cache: &mut TemplateCache<E>,
+        taught: &mut TaughtElements<E>,
+        context: &Context<'a>,
+    ) -> Option<Batch<'a>> {
+        if let Some(fault) = self.template_fault.take() {
+            return Some(Batch::Malformed(fault));
+        }
+        if let Some(recovered) = self.recover(cache, taught, context.now) {
+            return Some(Batch::Recovered(recovered));
+        }
+        self.learn(cache, context).or_else(|| self.fault.take().map(Batch::Malformed))
     }
 
     fn recover(
@@ -144,7 +169,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
     }
 
     /// The next template of the template set at hand.
-    fn learn(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a, '_>) -> Option<Batch<'a>> {
+    fn learn(&mut self, cache: &mut TemplateCache<E>, context: &Context<'a>) -> Option<Batch<'a>> {
         let record = self.templates.as_mut()?.next();
         let Some(record) = record else {
             self.templates = None;
@@ -211,10 +236,11 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         set: Set<'a>,
         cache: &mut TemplateCache<E>,
         taught: &mut TaughtElements<E>,
-        context: &Context<'a, '_>,
+        context: &Context<'a>,
     ) -> Option<Batch<'a>> {
         if let Some(options) = template_set(self.key.scope.protocol, set.id) {
             let (protocol, offset) = (self.key.scope.protocol, set.body_offset());
+            self.waits = true;
             self.templates = Some(
                 TemplateRecords::new(protocol, set.body, offset, options).with_quirks(cache.quirks.active),
             );
@@ -232,7 +258,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         set: &Set<'a>,
         cache: &mut TemplateCache<E>,
         taught: &mut TaughtElements<E>,
-        context: &Context<'a, '_>,
+        context: &Context<'a>,
     ) -> Batch<'a> {
         let known = self.slot.and_then(|slot| cache.lookup(slot, template_id, &context.reception()));
         let Some(template) = known else {
@@ -241,7 +267,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
                 set: self.current,
                 offset: set.offset,
                 received: context.now,
-                sequence: context.sequence,
+                sequence: context.header.sequence,
             };
             let clock = self.clock(cache, context);
             let kept = cache.keep_pending(&self.key, template_id, set.body, clock, origin);
@@ -260,7 +286,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
             self.settle_padding(&mut records, cache, context);
         }
         if self.fault.is_none() {
-            self.fault = records.fault();
+            self.report(records.fault());
         }
         if !records.template().is_options() {
             // RFC 5103 section 4: such records are to be dropped; who is lenient may still look at their fields.
@@ -283,7 +309,7 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         &mut self,
         records: &mut DataRecords<'a>,
         cache: &TemplateCache<E>,
-        context: &Context<'a, '_>,
+        context: &Context<'a>,
     ) {
         let own = padding::doubtful(records.body().len(), records.template().minimum_length());
         if own == 0 {
@@ -291,18 +317,20 @@ impl<'a, E: Clone + Ord> Sets<'a, E> {
         }
         // Once a datagram: the work stays linear in its length.
         let tally = *self.tally.get_or_insert_with(|| tally(context.datagram, self.slot, cache).ok_or(()));
-        match tally.map(|tally| tally.settle(context.count, own)) {
+        match tally.map(|tally| tally.settle(context.header.count, own)) {
             Ok(Verdict::Padding(padding)) => records.shorten(padding),
             _ => records.doubt(),
         }
     }
 
     /// The header's clock; in IPFIX the uptime follows from what options said of the time of boot.
-    fn clock(&self, cache: &TemplateCache<E>, context: &Context<'a, '_>) -> ExportClock {
-        match self.slot.and_then(|slot| cache.boot(slot)) {
-            Some(boot) if !context.clock.has_uptime() => ExportClock::since_boot(context.clock.unix(), boot),
-            _ => *context.clock,
+    fn clock(&self, cache: &TemplateCache<E>, context: &Context<'a>) -> ExportClock {
+        let clock = context.header.clock;
+        if clock.has_uptime() {
+            return clock;
         }
+        let boot = self.slot.and_then(|slot| cache.boot(slot));
+        boot.map_or(clock, |boot| ExportClock::since_boot(clock.unix(), boot))
     }
 }
 
