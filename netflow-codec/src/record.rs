@@ -9,7 +9,7 @@ use crate::{
     flow::FlowRecord,
     member,
     structured::SubTemplateList,
-    template::{FieldSpecifier, LEAD, LastWindow, RecordPlan, ScopeType, Straight, Template, WINDOW},
+    template::{Dates, FieldSpecifier, LEAD, LastWindow, RecordPlan, ScopeType, Straight, Template, WINDOW},
     time::{ExportClock, Timestamp},
     v9::padding,
     value::FieldView,
@@ -393,7 +393,7 @@ impl Flows<'_, '_> {
                 template.minimum_length(),
                 datagram,
                 position..end,
-                *self.clock,
+                self.clock,
                 init,
                 fold,
             ),
@@ -419,19 +419,20 @@ fn fold_straight<B>(
     minimum: usize,
     datagram: &[u8],
     set: Range<usize>,
-    clock: ExportClock,
+    clock: &ExportClock,
     init: B,
     mut fold: impl FnMut(B, &FlowRecord) -> B,
 ) -> B {
     let mut folded = init;
     // A header precedes every record.
     let (mut place, mut left) = (set.start.saturating_sub(LEAD), set.end - set.start);
+    let dates = Dates::new(clock);
     let mut flow = FlowRecord::EMPTY;
     while left >= minimum
         && let Some(lead) = datagram.get(place..)
         && let Some(window) = lead.first_chunk::<WINDOW>()
     {
-        let Some(length) = plan.decode_whole(window, lead, left, &clock, &mut flow) else { return folded };
+        let Some(length) = plan.decode_whole(window, lead, left, &dates, &mut flow) else { return folded };
         folded = fold(folded, &flow);
         place += length;
         left -= length;
@@ -441,8 +442,8 @@ fn fold_straight<B>(
         && let Some(lead) = datagram.get(place..)
     {
         let length = match LastWindow::new(datagram, place) {
-            Some(window) => plan.decode_whole(&window, lead, left, &clock, &mut flow),
-            None => plan.decode_whole(lead, lead, left, &clock, &mut flow),
+            Some(window) => plan.decode_whole(&window, lead, left, &dates, &mut flow),
+            None => plan.decode_whole(lead, lead, left, &dates, &mut flow),
         };
         let Some(length) = length else { break };
         folded = fold(folded, &flow);
@@ -464,10 +465,11 @@ impl Iterator for Flows<'_, '_> {
             return Some(DataRecord { template, octets: record, offset, depth: 0 }.to_flow(self.clock));
         };
         let lead = datagram.get(offset.checked_sub(LEAD)?..)?;
+        let dates = Dates::new(self.clock);
         let mut flow = FlowRecord::EMPTY;
         match lead.first_chunk::<WINDOW>() {
-            Some(window) => plan.decode_whole(window, lead, record.len(), self.clock, &mut flow)?,
-            None => plan.decode_whole(lead, lead, record.len(), self.clock, &mut flow)?,
+            Some(window) => plan.decode_whole(window, lead, record.len(), &dates, &mut flow)?,
+            None => plan.decode_whole(lead, lead, record.len(), &dates, &mut flow)?,
         };
         Some(flow)
     }

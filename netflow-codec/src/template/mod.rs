@@ -8,7 +8,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{element::ElementId, quirk::Quirks, wire::variable_length};
 
-pub(crate) use plan::{LEAD, LastWindow, RecordPlan, Slot, Straight, WINDOW};
+pub(crate) use plan::{Dates, LEAD, LastWindow, RecordPlan, Slot, Straight, WINDOW};
 pub(crate) use wire::{TemplateRecord, TemplateRecords, WireTemplate};
 
 /// Which of the template protocols: their template ids are independent.

@@ -21,7 +21,7 @@ use super::FieldSpecifier;
 use crate::{
     flow::{FlowFields, FlowRecord, MplsLabels},
     member::{Member, Target, TimeCoding},
-    time::{ExportClock, SysUptime, Timestamp},
+    time::{Epoch, ExportClock, SysUptime, Timestamp},
     wire::variable_length,
 };
 
@@ -83,6 +83,19 @@ pub(crate) enum RecordPlan {
     Straight(Straight),
     /// Field by field: both address families in one record, members of variable length, options.
     Walk,
+}
+
+/// What dates the records of a datagram.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dates<'c> {
+    clock: &'c ExportClock,
+    epoch: Option<Epoch>,
+}
+
+impl<'c> Dates<'c> {
+    pub(crate) const fn new(clock: &'c ExportClock) -> Self {
+        Self { clock, epoch: clock.epoch() }
+    }
 }
 
 #[derive(Debug)]
@@ -234,20 +247,30 @@ impl Straight {
         window: &(impl Lead + ?Sized),
         lead: &[u8],
         left: usize,
-        clock: &ExportClock,
+        dates: &Dates<'_>,
         flow: &mut FlowRecord,
     ) -> Option<usize> {
         if !self.rare.is_empty() {
             // A rare member that does not fit is left out: it must not keep the value of the last record.
             *flow = FlowRecord::EMPTY;
         }
-        self.decode(window, lead, clock, flow);
-        if self.tails.is_empty() { Some(self.last_gap) } else { self.decode_tails(lead, left, clock, flow) }
+        self.decode(window, dates, flow);
+        if self.has_lists {
+            self.decode_lists(window, lead, dates.clock, flow);
+        }
+        if self.tails.is_empty() {
+            Some(self.last_gap)
+        } else {
+            self.decode_tails(lead, left, dates.clock, flow)
+        }
     }
 
-    /// Decodes the fields in front of the first variable-length one.
-    #[inline]
-    fn decode(&self, window: &(impl Lead + ?Sized), lead: &[u8], clock: &ExportClock, flow: &mut FlowRecord) {
+    /// Decodes the straight line.
+    ///
+    /// Not inlined: in a loop over records the compiler would load all slots before it, put them on the stack, as there
+    /// are more than registers, and load them from there again.
+    #[inline(never)]
+    fn decode(&self, window: &(impl Lead + ?Sized), dates: &Dates<'_>, flow: &mut FlowRecord) {
         flow.fields = self.fields;
         match self.addresses {
             Addresses::None => {}
@@ -301,23 +324,20 @@ impl Straight {
             flow.destination_prefix_length = destination_prefix.read(window) as u8;
             flow.direction = direction.read(window) as u8;
         }
-        if let Some(epoch) = clock.epoch().filter(|_| self.times == Times::Uptimes) {
+        if let Some(epoch) = dates.epoch.filter(|_| self.times == Times::Uptimes) {
             flow.start = epoch.to_timestamp(uptime(start.read(window)));
             flow.end = epoch.to_timestamp(uptime(end.read(window)));
         } else if self.times == Times::Milliseconds {
             flow.start = Timestamp::from_millis(start.read(window));
             flow.end = Timestamp::from_millis(end.read(window));
         } else if self.times != Times::None {
-            self.decode_times(start.read(window), end.read(window), clock, flow);
+            self.decode_times(start.read(window), end.read(window), dates.clock, flow);
         }
         if self.has_second {
             self.decode_second(window, flow);
         }
         if self.labels.depth > 0 {
             self.decode_labels(window, flow);
-        }
-        if self.has_lists {
-            self.decode_lists(window, lead, clock, flow);
         }
     }
 
