@@ -350,6 +350,20 @@ impl MplsLabels {
         self.len = len;
     }
 
+    /// Sets the first `depth` labels, of one to five, to the last octets of a word; there are no others.
+    #[inline]
+    pub(crate) fn fill_with(&mut self, depth: u8, word: u128) {
+        let labels = word << (128 - 24 * u32::from(depth));
+        if let Some(entries) = self.entries.as_flattened_mut().first_chunk_mut() {
+            *entries = labels.to_be_bytes();
+        }
+        // Up to the last octet that is not 0, in whole labels.
+        let octets = 16 - labels.trailing_zeros() / 8;
+        #[expect(clippy::cast_possible_truncation, reason = "six at most")]
+        let len = octets.div_ceil(3) as u8;
+        self.len = len;
+    }
+
     /// The label at `position`, 0 being the outermost.
     #[must_use]
     pub fn get(&self, position: usize) -> Option<MplsLabel> {

@@ -240,7 +240,9 @@ impl<'a, E: Clone + Ord> Decoded<'_, 'a, E> {
     fn next_of_fixed(&mut self) -> Option<Batch<'a>> {
         match core::mem::replace(&mut self.content, Content::Done) {
             Content::Fixed(records) => {
-                if self.context.strict && let Some(error) = records.fault() {
+                if self.context.strict
+                    && let Some(error) = records.fault()
+                {
                     return Some(Batch::Malformed(error));
                 }
                 self.content = records.missing_records().map_or(Content::Done, Content::Missing);

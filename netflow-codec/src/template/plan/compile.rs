@@ -3,8 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::{
-    Addresses, Extra, LabelStack, NextHop, Rare, SECOND, SLOTS, Straight, Tail, Times, second_index,
-    window::Slot,
+    Addresses, Extra, LabelStack, NextHop, Rare, SECOND, SECTIONS, SLOTS, Slot, Straight, Times, second_index,
 };
 use crate::{
     element::ElementId,
@@ -18,7 +17,7 @@ use crate::{
 struct Chosen {
     target: Target,
     /// How many variable-length fields are in front of it.
-    tail: usize,
+    section: usize,
     /// From the end of the last one of those, or from the start of the record.
     offset: usize,
     length: usize,
@@ -28,20 +27,17 @@ impl Chosen {
     /// The field's slot, when it ends within reach and its value always fits its member.
     fn slot(self) -> Option<Slot> {
         let start = u8::try_from(self.offset + self.length).ok()?;
+        let section = u8::try_from(self.section).ok().filter(|section| usize::from(*section) < SECTIONS)?;
         if self.length > self.target.member.width() {
             return None;
         }
         // Of longer fields, which are addresses, the last 8 octets.
-        Some(Slot::new(start, self.length))
+        Some(Slot::new(start, self.length).of_section(section))
     }
 
-    /// The slot of a field in front of all variable-length ones.
-    fn head_slot(self) -> Option<Slot> {
-        self.slot().filter(|_| self.tail == 0)
-    }
-
-    fn head_start(self) -> Option<u8> {
-        Some(self.head_slot()?.start)
+    /// Where the slot of a field in the first section starts.
+    fn start(self) -> Option<u8> {
+        self.slot().filter(|_| self.section == 0).map(|slot| slot.start)
     }
 
     fn extra(self) -> Option<Extra> {
@@ -49,7 +45,7 @@ impl Chosen {
     }
 
     fn rare(self) -> Option<Rare> {
-        let offset = u16::try_from(self.offset).ok().filter(|_| self.tail == 0)?;
+        let offset = u16::try_from(self.offset).ok().filter(|_| self.section == 0)?;
         let length = u16::try_from(self.length).ok()?;
         Some(Rare { target: self.target, offset, length })
     }
@@ -59,17 +55,15 @@ impl Chosen {
 #[derive(Default)]
 struct Lists {
     extras: Vec<Extra>,
-    tails: Vec<Vec<Extra>>,
     rare: Vec<Rare>,
 }
 
 impl Lists {
     /// Adds a member that no slot can read; `None` when no list can hold it either.
     fn add(&mut self, chosen: Chosen) -> Option<()> {
-        match (chosen.extra(), chosen.tail.checked_sub(1)) {
-            (Some(extra), None) => self.extras.push(extra),
-            (Some(extra), Some(tail)) => self.tails.get_mut(tail)?.push(extra),
-            (None, _) => self.rare.push(chosen.rare()?),
+        match chosen.extra() {
+            Some(extra) => self.extras.push(extra),
+            None => self.rare.push(chosen.rare()?),
         }
         Some(())
     }
@@ -77,7 +71,7 @@ impl Lists {
 
 impl Straight {
     pub(super) fn compile(fields: &[FieldSpecifier]) -> Option<Self> {
-        let Choice { chosen, gaps, last_gap } = choose(fields)?;
+        let Choice { chosen, variable } = choose(fields)?;
         let of = |member: Member| chosen.get(member.index()).copied().flatten();
 
         let mut plan = Self {
@@ -94,11 +88,10 @@ impl Straight {
             has_labels: false,
             has_lists: false,
             extras: Box::default(),
-            tails: Box::default(),
-            last_gap,
             rare: Box::default(),
+            is_variable: variable > 0,
         };
-        let mut lists = Lists { tails: gaps.iter().map(|_| Vec::new()).collect(), ..Lists::default() };
+        let mut lists = Lists::default();
 
         let ipv6 = plan.compile_addresses(&of, &mut lists)?;
         plan.compile_labels(&of);
@@ -107,6 +100,8 @@ impl Straight {
             let is_in_stack = |position: u8| plan.labels.depth > position;
             let is_done = match member {
                 Member::MplsLabel(position) => is_in_stack(position),
+                // See `compile_addresses`.
+                Member::Ipv6FlowLabel => true,
                 _ => member.is_prefix_length() || member.is_address(),
             };
             if !is_done {
@@ -120,19 +115,17 @@ impl Straight {
             }
         }
         let coding = |member: Member| {
-            of(member).filter(|chosen| chosen.head_slot().is_some()).map(|chosen| chosen.target.coding)
+            of(member).filter(|chosen| chosen.slot().is_some()).map(|chosen| chosen.target.coding)
         };
         (plan.start, plan.end) = (coding(Member::Start), coding(Member::End));
         plan.times = Times::of(plan.start, plan.end);
-        for extra in lists.extras.iter().chain(lists.tails.iter().flatten()) {
+        for extra in &lists.extras {
             plan.fields |= extra.target.member.field();
             plan.has_labels |= matches!(extra.target.member, Member::MplsLabel(_));
         }
         plan.extras = lists.extras.into();
         plan.rare = lists.rare.into();
         plan.has_lists = plan.has_labels || !plan.extras.is_empty() || !plan.rare.is_empty();
-        let tails = lists.tails.into_iter().zip(gaps);
-        plan.tails = tails.map(|(extras, gap)| Tail { gap, extras: extras.into() }).collect();
         Some(plan)
     }
 
@@ -153,25 +146,29 @@ impl Straight {
         {
             return None;
         }
-        let starts = |pair: [Option<Chosen>; 2]| {
-            let [source, destination] = pair.map(|chosen| chosen.and_then(Chosen::head_start));
+        let slots = |pair: [Option<Chosen>; 2]| {
+            let [source, destination] = pair.map(|chosen| chosen.and_then(Chosen::slot));
             Some((source?, destination?))
         };
+        let slot = |member: Member| of(member).and_then(Chosen::slot);
         // An absent address is the unspecified IPv4 address, which a straight line of IPv6 is not.
-        self.addresses = match (starts(v4), starts(v6)) {
+        self.addresses = match (slots(v4), slots(v6)) {
             (Some((source, destination)), _) => Addresses::V4 { source, destination },
-            (_, Some((source, destination))) => Addresses::V6 { source, destination },
+            (_, Some((source, destination))) => {
+                let flow_label = slot(M::Ipv6FlowLabel).unwrap_or_default();
+                Addresses::V6 { source, destination, flow_label }
+            }
             _ => Addresses::None,
         };
-        let start = |member: Member| of(member).and_then(Chosen::head_start);
-        self.next_hop = match (start(M::NextHop4), start(M::NextHop6)) {
-            (Some(start), _) => NextHop::V4(start),
+        self.next_hop = match (slot(M::NextHop4), slot(M::NextHop6)) {
+            (Some(slot), _) => NextHop::V4(slot),
             (None, hop) => hop.map_or(NextHop::None, NextHop::V6),
         };
         let in_line = |member: Member| match member {
-            M::NextHop4 | M::NextHop6 => self.next_hop != NextHop::None,
+            M::NextHop4 | M::NextHop6 => !matches!(self.next_hop, NextHop::None),
             M::BgpNextHop4 | M::BgpNextHop6 => false,
-            _ => self.addresses != Addresses::None,
+            M::Ipv6FlowLabel => matches!(self.addresses, Addresses::V6 { .. }) && slot(member).is_some(),
+            _ => !matches!(self.addresses, Addresses::None),
         };
         let members = [
             M::Source4,
@@ -182,6 +179,7 @@ impl Straight {
             M::Destination6,
             M::NextHop6,
             M::BgpNextHop6,
+            M::Ipv6FlowLabel,
         ];
         for chosen in members.into_iter().filter_map(of) {
             if in_line(chosen.target.member) {
@@ -195,7 +193,7 @@ impl Straight {
 
     /// The labels that follow each other from the outermost on.
     fn compile_labels(&mut self, of: &impl Fn(Member) -> Option<Chosen>) {
-        let start = |position: u8| of(Member::MplsLabel(position)).and_then(Chosen::head_start);
+        let start = |position: u8| of(Member::MplsLabel(position)).and_then(Chosen::start);
         let Some(first) = start(0) else { return };
         let follows =
             |depth: &u8| first.checked_add(3 * depth).is_some_and(|next| start(*depth) == Some(next));
@@ -214,7 +212,7 @@ impl Straight {
             Some(index) => self.second.get_mut(index),
             None => self.slots.get_mut(slot_of.index()),
         };
-        match (slot, candidate.head_slot()) {
+        match (slot, candidate.slot()) {
             (Some(slot), Some(chosen)) => {
                 *slot = chosen;
                 self.has_second |= second_index(slot_of).is_some();
@@ -227,20 +225,17 @@ impl Straight {
     }
 }
 
-/// The field that feeds each member, and where the variable-length fields are.
+/// The field that feeds each member.
 struct Choice {
     chosen: [Option<Chosen>; MEMBERS],
-    /// Octets in front of each variable-length field, from the one before.
-    gaps: Vec<usize>,
-    /// Octets behind the last one.
-    last_gap: usize,
+    /// How many fields are of variable length.
+    variable: usize,
 }
 
 /// The field that feeds each member; `None` when only a walk can decide.
 fn choose(fields: &[FieldSpecifier]) -> Option<Choice> {
     let mut chosen: [Option<Chosen>; MEMBERS] = [None; MEMBERS];
-    let mut gaps = Vec::new();
-    let mut offset = 0;
+    let (mut section, mut offset) = (0, 0);
     for field in fields {
         // A record that says when the exporter booted has a clock of its own.
         if field.element == ElementId::SYSTEM_INIT_TIME_MILLISECONDS {
@@ -252,8 +247,7 @@ fn choose(fields: &[FieldSpecifier]) -> Option<Choice> {
             if target.is_some() {
                 return None;
             }
-            gaps.push(offset);
-            offset = 0;
+            (section, offset) = (section + 1, 0);
             continue;
         }
         let length = usize::from(field.length);
@@ -263,10 +257,10 @@ fn choose(fields: &[FieldSpecifier]) -> Option<Choice> {
                 // Which of two addresses counts is seen from their values.
                 Some(_) if target.member.is_address() => return None,
                 Some(rival) if rival.target.rank <= target.rank => {}
-                _ => *slot = Some(Chosen { target, tail: gaps.len(), offset, length }),
+                _ => *slot = Some(Chosen { target, section, offset, length }),
             }
         }
         offset += length;
     }
-    Some(Choice { chosen, gaps, last_gap: offset })
+    Some(Choice { chosen, variable: section })
 }
