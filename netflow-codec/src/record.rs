@@ -388,13 +388,15 @@ impl Flows<'_, '_> {
     fn fold_in_place<B>(self, init: B, mut fold: impl FnMut(B, &FlowRecord) -> B) -> B {
         let Records { template, datagram, position, end, .. } = self.records;
         match template.plan() {
-            RecordPlan::Straight(plan) if template.minimum_length() > 0 => {
-                let set = position..end;
-                if plan.is_variable() {
-                    return fold_variable(plan, template, datagram, set, self.clock, init, fold);
-                }
-                fold_fixed(plan, template.minimum_length(), datagram, set, self.clock, init, fold)
-            }
+            RecordPlan::Straight(plan) if template.minimum_length() > 0 => fold_straight(
+                plan,
+                template.minimum_length(),
+                datagram,
+                position..end,
+                self.clock,
+                init,
+                fold,
+            ),
             _ => self.records.fold(init, |folded, record| fold(folded, &record.to_flow(self.clock))),
         }
     }
@@ -410,13 +412,11 @@ fn pad(octets: &[u8]) -> [u8; 2 * WINDOW] {
     padded
 }
 
-/// The records of a template without variable-length fields.
-///
 /// Not inlined, so that the loops have all registers to themselves.
 #[inline(never)]
-fn fold_fixed<B>(
+fn fold_straight<B>(
     plan: &Straight,
-    length: usize,
+    minimum: usize,
     datagram: &[u8],
     set: Range<usize>,
     clock: &ExportClock,
@@ -428,51 +428,27 @@ fn fold_fixed<B>(
     let (mut place, mut left) = (set.start.saturating_sub(LEAD), set.end - set.start);
     let dates = Dates::new(clock);
     let mut flow = FlowRecord::EMPTY;
-    while left >= length
+    while left >= minimum
         && let Some(lead) = datagram.get(place..)
         && let Some(window) = lead.first_chunk::<WINDOW>()
     {
-        plan.decode_fixed(window, lead, &dates, &mut flow);
+        let Some(length) = plan.decode_whole(window, lead, left, &dates, &mut flow) else { return folded };
         folded = fold(folded, &flow);
         place += length;
         left -= length;
     }
     // The last records, nearer to the end of the datagram than a window.
-    while left >= length
+    while left >= minimum
         && let Some(lead) = datagram.get(place..)
     {
-        match LastWindow::new(datagram, place) {
-            Some(window) => plan.decode_fixed(&window, lead, &dates, &mut flow),
-            None => plan.decode_fixed(lead, lead, &dates, &mut flow),
-        }
+        let length = match LastWindow::new(datagram, place) {
+            Some(window) => plan.decode_whole(&window, lead, left, &dates, &mut flow),
+            None => plan.decode_whole(lead, lead, left, &dates, &mut flow),
+        };
+        let Some(length) = length else { break };
         folded = fold(folded, &flow);
         place += length;
         left -= length;
-    }
-    folded
-}
-
-/// The records of a template with variable-length fields.
-#[inline(never)]
-fn fold_variable<B>(
-    plan: &Straight,
-    template: &Template,
-    datagram: &[u8],
-    set: Range<usize>,
-    clock: &ExportClock,
-    init: B,
-    mut fold: impl FnMut(B, &FlowRecord) -> B,
-) -> B {
-    let (mut folded, mut start) = (init, set.start);
-    let dates = Dates::new(clock);
-    let mut flow = FlowRecord::EMPTY;
-    while let Some(octets) = datagram.get(start..set.end)
-        && octets.len() >= template.minimum_length()
-        && let Some((starts, length)) = template.record_sections(octets)
-    {
-        plan.decode_sections(datagram, start.saturating_sub(LEAD), &starts, &dates, &mut flow);
-        folded = fold(folded, &flow);
-        start += length;
     }
     folded
 }
@@ -491,15 +467,10 @@ impl Iterator for Flows<'_, '_> {
         let lead = datagram.get(offset.checked_sub(LEAD)?..)?;
         let dates = Dates::new(self.clock);
         let mut flow = FlowRecord::EMPTY;
-        if plan.is_variable() {
-            let (starts, _) = template.record_sections(record)?;
-            plan.decode_sections(datagram, offset - LEAD, &starts, &dates, &mut flow);
-            return Some(flow);
-        }
         match lead.first_chunk::<WINDOW>() {
-            Some(window) => plan.decode_fixed(window, lead, &dates, &mut flow),
-            None => plan.decode_fixed(lead, lead, &dates, &mut flow),
-        }
+            Some(window) => plan.decode_whole(window, lead, record.len(), &dates, &mut flow)?,
+            None => plan.decode_whole(lead, lead, record.len(), &dates, &mut flow)?,
+        };
         Some(flow)
     }
 

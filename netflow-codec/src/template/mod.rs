@@ -8,7 +8,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{element::ElementId, quirk::Quirks, wire::variable_length};
 
-pub(crate) use plan::{Dates, LEAD, LastWindow, RecordPlan, SECTIONS, Slot, Straight, WINDOW};
+pub(crate) use plan::{Dates, LEAD, LastWindow, RecordPlan, Slot, Straight, WINDOW};
 pub(crate) use wire::{TemplateRecord, TemplateRecords, WireTemplate};
 
 /// Which of the template protocols: their template ids are independent.
@@ -249,24 +249,14 @@ impl Template {
     /// Octets of the record at the start of `octets`; `None` when it runs past their end.
     #[inline]
     pub(crate) fn record_length(&self, octets: &[u8]) -> Option<usize> {
-        self.record_sections(octets).map(|(_, length)| length)
-    }
-
-    /// Where the first sections of the record at the start of `octets` begin, and its octets; `None` when it runs past their
-    /// end.
-    #[inline]
-    pub(crate) fn record_sections(&self, octets: &[u8]) -> Option<([usize; SECTIONS], usize)> {
-        let (mut starts, mut length) = ([0; SECTIONS], 0);
-        for (gap, section) in self.gaps.iter().zip(1_usize..) {
+        let mut length = 0;
+        for gap in &self.gaps {
             length += gap;
             let (header, value) = variable_length(octets.get(length..)?)?;
             length += header + value;
-            if let Some(start) = starts.get_mut(section) {
-                *start = length;
-            }
         }
         length += self.last_gap;
-        (length <= octets.len()).then_some((starts, length))
+        (length <= octets.len()).then_some(length)
     }
 
     /// Whether records describe both directions of a conversation: there are reverse elements (RFC 5103), or counters

@@ -3,7 +3,8 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::{
-    Addresses, Extra, LabelStack, NextHop, Rare, SECOND, SECTIONS, SLOTS, Slot, Straight, Times, second_index,
+    Addresses, Extra, LabelStack, NextHop, Rare, SECOND, SLOTS, Straight, Tail, Times, second_index,
+    window::Slot,
 };
 use crate::{
     element::ElementId,
@@ -17,7 +18,7 @@ use crate::{
 struct Chosen {
     target: Target,
     /// How many variable-length fields are in front of it.
-    section: usize,
+    tail: usize,
     /// From the end of the last one of those, or from the start of the record.
     offset: usize,
     length: usize,
@@ -27,17 +28,20 @@ impl Chosen {
     /// The field's slot, when it ends within reach and its value always fits its member.
     fn slot(self) -> Option<Slot> {
         let start = u8::try_from(self.offset + self.length).ok()?;
-        let section = u8::try_from(self.section).ok().filter(|section| usize::from(*section) < SECTIONS)?;
         if self.length > self.target.member.width() {
             return None;
         }
         // Of longer fields, which are addresses, the last 8 octets.
-        Some(Slot::new(start, self.length).of_section(section))
+        Some(Slot::new(start, self.length))
     }
 
-    /// Where the slot of a field in the first section starts.
-    fn start(self) -> Option<u8> {
-        self.slot().filter(|_| self.section == 0).map(|slot| slot.start)
+    /// The slot of a field in front of all variable-length ones.
+    fn head_slot(self) -> Option<Slot> {
+        self.slot().filter(|_| self.tail == 0)
+    }
+
+    fn head_start(self) -> Option<u8> {
+        Some(self.head_slot()?.start)
     }
 
     fn extra(self) -> Option<Extra> {
@@ -45,7 +49,7 @@ impl Chosen {
     }
 
     fn rare(self) -> Option<Rare> {
-        let offset = u16::try_from(self.offset).ok().filter(|_| self.section == 0)?;
+        let offset = u16::try_from(self.offset).ok().filter(|_| self.tail == 0)?;
         let length = u16::try_from(self.length).ok()?;
         Some(Rare { target: self.target, offset, length })
     }
@@ -55,15 +59,17 @@ impl Chosen {
 #[derive(Default)]
 struct Lists {
     extras: Vec<Extra>,
+    tails: Vec<Vec<Extra>>,
     rare: Vec<Rare>,
 }
 
 impl Lists {
     /// Adds a member that no slot can read; `None` when no list can hold it either.
     fn add(&mut self, chosen: Chosen) -> Option<()> {
-        match chosen.extra() {
-            Some(extra) => self.extras.push(extra),
-            None => self.rare.push(chosen.rare()?),
+        match (chosen.extra(), chosen.tail.checked_sub(1)) {
+            (Some(extra), None) => self.extras.push(extra),
+            (Some(extra), Some(tail)) => self.tails.get_mut(tail)?.push(extra),
+            (None, _) => self.rare.push(chosen.rare()?),
         }
         Some(())
     }
@@ -71,7 +77,7 @@ impl Lists {
 
 impl Straight {
     pub(super) fn compile(fields: &[FieldSpecifier]) -> Option<Self> {
-        let Choice { chosen, variable } = choose(fields)?;
+        let Choice { chosen, gaps, last_gap } = choose(fields)?;
         let of = |member: Member| chosen.get(member.index()).copied().flatten();
 
         let mut plan = Self {
@@ -88,10 +94,11 @@ impl Straight {
             has_labels: false,
             has_lists: false,
             extras: Box::default(),
+            tails: Box::default(),
+            last_gap,
             rare: Box::default(),
-            is_variable: variable > 0,
         };
-        let mut lists = Lists::default();
+        let mut lists = Lists { tails: gaps.iter().map(|_| Vec::new()).collect(), ..Lists::default() };
 
         let ipv6 = plan.compile_addresses(&of, &mut lists)?;
         plan.compile_labels(&of);
@@ -115,17 +122,19 @@ impl Straight {
             }
         }
         let coding = |member: Member| {
-            of(member).filter(|chosen| chosen.slot().is_some()).map(|chosen| chosen.target.coding)
+            of(member).filter(|chosen| chosen.head_slot().is_some()).map(|chosen| chosen.target.coding)
         };
         (plan.start, plan.end) = (coding(Member::Start), coding(Member::End));
         plan.times = Times::of(plan.start, plan.end);
-        for extra in &lists.extras {
+        for extra in lists.extras.iter().chain(lists.tails.iter().flatten()) {
             plan.fields |= extra.target.member.field();
             plan.has_labels |= matches!(extra.target.member, Member::MplsLabel(_));
         }
         plan.extras = lists.extras.into();
         plan.rare = lists.rare.into();
         plan.has_lists = plan.has_labels || !plan.extras.is_empty() || !plan.rare.is_empty();
+        let tails = lists.tails.into_iter().zip(gaps);
+        plan.tails = tails.map(|(extras, gap)| Tail { gap, extras: extras.into() }).collect();
         Some(plan)
     }
 
@@ -146,28 +155,30 @@ impl Straight {
         {
             return None;
         }
-        let slots = |pair: [Option<Chosen>; 2]| {
-            let [source, destination] = pair.map(|chosen| chosen.and_then(Chosen::slot));
+        let starts = |pair: [Option<Chosen>; 2]| {
+            let [source, destination] = pair.map(|chosen| chosen.and_then(Chosen::head_start));
             Some((source?, destination?))
         };
-        let slot = |member: Member| of(member).and_then(Chosen::slot);
         // An absent address is the unspecified IPv4 address, which a straight line of IPv6 is not.
-        self.addresses = match (slots(v4), slots(v6)) {
+        self.addresses = match (starts(v4), starts(v6)) {
             (Some((source, destination)), _) => Addresses::V4 { source, destination },
             (_, Some((source, destination))) => {
-                let flow_label = slot(M::Ipv6FlowLabel).unwrap_or_default();
+                let flow_label = of(M::Ipv6FlowLabel).and_then(Chosen::head_slot).unwrap_or_default();
                 Addresses::V6 { source, destination, flow_label }
             }
             _ => Addresses::None,
         };
-        self.next_hop = match (slot(M::NextHop4), slot(M::NextHop6)) {
-            (Some(slot), _) => NextHop::V4(slot),
+        let start = |member: Member| of(member).and_then(Chosen::head_start);
+        self.next_hop = match (start(M::NextHop4), start(M::NextHop6)) {
+            (Some(start), _) => NextHop::V4(start),
             (None, hop) => hop.map_or(NextHop::None, NextHop::V6),
         };
         let in_line = |member: Member| match member {
-            M::NextHop4 | M::NextHop6 => !matches!(self.next_hop, NextHop::None),
+            M::NextHop4 | M::NextHop6 => self.next_hop != NextHop::None,
             M::BgpNextHop4 | M::BgpNextHop6 => false,
-            M::Ipv6FlowLabel => matches!(self.addresses, Addresses::V6 { .. }) && slot(member).is_some(),
+            M::Ipv6FlowLabel => {
+                matches!(self.addresses, Addresses::V6 { flow_label, .. } if flow_label.is_set())
+            }
             _ => !matches!(self.addresses, Addresses::None),
         };
         let members = [
@@ -193,7 +204,7 @@ impl Straight {
 
     /// The labels that follow each other from the outermost on.
     fn compile_labels(&mut self, of: &impl Fn(Member) -> Option<Chosen>) {
-        let start = |position: u8| of(Member::MplsLabel(position)).and_then(Chosen::start);
+        let start = |position: u8| of(Member::MplsLabel(position)).and_then(Chosen::head_start);
         let Some(first) = start(0) else { return };
         let follows =
             |depth: &u8| first.checked_add(3 * depth).is_some_and(|next| start(*depth) == Some(next));
@@ -212,7 +223,7 @@ impl Straight {
             Some(index) => self.second.get_mut(index),
             None => self.slots.get_mut(slot_of.index()),
         };
-        match (slot, candidate.slot()) {
+        match (slot, candidate.head_slot()) {
             (Some(slot), Some(chosen)) => {
                 *slot = chosen;
                 self.has_second |= second_index(slot_of).is_some();
@@ -225,17 +236,20 @@ impl Straight {
     }
 }
 
-/// The field that feeds each member.
+/// The field that feeds each member, and where the variable-length fields are.
 struct Choice {
     chosen: [Option<Chosen>; MEMBERS],
-    /// How many fields are of variable length.
-    variable: usize,
+    /// Octets in front of each variable-length field, from the one before.
+    gaps: Vec<usize>,
+    /// Octets behind the last one.
+    last_gap: usize,
 }
 
 /// The field that feeds each member; `None` when only a walk can decide.
 fn choose(fields: &[FieldSpecifier]) -> Option<Choice> {
     let mut chosen: [Option<Chosen>; MEMBERS] = [None; MEMBERS];
-    let (mut section, mut offset) = (0, 0);
+    let mut gaps = Vec::new();
+    let mut offset = 0;
     for field in fields {
         // A record that says when the exporter booted has a clock of its own.
         if field.element == ElementId::SYSTEM_INIT_TIME_MILLISECONDS {
@@ -247,7 +261,8 @@ fn choose(fields: &[FieldSpecifier]) -> Option<Choice> {
             if target.is_some() {
                 return None;
             }
-            (section, offset) = (section + 1, 0);
+            gaps.push(offset);
+            offset = 0;
             continue;
         }
         let length = usize::from(field.length);
@@ -257,10 +272,10 @@ fn choose(fields: &[FieldSpecifier]) -> Option<Choice> {
                 // Which of two addresses counts is seen from their values.
                 Some(_) if target.member.is_address() => return None,
                 Some(rival) if rival.target.rank <= target.rank => {}
-                _ => *slot = Some(Chosen { target, section, offset, length }),
+                _ => *slot = Some(Chosen { target, tail: gaps.len(), offset, length }),
             }
         }
         offset += length;
     }
-    Some(Choice { chosen, variable: section })
+    Some(Choice { chosen, gaps, last_gap: offset })
 }

@@ -6,40 +6,42 @@
 //! index can be out of range: the compiler drops the checks. A member that the template lacks has the mask 0.
 //!
 //! Only what nearly every template has is read in a straight line; the other members are a list, walked per record.
-//! In front of the first variable-length field all places are known. What is behind one is another section of the
-//! record: its slots count from where that field ends, and each section has a window of its own.
+//! In front of the first variable-length field all places are known, behind it they count from where that field
+//! ends: those fields are lists of their own.
 
 mod compile;
 mod window;
 
 use alloc::boxed::Box;
 
-pub(crate) use window::{LEAD, LastWindow, SECTIONS, Slot, WINDOW};
-use window::{LastSections, Lead, Windows, read_sixteen, read_v4, read_v6};
+pub(crate) use window::{LEAD, LastWindow, Slot, WINDOW};
+use window::{Lead, read_sixteen, read_v4, read_v6};
 
 use super::FieldSpecifier;
 use crate::{
     flow::{FlowFields, FlowRecord, MplsLabels},
     member::{Member, Target, TimeCoding},
     time::{Epoch, ExportClock, SysUptime, Timestamp},
+    wire::variable_length,
 };
 
-/// The family of source and destination address, both of which are there, and where they are, or their last 8 octets.
+/// The family of source and destination address, both of which are there, and where their last octets are: the 8
+/// octets of the window that end with them.
 #[derive(Clone, Copy, Debug)]
 enum Addresses {
     None,
-    V4 { source: Slot, destination: Slot },
-    V6 { source: Slot, destination: Slot, flow_label: Slot },
+    V4 { source: u8, destination: u8 },
+    V6 { source: u8, destination: u8, flow_label: Slot },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum NextHop {
     None,
-    V4(Slot),
-    V6(Slot),
+    V4(u8),
+    V6(u8),
 }
 
-/// Labels from the outermost on, one behind the other in the first section, as templates have them.
+/// Labels from the outermost on, one behind the other, as templates have them.
 #[derive(Clone, Copy, Debug, Default)]
 struct LabelStack {
     /// The 8 octets of the window that end with the first label.
@@ -60,6 +62,15 @@ struct Rare {
 struct Extra {
     target: Target,
     slot: Slot,
+}
+
+/// The fields behind one of variable length, up to the next such one or the end.
+#[derive(Debug)]
+struct Tail {
+    /// Octets from the end of the variable-length field before to the one in front of these fields.
+    gap: usize,
+    /// Their slots count from where they begin.
+    extras: Box<[Extra]>,
 }
 
 /// How to decode records of one template.
@@ -88,7 +99,6 @@ impl<'c> Dates<'c> {
 }
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each spares the records a look at a list")]
 pub(crate) struct Straight {
     /// What every record has, times that nothing dates excepted.
     fields: FlowFields,
@@ -105,12 +115,13 @@ pub(crate) struct Straight {
     labels: LabelStack,
     /// Whether there are labels in the lists.
     has_labels: bool,
-    /// Whether there is anything but the straight line.
+    /// Whether there is anything but the straight line in front of the first variable-length field.
     has_lists: bool,
     extras: Box<[Extra]>,
+    tails: Box<[Tail]>,
+    /// Octets behind the last variable-length field; of the record when there is none.
+    last_gap: usize,
     rare: Box<[Rare]>,
-    /// Whether there are variable-length fields.
-    is_variable: bool,
 }
 
 /// The times of the straight line.
@@ -164,7 +175,11 @@ impl RecordPlan {
 
     pub(crate) fn memory_octets(&self) -> usize {
         match self {
-            Self::Straight(plan) => size_of_val(&*plan.extras) + size_of_val(&*plan.rare),
+            Self::Straight(plan) => {
+                let extras = plan.tails.iter().map(|tail| size_of_val(&*tail.extras)).sum::<usize>();
+                let lists = size_of_val(&*plan.extras) + size_of_val(&*plan.tails) + size_of_val(&*plan.rare);
+                lists + extras
+            }
             Self::Walk => 0,
         }
     }
@@ -178,22 +193,23 @@ impl Straight {
 
     /// Whether every member is at a place of its own that [`Self::slot_of`] tells.
     pub(crate) const fn is_columnar(&self) -> bool {
-        !self.is_variable && self.rare.is_empty()
+        self.tails.is_empty() && self.rare.is_empty()
     }
 
     /// Where a member is: its last 8 octets for an IPv6 address; prefix lengths of either family are those without one.
     pub(crate) fn slot_of(&self, member: Member) -> Option<Slot> {
         use Member as M;
+        let whole = |start: u8, length| Some(Slot::new(start, length));
         let straight = match (member, self.addresses, self.next_hop) {
-            (M::Source4, Addresses::V4 { source, .. }, _) | (M::Source6, Addresses::V6 { source, .. }, _) => {
-                Some(source)
-            }
-            (M::Destination4, Addresses::V4 { destination, .. }, _)
-            | (M::Destination6, Addresses::V6 { destination, .. }, _) => Some(destination),
+            (M::Source4, Addresses::V4 { source, .. }, _) => whole(source, 4),
+            (M::Destination4, Addresses::V4 { destination, .. }, _) => whole(destination, 4),
+            (M::NextHop4, _, NextHop::V4(start)) => whole(start, 4),
+            (M::Source6, Addresses::V6 { source, .. }, _) => whole(source, 16),
+            (M::Destination6, Addresses::V6 { destination, .. }, _) => whole(destination, 16),
+            (M::NextHop6, _, NextHop::V6(start)) => whole(start, 16),
             (M::Ipv6FlowLabel, Addresses::V6 { flow_label, .. }, _) => Some(flow_label),
-            (M::NextHop4, _, NextHop::V4(slot)) | (M::NextHop6, _, NextHop::V6(slot)) => Some(slot),
             (M::MplsLabel(position), ..) if position < self.labels.depth => {
-                Some(Slot::new(self.labels.start + 3 * position, 3))
+                whole(self.labels.start + 3 * position, 3)
             }
             _ => match second_index(member) {
                 Some(index) => self.second.get(index).copied(),
@@ -220,24 +236,20 @@ impl Straight {
         straight.or_else(|| extra().map(|extra| extra.target.coding))
     }
 
-    /// Whether there are variable-length fields.
-    #[inline]
-    pub(crate) const fn is_variable(&self) -> bool {
-        self.is_variable
-    }
-
-    /// Decodes one record without variable-length fields into `flow`, which is empty or holds another record of this
-    /// template.
+    /// Decodes one record into `flow`, which is empty or holds another record of this template; octets of the record,
+    /// `None` when it runs past the end of its set.
     ///
-    /// `window` starts [`LEAD`] octets before the record, and so does `lead`, which goes on to the end of the datagram.
+    /// `window` starts [`LEAD`] octets before the record, and so does `lead`, which goes on to the end of the datagram;
+    /// `left` octets of the set are left, at least the template's minimum.
     #[inline]
-    pub(crate) fn decode_fixed(
+    pub(crate) fn decode_whole(
         &self,
         window: &(impl Lead + ?Sized),
         lead: &[u8],
+        left: usize,
         dates: &Dates<'_>,
         flow: &mut FlowRecord,
-    ) {
+    ) -> Option<usize> {
         if !self.rare.is_empty() {
             // A rare member that does not fit is left out: it must not keep the value of the last record.
             *flow = FlowRecord::EMPTY;
@@ -246,24 +258,10 @@ impl Straight {
         if self.has_lists {
             self.decode_lists(window, lead, dates.clock, flow);
         }
-    }
-
-    /// The same for a record with variable-length fields that begins [`LEAD`] octets behind `place`; its sections begin
-    /// at `starts`, in octets from its own start. Sections that it does not have may begin anywhere.
-    #[inline]
-    pub(crate) fn decode_sections(
-        &self,
-        datagram: &[u8],
-        place: usize,
-        starts: &[usize; SECTIONS],
-        dates: &Dates<'_>,
-        flow: &mut FlowRecord,
-    ) {
-        let places = starts.map(|start| place + start);
-        let lead = datagram.get(place..).unwrap_or(&[]);
-        match Windows::new(datagram, &places) {
-            Some(windows) => self.decode_fixed(&windows, lead, dates, flow),
-            None => self.decode_fixed(&LastSections { octets: datagram, places }, lead, dates, flow),
+        if self.tails.is_empty() {
+            Some(self.last_gap)
+        } else {
+            self.decode_tails(lead, left, dates.clock, flow)
         }
     }
 
@@ -290,8 +288,8 @@ impl Straight {
         }
         match self.next_hop {
             NextHop::None => {}
-            NextHop::V4(slot) => flow.next_hop = read_v4(slot, window),
-            NextHop::V6(slot) => flow.next_hop = read_v6(slot, window),
+            NextHop::V4(start) => flow.next_hop = read_v4(start, window),
+            NextHop::V6(start) => flow.next_hop = read_v6(start, window),
         }
         let [
             octets,
@@ -362,12 +360,12 @@ impl Straight {
     fn decode_labels(&self, window: &(impl Lead + ?Sized), flow: &mut FlowRecord) {
         let LabelStack { start, depth } = self.labels;
         // Less than 256 by the plan.
-        let slot = |position: u8| Slot::new(start.wrapping_add(3 * position), 8);
-        let last = slot(depth - 1);
-        if depth <= 5 && last.has_sixteen() {
+        let label = |position: u8| start.wrapping_add(3 * position);
+        let last = label(depth - 1);
+        if depth <= 5 && last >= 8 {
             flow.mpls_labels.fill_with(depth, read_sixteen(last, window));
         } else {
-            flow.mpls_labels.fill(depth, |position| slot(position).read(window));
+            flow.mpls_labels.fill(depth, |position| window.eight(label(position)));
         }
     }
 
@@ -393,6 +391,34 @@ impl Straight {
                 rare.target.store(flow, octets, clock);
             }
         }
+    }
+
+    /// Decodes the fields behind variable-length ones; `lead` starts [`LEAD`] octets before the record, of whose set
+    /// `left` octets are left. Octets of the record, `None` when it runs past the end of its set.
+    #[inline(never)]
+    fn decode_tails(
+        &self,
+        lead: &[u8],
+        left: usize,
+        clock: &ExportClock,
+        flow: &mut FlowRecord,
+    ) -> Option<usize> {
+        let mut position = 0;
+        for tail in &self.tails {
+            position += tail.gap;
+            let (header, length) = variable_length(lead.get(LEAD + position..)?)?;
+            position += header + length;
+            if tail.extras.is_empty() {
+                continue;
+            }
+            let lead = lead.get(position..)?;
+            match lead.first_chunk::<WINDOW>() {
+                Some(window) => tail.extras.iter().for_each(|extra| extra.decode(window, clock, flow)),
+                None => tail.extras.iter().for_each(|extra| extra.decode(lead, clock, flow)),
+            }
+        }
+        let length = position + self.last_gap;
+        (length <= left).then_some(length)
     }
 
     /// Any other coding of times, and times that nothing dates.
@@ -475,14 +501,14 @@ impl Extra {
             M::SourceMac => flow.source_mac = low(raw),
             M::DestinationMac => flow.destination_mac = low(raw),
             M::MplsLabel(position) => flow.mpls_labels.set(usize::from(position), low(raw)),
-            M::Source4 => flow.source = read_v4(self.slot, window),
-            M::Destination4 => flow.destination = read_v4(self.slot, window),
-            M::NextHop4 => flow.next_hop = read_v4(self.slot, window),
-            M::BgpNextHop4 => flow.bgp_next_hop = read_v4(self.slot, window),
-            M::Source6 => flow.source = read_v6(self.slot, window),
-            M::Destination6 => flow.destination = read_v6(self.slot, window),
-            M::NextHop6 => flow.next_hop = read_v6(self.slot, window),
-            M::BgpNextHop6 => flow.bgp_next_hop = read_v6(self.slot, window),
+            M::Source4 => flow.source = read_v4(self.slot.start, window),
+            M::Destination4 => flow.destination = read_v4(self.slot.start, window),
+            M::NextHop4 => flow.next_hop = read_v4(self.slot.start, window),
+            M::BgpNextHop4 => flow.bgp_next_hop = read_v4(self.slot.start, window),
+            M::Source6 => flow.source = read_v6(self.slot.start, window),
+            M::Destination6 => flow.destination = read_v6(self.slot.start, window),
+            M::NextHop6 => flow.next_hop = read_v6(self.slot.start, window),
+            M::BgpNextHop6 => flow.bgp_next_hop = read_v6(self.slot.start, window),
         }
     }
 }

@@ -7,33 +7,18 @@ pub(crate) const LEAD: usize = 8;
 /// Octets of the window: any `u8` offset and the 8 octets from there on.
 pub(crate) const WINDOW: usize = 263;
 
-/// Sections of a record that are read by slots: in front of the first variable-length field, and behind each of the
-/// first three.
-pub(crate) const SECTIONS: usize = 4;
-
-/// Where a member's octets are: the 8 octets at `start` of the section's window, masked.
+/// Where a member's octets are: the 8 octets at `start` of the window, masked.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
     pub(super) mask: u64,
     pub(super) start: u8,
-    section: u8,
 }
 
 impl Slot {
     /// Of 1 to 8 octets that end with the 8 octets at `start`; of more octets the last 8.
     pub(crate) const fn new(start: u8, length: usize) -> Self {
         let octets = if length < 8 { length } else { 8 };
-        Self { mask: u64::MAX >> ((64 - 8 * octets) & 63), start, section: 0 }
-    }
-
-    /// Whether the window holds 16 octets that end with the slot's.
-    pub(super) const fn has_sixteen(self) -> bool {
-        self.start >= 8
-    }
-
-    /// The same in another section.
-    pub(super) const fn of_section(self, section: u8) -> Self {
-        Self { section, ..self }
+        Self { mask: u64::MAX >> ((64 - 8 * octets) & 63), start }
     }
 
     /// Whether there is anything to read.
@@ -49,20 +34,20 @@ impl Slot {
 
     #[inline]
     pub(crate) fn read(self, lead: &(impl Lead + ?Sized)) -> u64 {
-        lead.eight(self.section, self.start) & self.mask
+        lead.eight(self.start) & self.mask
     }
 }
 
 /// Octets that begin [`LEAD`] octets before a record.
 pub(crate) trait Lead {
-    /// Eight of those before a section as an integer.
-    fn eight(&self, section: u8, start: u8) -> u64;
+    /// Eight of them as an integer.
+    fn eight(&self, start: u8) -> u64;
 }
 
 /// The window of most records: nothing to check.
 impl Lead for [u8; WINDOW] {
     #[inline]
-    fn eight(&self, _: u8, start: u8) -> u64 {
+    fn eight(&self, start: u8) -> u64 {
         self.split_at(usize::from(start)).1.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets))
     }
 }
@@ -87,73 +72,35 @@ impl<'a> LastWindow<'a> {
 
 impl Lead for LastWindow<'_> {
     #[inline]
-    fn eight(&self, section: u8, start: u8) -> u64 {
+    fn eight(&self, start: u8) -> u64 {
         // A field ends where the window ends, or before: there is no overflow.
-        self.window.eight(section, start.wrapping_add(self.shift))
-    }
-}
-
-/// The windows of a record's sections.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Windows<'a>([&'a [u8; WINDOW]; SECTIONS]);
-
-impl<'a> Windows<'a> {
-    /// Of sections whose windows begin at these places; `None` when one reaches past the end of the octets.
-    #[inline]
-    pub(super) fn new(octets: &'a [u8], places: &[usize; SECTIONS]) -> Option<Self> {
-        let window = |place: usize| octets.get(place..).and_then(<[u8]>::first_chunk);
-        let [a, b, c, d] = *places;
-        Some(Self([window(a)?, window(b)?, window(c)?, window(d)?]))
-    }
-}
-
-impl Lead for Windows<'_> {
-    #[inline]
-    fn eight(&self, section: u8, start: u8) -> u64 {
-        self.0.get(usize::from(section) % SECTIONS).map_or(0, |window| window.eight(section, start))
-    }
-}
-
-/// Sections of a record that is nearer to the end of the octets than a window: a check at each reading.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LastSections<'a> {
-    pub(super) octets: &'a [u8],
-    pub(super) places: [usize; SECTIONS],
-}
-
-impl Lead for LastSections<'_> {
-    #[inline]
-    fn eight(&self, section: u8, start: u8) -> u64 {
-        let place = self.places.get(usize::from(section) % SECTIONS).copied().unwrap_or(usize::MAX);
-        self.octets.get(place..).map_or(0, |lead| lead.eight(section, start))
+        self.window.eight(start.wrapping_add(self.shift))
     }
 }
 
 /// Any octets, with a check at each reading.
 impl Lead for [u8] {
     #[inline]
-    fn eight(&self, _: u8, start: u8) -> u64 {
+    fn eight(&self, start: u8) -> u64 {
         let octets = self.get(usize::from(start)..).and_then(<[u8]>::first_chunk);
         octets.map_or(0, |octets| u64::from_be_bytes(*octets))
     }
 }
 
 #[inline]
-pub(super) fn read_v4(slot: Slot, window: &(impl Lead + ?Sized)) -> IpAddr {
+pub(super) fn read_v4(start: u8, window: &(impl Lead + ?Sized)) -> IpAddr {
     #[expect(clippy::cast_possible_truncation, reason = "the last 4 octets")]
-    let bits = window.eight(slot.section, slot.start) as u32;
+    let bits = window.eight(start) as u32;
     IpAddr::V4(Ipv4Addr::from_bits(bits))
 }
 
 #[inline]
-pub(super) fn read_v6(slot: Slot, window: &(impl Lead + ?Sized)) -> IpAddr {
-    IpAddr::V6(Ipv6Addr::from_bits(read_sixteen(slot, window)))
+pub(super) fn read_v6(start: u8, window: &(impl Lead + ?Sized)) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(read_sixteen(start, window)))
 }
 
-/// The 16 octets that end with the slot's.
+/// Sixteen octets, of which the last 8 begin at `start`.
 #[inline]
-pub(super) fn read_sixteen(slot: Slot, window: &(impl Lead + ?Sized)) -> u128 {
-    // Of a field of 16 octets, so its last 8 start behind the first 8.
-    let high = window.eight(slot.section, slot.start.wrapping_sub(8));
-    u128::from(high) << 64 | u128::from(window.eight(slot.section, slot.start))
+pub(super) fn read_sixteen(start: u8, window: &(impl Lead + ?Sized)) -> u128 {
+    u128::from(window.eight(start.wrapping_sub(8))) << 64 | u128::from(window.eight(start))
 }
