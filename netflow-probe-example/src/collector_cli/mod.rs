@@ -5,6 +5,7 @@
 mod attack;
 mod decode;
 mod demo;
+mod doctor;
 mod ioc;
 mod listen;
 mod plan;
@@ -29,6 +30,7 @@ use serde::Serialize;
 pub use attack::{AttackArgs, ThresholdArgs};
 pub use decode::DecodeArgs;
 pub use demo::DemoArgs;
+pub use doctor::DoctorArgs;
 pub use ioc::{AlertArgs, IocArgs};
 #[cfg(feature = "tls")]
 pub use listen::TlsArgs;
@@ -75,6 +77,8 @@ pub enum Command {
     Report(Box<ReportArgs>),
     /// How much disk and bandwidth flows will take: an estimate from routers, rates, packets and sampling.
     Plan(PlanArgs),
+    /// Check exporters, in files or live: what of their datagrams is against RFC 3954 or RFC 7011.
+    Doctor(DoctorArgs),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
 }
@@ -93,6 +97,7 @@ impl Cli {
             Command::Timeline(args) => timeline::run(args),
             Command::Report(args) => report::run(args),
             Command::Plan(args) => plan::run(args),
+            Command::Doctor(args) => doctor::run(args),
             Command::Attack(args) => attack::run(args),
             Command::Demo(args) => demo::run(args),
         };

@@ -4,6 +4,7 @@
 //! metered, and the report says of how many flows.
 
 pub mod attack;
+pub mod doctor;
 pub mod ioc;
 pub mod plan;
 pub mod report;
