@@ -11,7 +11,10 @@ use crate::{
 };
 
 /// Up to so many flows a table is near anyway, and packets are handled one by one.
-const NEAR: usize = 8_192;
+const NEAR: usize = 512;
+
+/// Polls of a batch that may find nothing although there may be something to poll.
+const EMPTY_POLLS: usize = 8;
 
 /// Packets in, flow records out: a bounded table of the flows being metered.
 ///
@@ -198,12 +201,16 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
 
     /// The next flow that has ended.
     ///
-    /// Looks at 32 timer entries of each family at most. It can therefore give `None` with flows still due, if as many
+    /// Looks at eight timer entries of each family at most. It can therefore give `None` with flows still due, if as many
     /// in turn have been seen since they were put there; [`poll_timeout`](Self::poll_timeout) then gives a time that
     /// has passed, and the next call goes on.
     #[inline]
     pub fn poll_expired(&mut self) -> Option<ExpiredFlow<K, X>> {
-        if self.may_poll() { self.poll_some() } else { None }
+        if !self.may_poll() {
+            return None;
+        }
+        self.scout();
+        self.poll_some()
     }
 
     /// Hands out the next flows that have ended, `limit` at most; how many.
@@ -211,19 +218,21 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     /// It does what [`poll_expired`](Self::poll_expired) does, faster where the table does not fit into the processor's
     /// cache.
     pub fn poll_expired_batch(&mut self, limit: usize, mut visit: impl FnMut(&ExpiredFlow<K, X>)) -> usize {
-        let mut polled = 0;
+        let (mut polled, mut empty) = (0, 0);
         while polled < limit {
             if !self.may_poll() {
                 break;
             }
-            if self.len() > NEAR {
-                self.narrow.scout(&self.context);
-                self.wide.scout(&self.context);
+            self.scout();
+            if self.visit_next(&mut visit) {
+                polled += 1;
+            } else {
+                // There may be more behind those that were looked at.
+                empty += 1;
+                if empty == EMPTY_POLLS {
+                    break;
+                }
             }
-            if !self.visit_next(&mut visit) {
-                break;
-            }
-            polled += 1;
         }
         polled
     }
@@ -333,6 +342,15 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
             self.flush_again();
         }
         false
+    }
+
+    /// Reads ahead what is polled next, where the table is not near anyway.
+    #[inline]
+    fn scout(&mut self) {
+        if self.len() > NEAR {
+            self.narrow.scout(&self.context);
+            self.wide.scout(&self.context);
+        }
     }
 
     /// Whether there may be something to poll. Most often there is nothing.

@@ -9,8 +9,10 @@
     reason = "sums are complete by definition; what feeds both sides of a comparison must be inlined into both"
 )]
 
+mod calls;
 mod capture;
 mod work;
 
+pub use calls::{FLOOD, Flood, floods, single_calls};
 pub use capture::{Trace, generate};
-pub use work::{Metering, Sums, count_only, parse_only, table, worst_calls};
+pub use work::{Metering, Sums, count_only, parse_only, table};

@@ -1,13 +1,10 @@
 //! What is done with a trace.
 
 use core::{hash::BuildHasher, hint::black_box, time::Duration};
-use std::time::Instant;
 
 use hashbrown::HashMap;
 use netflow_codec::{ExportClock, FlowRecord, SysUptime, v5};
-use netflow_flowcache::{
-    Config, ExpireReason, ExpiredFlow, FlowTable, HashSeed, ObservedPacket, SevenTuple, Timestamp,
-};
+use netflow_flowcache::{Config, ExpireReason, ExpiredFlow, FlowTable, HashSeed, SevenTuple, Timestamp};
 
 use super::Trace;
 
@@ -158,43 +155,4 @@ impl Exporter {
         self.builder.finish(&v5::HeaderFields::new(clock, 0), &mut self.datagram);
         black_box(&self.datagram);
     }
-}
-
-/// How long single calls take, in nanoseconds, sorted: each is one packet and the polls behind it.
-///
-/// The table holds a million flows; half of the packets are new flows, each of which makes another one leave.
-#[must_use]
-pub fn worst_calls(calls: usize) -> Vec<u64> {
-    const FLOWS: u32 = 1_000_000;
-    let mut table = table(1 << 20);
-    let mut numbers = crate::datagrams::Numbers::new(3);
-    let packet = |number: u32, time: u64, table: &mut FlowTable| {
-        let source = core::net::Ipv4Addr::from_bits(number).into();
-        let mut packet = ObservedPacket::new(source, [198, 51, 100, 7].into(), 17, 100);
-        packet.source_port = 53;
-        let start = Instant::now();
-        table.handle_packet(&packet, Timestamp::from_nanos(time));
-        while let Some(flow) = table.poll_expired() {
-            black_box(&flow);
-        }
-        u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    };
-    // A flow begins each 14 microseconds and leaves after 15 seconds.
-    let (mut time, mut newest) = (1_700_000_000_000_000_000, 0);
-    let mut times = Vec::with_capacity(calls);
-    for call in 0..2 * FLOWS as usize + calls {
-        let number = if call % 2 == 0 {
-            newest += 1;
-            newest
-        } else {
-            newest - numbers.below(newest.min(FLOWS))
-        };
-        time += 7_000;
-        let nanos = packet(number, time, &mut table);
-        if call >= 2 * FLOWS as usize {
-            times.push(nanos);
-        }
-    }
-    times.sort_unstable();
-    times
 }

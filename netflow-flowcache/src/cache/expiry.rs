@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Timer entries that one poll may look at.
-const LOOKS_PER_POLL: usize = 32;
+const LOOKS_PER_POLL: usize = 8;
 /// Records read ahead of those that are handed out in a row.
 const AHEAD: usize = 16;
 
