@@ -12,7 +12,7 @@ use netflow_flowcache::{Timeouts, Timestamp as PacketTime};
 use netflow_probe_example::{
     dissect::udp_datagram,
     exporter::{Exporter, ExporterAccount, ExporterConfig},
-    meter::{MeterConfig, SamplingSpec},
+    meter::{MeterConfig, MeterRules, SamplingSpec},
     pcap::{CaptureFile, Frame, LinkType},
     send::{SendConfig, Target},
 };
@@ -26,7 +26,13 @@ fn config(to: &Path, version: ExportVersion, active: Duration, inactive: Duratio
     timeouts.active = Some(active);
     timeouts.inactive = Some(inactive);
     ExporterConfig {
-        meter: MeterConfig { timeouts, max_flows: 1_000, sampling: SamplingSpec::default(), seed: 7 },
+        meter: MeterConfig {
+            timeouts,
+            max_flows: 1_000,
+            sampling: SamplingSpec::default(),
+            seed: 7,
+            rules: MeterRules::default(),
+        },
         targets: vec![Target::File(to.to_owned())],
         version,
         source_id: 1,

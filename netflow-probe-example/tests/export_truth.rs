@@ -11,7 +11,7 @@ use netflow_flowcache::Timeouts;
 use netflow_probe_example::{
     dissect::udp_datagram,
     exporter::{ExportError, Exporter, ExporterAccount, ExporterConfig},
-    meter::MeterConfig,
+    meter::{Fragments, MeterConfig, MeterRules},
     pcap::CaptureFile,
     send::{SendConfig, Target},
 };
@@ -36,7 +36,9 @@ fn export_sampled(
     let mut timeouts = Timeouts::default();
     timeouts.active = Some(Duration::from_secs(60));
     timeouts.inactive = Some(Duration::from_secs(15));
-    let meter = MeterConfig { timeouts, max_flows, sampling: sampling.parse().unwrap(), seed: 7 };
+    // The truth has fragments as flows of their own.
+    let rules = MeterRules { fragments: Fragments::Apart, ..MeterRules::default() };
+    let meter = MeterConfig { timeouts, max_flows, sampling: sampling.parse().unwrap(), seed: 7, rules };
     let config = ExporterConfig {
         meter,
         targets: vec![Target::File(to.to_owned())],

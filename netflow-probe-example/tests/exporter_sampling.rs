@@ -9,7 +9,7 @@ use netflow_flowcache::{Timeouts, Timestamp, sample::SelectorStatistics};
 use netflow_probe_example::{
     dissect::udp_datagram,
     exporter::{Exporter, ExporterConfig},
-    meter::{Meter, MeterConfig, SamplingSpec},
+    meter::{Meter, MeterConfig, MeterRules, SamplingSpec},
     pcap::{CaptureFile, Frame, LinkType},
     send::{SendConfig, Target},
 };
@@ -21,6 +21,7 @@ fn exporter(file: &Path, sampling: &str, version: ExportVersion, refresh: Durati
             max_flows: 1_000,
             sampling: sampling.parse().unwrap(),
             seed: 7,
+            rules: MeterRules::default(),
         },
         targets: vec![Target::File(file.to_owned())],
         version,
@@ -91,7 +92,14 @@ fn frame(octets: &[u8], number: u32) -> Frame<'_> {
 
 fn meter(sampling: &str) -> Meter {
     let sampling: SamplingSpec = sampling.parse().unwrap();
-    Meter::new(&MeterConfig { timeouts: Timeouts::default(), max_flows: 1_000, sampling, seed: 7 }).unwrap()
+    Meter::new(&MeterConfig {
+        timeouts: Timeouts::default(),
+        max_flows: 1_000,
+        sampling,
+        seed: 7,
+        rules: MeterRules::default(),
+    })
+    .unwrap()
 }
 
 fn run(meter: &mut Meter, numbers: core::ops::Range<u32>) {

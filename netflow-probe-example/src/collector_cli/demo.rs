@@ -15,7 +15,7 @@ use super::{Failure, session::tell};
 use crate::{
     demo::{self, DemoError},
     exporter::ExporterConfig,
-    meter::{MeterConfig, SAMPLING_HELP, SamplingSpec, SamplingSpecError},
+    meter::{MeterConfig, MeterRules, SAMPLING_HELP, SamplingSpec, SamplingSpecError},
     send::SendConfig,
 };
 
@@ -44,7 +44,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let mut timeouts = Timeouts::default();
     timeouts.active = Some(core::time::Duration::from_secs(30));
     let config = ExporterConfig {
-        meter: MeterConfig { timeouts, max_flows: 65_536, sampling: args.sampling.clone(), seed: 1 },
+        meter: MeterConfig {
+            timeouts,
+            max_flows: 65_536,
+            sampling: args.sampling.clone(),
+            seed: 1,
+            rules: MeterRules::default(),
+        },
         targets: Vec::new(),
         version: ExportVersion::V9,
         source_id: 1,

@@ -28,6 +28,8 @@ pub(super) struct IpPacket<'a> {
     pub(super) tos: u8,
     pub(super) ttl: u8,
     pub(super) fragment: Fragment,
+    /// What the fragments of a packet share; 0 in IPv6 without a fragment header.
+    pub(super) identification: u32,
     /// The captured octets from the transport header on, without link padding behind the packet.
     pub(super) payload: &'a [u8],
 }
@@ -74,6 +76,7 @@ impl<'a> IpPacket<'a> {
             tos: header[1],
             ttl: header[8],
             fragment,
+            identification: u16::from_be_bytes([header[4], header[5]]).into(),
             payload: data.get(header_length..end).unwrap_or(&[]),
         })
     }
@@ -102,6 +105,7 @@ impl<'a> IpPacket<'a> {
             tos: (first_word >> 20).to_be_bytes()[3],
             ttl: header[7],
             fragment: upper.fragment,
+            identification: upper.identification,
             payload: upper.payload,
         })
     }
@@ -127,6 +131,7 @@ const MAX_EXTENSION_HEADERS: usize = 16;
 struct UpperLayer<'a> {
     protocol: u8,
     fragment: Fragment,
+    identification: u32,
     payload: &'a [u8],
 }
 
@@ -136,7 +141,8 @@ impl<'a> UpperLayer<'a> {
     /// Authentication Header and ESP end it: they are the protocol that is metered, as in IPv4.
     #[inline]
     fn find(next_header: u8, payload: &'a [u8]) -> Self {
-        let mut found = Self { protocol: next_header, fragment: Fragment::Unfragmented, payload };
+        let mut found =
+            Self { protocol: next_header, fragment: Fragment::Unfragmented, identification: 0, payload };
         for _ in 0..MAX_EXTENSION_HEADERS {
             let is_last = match found.protocol {
                 FRAGMENT => found.enter_fragment(),
@@ -159,6 +165,7 @@ impl<'a> UpperLayer<'a> {
         };
         let field = u16::from_be_bytes([header[2], header[3]]);
         self.protocol = header[0];
+        self.identification = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
         self.payload = behind;
         match (field & 0xFFF8, field & 1) {
             // A fragment that is the whole packet (RFC 6946).

@@ -23,6 +23,10 @@ pub(super) struct LinkHeader<'a> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stop {
     NotIp,
+    /// Something else than IP behind MPLS labels, perhaps an Ethernet frame; so many octets of the frame are left.
+    Pseudowire {
+        left: usize,
+    },
     UnsupportedLinkType,
     Malformed(Malformed),
 }
@@ -85,7 +89,7 @@ impl<'a> LinkHeader<'a> {
         }
     }
 
-    const fn found(mut self, network: Network, payload: &'a [u8]) -> Self {
+    pub(super) const fn found(mut self, network: Network, payload: &'a [u8]) -> Self {
         self.network = network;
         self.payload = payload;
         self
@@ -117,7 +121,7 @@ impl<'a> LinkHeader<'a> {
     }
 
     /// What follows a field with an Ethernet type.
-    fn ether_type(mut self, mut ether_type: u16, mut rest: &'a [u8]) -> Result<Self, Stop> {
+    pub(super) fn ether_type(mut self, mut ether_type: u16, mut rest: &'a [u8]) -> Result<Self, Stop> {
         let mut tags = 0_u8;
         for _ in 0..MAX_LAYERS {
             match ether_type {
@@ -156,7 +160,7 @@ impl<'a> LinkHeader<'a> {
                 return match rest.first().ok_or(CUT)? >> 4 {
                     4 => Ok(self.found(Network::Ipv4, rest)),
                     6 => Ok(self.found(Network::Ipv6, rest)),
-                    _ => Err(Stop::NotIp),
+                    _ => Err(Stop::Pseudowire { left: rest.len() }),
                 };
             }
         }
@@ -173,7 +177,7 @@ impl<'a> LinkHeader<'a> {
 
     /// Address and control field may be left out and so may the first octet of the protocol, which is then odd
     /// (RFC 1661 sections 2 and 6.5, 6.6).
-    fn ppp(self, data: &'a [u8]) -> Result<Self, Stop> {
+    pub(super) fn ppp(self, data: &'a [u8]) -> Result<Self, Stop> {
         let data = data.strip_prefix(&[0xFF, 0x03]).unwrap_or(data);
         let (protocol, rest) = match data {
             [low, rest @ ..] if low & 1 == 1 => (u16::from(*low), rest),

@@ -1,7 +1,8 @@
 //! Frames to packets: what metering needs to know of the octets on a link.
 //!
 //! [`dissect`] takes one captured frame and fills an [`ObservedPacket`]; [`udp_datagram`] hands out the payload
-//! of a UDP datagram instead. Both read the **outermost** IP header: what a tunnel carries is payload.
+//! of a UDP datagram instead. Both read the **outermost** IP header: what a tunnel carries is payload, which
+//! [`dissect_carried`] reads.
 //!
 //! ```text
 //! Ethernet | cooked | PPP | HDLC | null | none
@@ -25,12 +26,14 @@
 mod counts;
 mod ip;
 mod link;
+mod tunnel;
 mod udp;
 
 pub use counts::DissectCounts;
 use ip::IpPacket;
 use link::{LinkHeader, Stop};
 use netflow_flowcache::{Fragment, ObservedPacket};
+pub use tunnel::Tunnel;
 pub use udp::{UdpDatagram, udp_datagram};
 
 use crate::pcap::LinkType;
@@ -112,11 +115,37 @@ pub fn ip_octets(link_type: LinkType, data: &[u8]) -> Option<&[u8]> {
     LinkHeader::read(link_type, data).ok().map(|link| link.payload)
 }
 
+/// The innermost packet of the tunnels in a frame, and its identification, which its fragments share; `None` if `outer`,
+/// which [`dissect`] made of it, carries none.
+#[must_use]
+#[inline]
+pub fn dissect_carried(outer: &Outcome, link_type: LinkType, data: &[u8]) -> Option<(ObservedPacket, u32)> {
+    match outer {
+        Outcome::Packet(packet)
+            if tunnel::may_carry(packet.protocol, packet.source_port, packet.destination_port) =>
+        {
+            tunnel::innermost(link_type, data)
+        }
+        // A pseudowire.
+        Outcome::NotIp => tunnel::innermost(link_type, data),
+        _ => None,
+    }
+}
+
+/// The identification of the outermost IP packet, which its fragments share; 0 if it has none.
+#[must_use]
+pub fn identification(link_type: LinkType, data: &[u8]) -> u32 {
+    let ip = LinkHeader::read(link_type, data)
+        .ok()
+        .and_then(|link| IpPacket::read(link.network, link.payload, 0).ok());
+    ip.map_or(0, |ip| ip.identification)
+}
+
 #[inline(never)]
 fn dissect_any(link_type: LinkType, data: &[u8], original_length: u32) -> Outcome {
     match LinkHeader::read(link_type, data) {
         Ok(link) => dissect_ip(&link, data, original_length),
-        Err(Stop::NotIp) => Outcome::NotIp,
+        Err(Stop::NotIp | Stop::Pseudowire { .. }) => Outcome::NotIp,
         Err(Stop::UnsupportedLinkType) => Outcome::UnsupportedLinkType,
         Err(Stop::Malformed(reason)) => Outcome::Malformed(reason),
     }

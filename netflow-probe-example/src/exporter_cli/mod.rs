@@ -28,7 +28,7 @@ use tracing::warn;
 pub use attributes::{AttributesArgs, AutonomousSystemTypeArg};
 pub use capture::{CaptureArgs, Way};
 pub use export::{DistributionArg, ExportArgs, Version};
-pub use metering::MeteringArgs;
+pub use metering::{Cache, FragmentsArg, MeteringArgs, Policy, TimeOrNever, TunnelArg};
 pub use sampling::SamplingArgs;
 pub use service::ServiceArgs;
 

@@ -6,11 +6,8 @@ use core::time::Duration;
 use netflow_codec::FlowRecord;
 use netflow_flowcache::{ObservedPacket, Timestamp};
 
-use super::Meter;
-use crate::{
-    dissect::{Outcome, dissect},
-    pcap::Frame,
-};
+use super::{Meter, Observed};
+use crate::{capture::ObservationPoint, pcap::Frame};
 
 /// Packets that are metered at once.
 const PACKETS: usize = 32;
@@ -43,14 +40,13 @@ impl Meter {
     pub fn gather_frame(&mut self, frame: &Frame<'_>) {
         let time = frame.timestamp;
         self.gathered.until.get_or_insert_with(|| time.saturating_add(SPAN));
-        let outcome = dissect(frame.link_type, frame.data, frame.original_length);
-        self.frames.count(&outcome);
-        if let Outcome::Packet(packet) = &outcome {
+        let Observed { packet, carried } = self.observe(frame, ObservationPoint::default());
+        for packet in packet.iter().chain(&carried) {
             if self.selects(packet, frame) {
                 self.gathered.packets.push((*packet, time));
-                return;
+            } else {
+                self.sampled_out += 1;
             }
-            self.sampled_out += 1;
         }
         // Time passes by all frames.
         self.gathered.time = self.gathered.time.max(time);
@@ -75,7 +71,7 @@ impl Meter {
     }
 
     /// Hands out the next flows that have ended, `limit` at most; how many.
-    pub fn poll_flows(&mut self, limit: usize, mut visit: impl FnMut(&mut FlowRecord)) -> usize {
-        self.table.poll_expired_batch(limit, |expired| visit(&mut FlowRecord::from(expired)))
+    pub fn poll_flows(&mut self, limit: usize, visit: impl FnMut(&mut FlowRecord)) -> usize {
+        self.table.poll_batch(limit, visit)
     }
 }

@@ -1,32 +1,39 @@
 //! Metering: frames become flows.
 //!
 //! ```text
-//! frame -> dissect -> sampler -> flow table -> expired flows
+//! frame -> dissect -> tunnels, fragments -> sampler -> flow table -> expired flows
 //! ```
 //!
 //! The clock is the frames' own: a file gives the same flows however fast it is read.
 
 mod batch;
+mod fragments;
+mod key;
 mod sampling;
 mod source;
+mod table;
 mod threads;
 
 use core::{fmt, time::Duration};
 
 use netflow_codec::{EncodeError, ExportVersion, FlowRecord, OptionsData, SamplingInfo};
 use netflow_flowcache::{
-    Config, ConfigError, ExpireReason, FirstPacket, FlowTable, HashSeed, ObservedPacket, SevenTuple,
-    Timeouts, Timestamp,
+    CacheKind, Config, ConfigError, Emergency, ExpireReason, Fragment, HashSeed, ObservedPacket, Timeouts,
+    Timestamp, WhenFull,
     sample::{PacketContent, Sampler, SelectionSequence, Selector, SelectorStatistics},
 };
 
+pub use fragments::Fragments;
+pub use key::{KEY_HELP, KeySpec};
 pub use sampling::{SAMPLING_HELP, SamplingSpec, SamplingSpecError};
 pub use source::FlowSource;
+pub use table::Key;
 pub use threads::{Clock, MeterThreads, system_clock};
 
+use self::{fragments::FragmentPorts, table::Table};
 use crate::{
     capture::{CaptureCounts, ObservationPoint},
-    dissect::{DissectCounts, Outcome, dissect, ip_octets},
+    dissect::{DissectCounts, Outcome, Tunnel, dissect, dissect_carried, identification, ip_octets},
     pcap::Frame,
 };
 
@@ -44,18 +51,52 @@ pub struct MeterConfig {
     pub sampling: SamplingSpec,
     /// What the flow table's placement and random sampling depend on.
     pub seed: u64,
+    /// What else is to be chosen.
+    pub rules: MeterRules,
+}
+
+/// What makes a flow, and what becomes of it, where the usual is not wanted.
+#[derive(Clone, Debug, Default)]
+pub struct MeterRules {
+    /// What packets of a flow have in common.
+    pub key: Key,
+    /// What becomes of flows that go on.
+    pub kind: CacheKind,
+    /// What becomes of new flows when the table is full.
+    pub when_full: WhenFull,
+    /// Ageing under pressure.
+    pub emergency: Option<Emergency>,
+    /// The most octets, and packets, that a record counts.
+    pub counter_limit: Option<u64>,
+    /// Which packets of tunnels are metered.
+    pub tunnel: Tunnel,
+    /// What the flow of later fragments is.
+    pub fragments: Fragments,
 }
 
 /// Turns frames into flows.
 #[derive(Debug)]
 pub struct Meter {
-    table: FlowTable<SevenTuple, FirstPacket>,
+    table: Table,
+    tunnel: Tunnel,
+    /// The ports of fragments, if later ones are to have them.
+    fragments: Option<FragmentPorts>,
     sampler: SelectionSequence,
     /// Whether the sampler looks at the octets of packets.
     needs_content: bool,
     frames: DissectCounts,
+    /// Packets metered besides those that carried them.
+    carried: u64,
     sampled_out: u64,
     gathered: batch::Gathered,
+}
+
+/// The packets in a frame that are to be metered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Observed {
+    packet: Option<ObservedPacket>,
+    /// What it carries, when both count.
+    carried: Option<ObservedPacket>,
 }
 
 impl Meter {
@@ -70,12 +111,20 @@ impl Meter {
         table.ipv6_capacity = config.max_flows;
         table.timeouts = config.timeouts;
         table.reorder = REORDER;
+        let rules = &config.rules;
+        table.kind = rules.kind;
+        table.when_full = rules.when_full;
+        table.emergency = rules.emergency;
+        table.counter_limit = rules.counter_limit;
         let sampler = config.sampling.sequence(config.seed);
         Ok(Self {
-            table: FlowTable::new(&table)?,
+            table: Table::new(&table, &rules.key)?,
+            tunnel: rules.tunnel,
+            fragments: (rules.fragments == Fragments::Follow).then(FragmentPorts::new),
             needs_content: sampler.needs_content(),
             sampler,
             frames: DissectCounts::default(),
+            carried: 0,
             sampled_out: 0,
             gathered: batch::Gathered::default(),
         })
@@ -90,24 +139,80 @@ impl Meter {
     /// As [`Self::handle_frame`], of a frame seen at `point`. What the frame itself says of it goes before.
     #[inline]
     pub fn handle_frame_at(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
-        let outcome = dissect(frame.link_type, frame.data, frame.original_length);
-        self.frames.count(&outcome);
-        let Outcome::Packet(mut packet) = outcome else {
+        let Observed { packet, carried } = self.observe(frame, point);
+        let Some(packet) = packet else {
             // Time passes by all frames.
             self.table.handle_timeout(frame.timestamp);
             return;
         };
-        if packet.ingress_interface == 0 && packet.egress_interface == 0 {
-            packet.ingress_interface = point.ingress_interface;
-            packet.egress_interface = point.egress_interface;
+        self.meter(&packet, frame);
+        if let Some(carried) = carried {
+            self.meter(&carried, frame);
         }
-        packet.direction |= point.direction;
-        if self.selects(&packet, frame) {
-            self.table.handle_packet(&packet, frame.timestamp);
+    }
+
+    #[inline]
+    fn meter(&mut self, packet: &ObservedPacket, frame: &Frame<'_>) {
+        if self.selects(packet, frame) {
+            self.table.handle_packet(packet, frame.timestamp);
         } else {
             self.sampled_out += 1;
             self.table.handle_timeout(frame.timestamp);
         }
+    }
+
+    /// Takes a frame apart and counts what it is.
+    #[inline]
+    fn observe(&mut self, frame: &Frame<'_>, point: ObservationPoint) -> Observed {
+        let mut outcome = dissect(frame.link_type, frame.data, frame.original_length);
+        let mut carried = None;
+        if self.tunnel != Tunnel::Outer {
+            carried = self.look_inside(&mut outcome, frame);
+        }
+        self.frames.count(&outcome);
+        let mut observed = Observed { packet: None, carried };
+        if let Outcome::Packet(packet) = outcome {
+            observed.packet = Some(packet);
+        }
+        for packet in [&mut observed.packet, &mut observed.carried].into_iter().flatten() {
+            if packet.ingress_interface == 0 && packet.egress_interface == 0 {
+                packet.ingress_interface = point.ingress_interface;
+                packet.egress_interface = point.egress_interface;
+            }
+            packet.direction |= point.direction;
+        }
+        // Those of carried packets have been followed.
+        if let Some(packet) = &mut observed.packet
+            && packet.fragment != Fragment::Unfragmented
+            && self.tunnel != Tunnel::Inner
+            && let Some(fragments) = &mut self.fragments
+        {
+            fragments.follow(packet, identification(frame.link_type, frame.data), frame.timestamp);
+        }
+        observed
+    }
+
+    /// What a frame carries in tunnels takes the place of the outcome, or is returned if both count.
+    #[inline(never)]
+    fn look_inside(&mut self, outcome: &mut Outcome, frame: &Frame<'_>) -> Option<ObservedPacket> {
+        let mut carried = dissect_carried(outcome, frame.link_type, frame.data);
+        if self.tunnel == Tunnel::Inner
+            && carried.is_none()
+            && let Outcome::Packet(packet) = outcome
+        {
+            carried = Some((*packet, identification(frame.link_type, frame.data)));
+        }
+        let (mut packet, identification) = carried?;
+        if let Some(fragments) = &mut self.fragments {
+            fragments.follow(&mut packet, identification, frame.timestamp);
+        }
+        // A pseudowire carries a packet but is none.
+        if self.tunnel == Tunnel::Inner || *outcome == Outcome::NotIp {
+            *outcome = Outcome::Packet(packet);
+            return None;
+        }
+        self.carried += 1;
+        Some(packet)
     }
 
     #[inline]
@@ -146,7 +251,7 @@ impl Meter {
     /// The next flow that has ended.
     #[inline]
     pub fn poll_flow(&mut self) -> Option<FlowRecord> {
-        self.table.poll_expired().map(|expired| FlowRecord::from(&expired))
+        self.table.poll()
     }
 
     /// Whether there are flows to poll at `now`, the newest time told.
@@ -202,6 +307,7 @@ impl Meter {
         let expired = REASONS.map(|(reason, _)| stats.expired(reason));
         MeterAccount {
             frames: self.frames,
+            carried: self.carried,
             sampled_out: self.sampled_out,
             selectors: self.sampler.selectors().iter().map(SelectorAccount::of).collect(),
             metered_packets: stats.packets - stats.ignored_packets,
@@ -227,6 +333,8 @@ const REASONS: [(ExpireReason, &str); 5] = [
 pub struct MeterAccount {
     /// Frames by what they were.
     pub frames: DissectCounts,
+    /// Packets that were metered besides those that carried them in tunnels.
+    pub carried: u64,
     /// IP packets that the sampler left out.
     pub sampled_out: u64,
     /// What each selector did, in order.
@@ -274,6 +382,7 @@ impl MeterAccount {
     /// Adds what another meter, with the same selectors, counted.
     pub fn add(&mut self, other: &Self) {
         self.frames.add(&other.frames);
+        self.carried += other.carried;
         self.sampled_out += other.sampled_out;
         self.selectors.resize(self.selectors.len().max(other.selectors.len()), SelectorAccount::default());
         for (sum, more) in self.selectors.iter_mut().zip(&other.selectors) {
@@ -320,6 +429,9 @@ impl fmt::Display for MeterAccount {
         line("  not IP", self.frames.not_ip, "")?;
         line("  link type not supported", self.frames.unsupported_link_type, "")?;
         line("  malformed", self.frames.malformed_total(), &malformed)?;
+        if self.carried > 0 {
+            line("carried by tunnels", self.carried, "")?;
+        }
         line("  sampled out", self.sampled_out, "")?;
         for selector in &self.selectors {
             if self.selectors.len() > 1 {
