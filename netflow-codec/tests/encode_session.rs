@@ -601,3 +601,36 @@ fn a_stream_gets_new_options_records_without_their_template() {
     session.set_options(names("eth1").unwrap(), NOW).unwrap();
     assert!(sets_of(flush(&mut session, NOW)).contains(&3));
 }
+
+#[test]
+fn templates_that_belong_together_come_in_one_message() {
+    // X14, X29
+    for (version, protocol) in
+        [(ExportVersion::V9, Protocol::NetFlow9), (ExportVersion::Ipfix, Protocol::Ipfix)]
+    {
+        let mut session = session(version);
+        let name = InterfaceName { index: 1, name: "a", description: "" };
+        session.set_options(OptionsData::interface_names(protocol, 402, &[name]).unwrap(), NOW).unwrap();
+        session.add_template(own_template(protocol, 401), NOW).unwrap();
+        let messages = export(&mut session, &[FlowRecord::default()], NOW);
+        let mut decoder = strict();
+        let mut announced = Vec::new();
+        for batch in decoder.decode(&1, &messages[0], NOW).unwrap() {
+            if let Batch::Template(template, _) = batch {
+                announced.push(template);
+            }
+        }
+        assert!(announced.iter().any(|template| template.id() == 401));
+        assert!(announced.iter().any(|template| template.is_options() && template.id() == 402));
+        // That of the flows, too; no flow of one direction has elements of the other.
+        let flows = announced.iter().filter(|template| !template.is_options() && template.id() != 401);
+        assert!(flows.clone().count() > 0);
+        assert!(flows.flat_map(|template| template.fields()).all(|field| !field.element.is_reverse()));
+        // What follows has no further templates.
+        let templates = |message: &Vec<u8>| {
+            let batches = decoder.decode(&1, message, NOW).unwrap();
+            batches.filter(|batch| matches!(batch, Batch::Template(..))).count()
+        };
+        assert_eq!(messages[1..].iter().map(templates).sum::<usize>(), 0);
+    }
+}
