@@ -13,7 +13,8 @@ use netflow_codec::{Timestamp, Transport};
 
 use super::{
     Failure, OutputArgs,
-    session::{limits_of_files, stored, tell},
+    session::{limits_of_files, tell},
+    sinks::{Effect, counted, stored},
 };
 use crate::{
     collector::Collector,
@@ -47,8 +48,8 @@ pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let read = read_files(&args.files, &args.ports, &mut collector, &mut ignored);
     let written = read.and_then(|code| collector.finish().map(|()| code));
     // The account is complete even when nobody reads the flows.
-    let store = stored(&collector);
-    args.output.conclude(&collector.summary().with_udp_datagrams_ignored(ignored), store)?;
+    let effects = Effect::of(stored(&collector), counted(&collector));
+    args.output.conclude(&collector.summary().with_udp_datagrams_ignored(ignored), &effects)?;
     written.map_err(Failure::Output)
 }
 

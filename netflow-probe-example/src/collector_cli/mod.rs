@@ -14,6 +14,7 @@ mod quirk;
 mod report;
 mod serve;
 mod session;
+mod sinks;
 mod source;
 mod status;
 mod timeline;
@@ -41,6 +42,7 @@ pub use quirk::QuirkSwitch;
 pub use report::ReportArgs;
 pub use serve::ServeArgs;
 pub use session::{OutputArgs, StoreArgs};
+pub use sinks::{CountingArgs, RelayArgs};
 pub use source::SourceArgs;
 pub use status::StatusArgs;
 pub use timeline::TimelineArgs;
@@ -193,6 +195,8 @@ enum Failure {
     Indicators(String),
     #[error(transparent)]
     Bind(#[from] crate::receive::BindError),
+    #[error(transparent)]
+    Relay(#[from] crate::relay::RelayError),
     #[error("cannot receive: {0}")]
     Receive(#[source] io::Error),
     #[error(transparent)]

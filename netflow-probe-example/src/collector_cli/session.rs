@@ -11,16 +11,20 @@ use std::{
 use clap::Args;
 use netflow_codec::{CacheLimits, ElementRegistry, Strictness, TemplateLifetime};
 
-use super::{AlertArgs, Failure, QuirkSwitch, quirk};
+use super::{
+    AlertArgs, Failure, QuirkSwitch, quirk,
+    sinks::{CountingArgs, Effect, Ends, Sinks},
+};
 use crate::{
     account::Summary,
     collector::Collector,
     config::{parse_duration, parse_octets, same_file},
+    counting::Counting,
     elements,
     jobs::ioc::Watch,
     output::{FlowSink, Format, OutputQueue, RecordsSink},
     policy::Policy,
-    store::{Retention, Store, StoreConfig, StoreStats},
+    store::{Retention, Store, StoreConfig},
 };
 
 const ELEMENTS_HELP: &str = "Take names and types of elements from this CSV file, whose first line names its columns: \
@@ -53,6 +57,9 @@ pub struct OutputArgs {
     /// its own, behind the forward one. Without it, reverse values are among the fields of the one flow.
     #[arg(long)]
     pub split_biflows: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub counting: CountingArgs,
     /// Files of definitions of elements, see [`elements::read`].
     #[arg(long, value_name = "FILE.csv", help = ELEMENTS_HELP)]
     pub elements: Vec<PathBuf>,
@@ -105,9 +112,6 @@ impl StoreArgs {
         Store::open(config).map(Some).map_err(|error| file_failure(folder, error))
     }
 }
-
-/// Where flows go: to what prints them, to the store, or to both.
-pub(super) type Sinks = (Option<Box<dyn FlowSink>>, Option<Store>);
 
 /// What prints, behind what looks for indicators.
 pub(super) fn watched(watch: Option<Watch>, printer: Option<Box<dyn FlowSink>>) -> Option<Box<dyn FlowSink>> {
@@ -172,7 +176,12 @@ impl OutputArgs {
         let printer = self.destination(store.is_some())?.map(|output| self.sink(output));
         let policy = self.with_quirks(Policy::default());
         let printer = watched(self.alerts.watch(self.quiet)?, printer);
-        Ok(self.collector_with(limits, elements, (printer, store), Arc::new(policy)))
+        Ok(self.collector_with(limits, elements, self.staged((printer, store)), Arc::new(policy)))
+    }
+
+    /// The stages in front of what flows are handed to.
+    pub(super) fn staged(&self, ends: Ends) -> Sinks {
+        Counting::new(self.counting.config(), ends)
     }
 
     /// What is printed to; nothing, when flows are stored and no output is named.
@@ -245,25 +254,20 @@ impl OutputArgs {
     }
 
     /// Tells the account, after the last datagram.
-    pub(super) fn conclude(&self, summary: &Summary<'_>, store: Option<StoreStats>) -> Result<(), Failure> {
+    pub(super) fn conclude(&self, summary: &Summary<'_>, effects: &[Effect]) -> Result<(), Failure> {
         if !self.quiet {
             tell(summary.to_string().trim_end());
-            if let Some(stats) = &store {
-                tell(stats);
+            for effect in effects {
+                tell(&effect.line);
             }
         }
         let Some(path) = &self.summary else { return Ok(()) };
         let mut json = summary.to_json();
-        if let (Some(json), Some(stats)) = (json.as_object_mut(), &store) {
-            json.insert("store".to_owned(), stats.to_json());
+        if let Some(json) = json.as_object_mut() {
+            json.extend(effects.iter().map(|effect| (effect.name.to_owned(), effect.json.clone())));
         }
         fs::write(path, format!("{json:#}\n")).map_err(|error| file_failure(path, error))
     }
-}
-
-/// What the collector's store has done, when it has one.
-pub(super) fn stored(collector: &Collector<Sinks>) -> Option<StoreStats> {
-    collector.sink().1.as_ref().map(Store::stats)
 }
 
 pub(super) fn file_failure(path: &Path, error: io::Error) -> Failure {

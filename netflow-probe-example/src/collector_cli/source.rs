@@ -13,9 +13,11 @@ use super::{
     Failure,
     decode::read_files,
     session::{limits_of_files, tell},
+    sinks::CountingArgs,
 };
 use crate::{
     collector::Collector,
+    counting::Counting,
     flow::{Flow, Record},
     output::FlowSink,
     query::{Filter, Window},
@@ -44,6 +46,9 @@ pub struct SourceArgs {
     /// Take the filter from this file.
     #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "filter")]
     pub filter_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub counting: CountingArgs,
     /// Neither faults nor remarks on standard error.
     #[arg(long, short)]
     pub quiet: bool,
@@ -70,11 +75,16 @@ impl SourceArgs {
     /// told, and the rest is handed on all the same.
     pub(super) fn read_into<S: FlowSink>(&self, sink: S) -> Result<(S, io::Result<ExitCode>), Failure> {
         let chosen = Chosen { filter: self.filter()?, window: Window { from: self.from, to: self.to }, sink };
+        // What counts twice, or in another bin, is no matter of the filter.
+        let chosen = Counting::new(self.counting.config(), chosen);
         let (chosen, read) = match &self.store {
             Some(folder) => self.stored(folder, chosen)?,
             None => self.received(chosen),
         };
-        Ok((chosen.sink, read))
+        if let (Some(stats), false) = (chosen.stats(), self.quiet) {
+            tell(stats);
+        }
+        Ok((chosen.into_sink().sink, read))
     }
 
     /// Shows every flow that is in time and passes the filter.
@@ -89,7 +99,7 @@ impl SourceArgs {
     }
 
     /// Decodes files of datagrams.
-    fn received<S: FlowSink>(&self, sink: Chosen<S>) -> (Chosen<S>, io::Result<ExitCode>) {
+    fn received<S: FlowSink>(&self, sink: S) -> (S, io::Result<ExitCode>) {
         let mut collector = Collector::with_limits(sink, limits_of_files(), Strictness::default());
         if !self.quiet {
             collector.on_fault(|fault| tell(fault));
@@ -103,11 +113,7 @@ impl SourceArgs {
     }
 
     /// Reads a store. A file that is damaged is named; the others still answer.
-    fn stored<S: FlowSink>(
-        &self,
-        folder: &Path,
-        mut sink: Chosen<S>,
-    ) -> Result<(Chosen<S>, io::Result<ExitCode>), Failure> {
+    fn stored<S: FlowSink>(&self, folder: &Path, mut sink: S) -> Result<(S, io::Result<ExitCode>), Failure> {
         let reader = StoreReader::open(folder, self.from, self.to)
             .map_err(|error| Failure::Store { path: folder.display().to_string(), error })?;
         let mut damaged = 0;

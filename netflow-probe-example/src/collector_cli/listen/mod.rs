@@ -28,7 +28,11 @@ use self::{
     supervisor::{Signals, Supervisor},
     worker::{Activity, Ended, Input, Plan},
 };
-use super::{Failure, OutputArgs, session::tell};
+use super::{
+    Failure, OutputArgs, RelayArgs,
+    session::tell,
+    sinks::{Effect, Shared, both},
+};
 use crate::{
     account::{Account, CacheReport, Summary},
     config::{parse_duration, parse_octets},
@@ -93,6 +97,9 @@ pub struct ListenArgs {
     /// Write the state so often, and at the end.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1m")]
     pub state_interval: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub relay: RelayArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub output: OutputArgs,
@@ -196,6 +203,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     let elements = args.output.defined()?;
     let watch = args.output.alerts.watch(args.output.quiet)?;
     let store = args.output.store.open()?;
+    let shared = Shared::open(&args.relay)?;
     let limit = usize::try_from(args.output_queue).unwrap_or(usize::MAX);
     let start = |output| OutputQueue::start(output, limit, args.when_full);
     let mut queue =
@@ -235,6 +243,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
             is_alone,
             queue: queue.as_ref(),
             store,
+            shared: &shared,
             state,
             elements: elements.clone(),
             watch: watch.clone(),
@@ -260,7 +269,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
         threads.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Ended::panicked())).collect()
     });
     let written = queue.as_mut().map(OutputQueue::finish).transpose();
-    conclude(args, ended, &sockets, written)
+    conclude(args, ended, &sockets, &shared, written)
 }
 
 /// What an earlier run left behind. A file that is of no use is no reason not to start.
@@ -294,11 +303,13 @@ fn conclude(
     args: &ListenArgs,
     ended: Vec<Ended>,
     sockets: &[SocketWatch],
+    shared: &Shared,
     written: io::Result<Option<QueueStats>>,
 ) -> Result<ExitCode, Failure> {
     let (mut account, mut cache) = (Account::default(), CacheReport::default());
     let mut store: Option<StoreStats> = None;
     let mut streams: Option<StreamStats> = None;
+    let mut counting = None;
     let mut kept = State::default();
     let mut result = Ok(());
     for worker in ended {
@@ -309,6 +320,7 @@ fn conclude(
             (stats, more) => stats.or(more),
         };
         streams = streams.or(worker.streams);
+        counting = both(counting, worker.counting);
         kept.append(worker.state);
         result = result.and(worker.result);
     }
@@ -318,7 +330,9 @@ fn conclude(
         .with_sessions(streams.map(|stats| stats.to_json()))
         .with_queue(queue.map(|stats| stats.to_json()), queue.map_or(0, |stats| stats.refused_lines));
     // The account is complete even when nobody reads the flows.
-    args.output.conclude(&summary, store)?;
+    let mut effects = Effect::of(store, counting);
+    effects.extend(shared.effects());
+    args.output.conclude(&summary, &effects)?;
     if let Some(path) = &args.state {
         kept.write(path).map_err(|error| Failure::File { path: path.display().to_string(), error })?;
     }

@@ -19,8 +19,10 @@ use crate::{
     collector::Collector,
     collector_cli::{
         Failure,
-        session::{Sinks, stored, tell, watched},
+        session::{tell, watched},
+        sinks::{Shared, Sinks, counted, stored},
     },
+    counting::CountingStats,
     jobs::ioc::Watch,
     output::{FlowSink, OutputQueue},
     policy::Policy,
@@ -36,6 +38,7 @@ pub(super) struct Plan<'p> {
     /// Whether no other worker prints.
     pub(super) is_alone: bool,
     pub(super) store: Option<Store>,
+    pub(super) shared: &'p Shared,
     pub(super) state: State,
     pub(super) elements: ElementRegistry,
     pub(super) watch: Option<Watch>,
@@ -64,6 +67,7 @@ pub(super) struct Ended {
     pub(super) account: Account,
     pub(super) cache: CacheReport,
     pub(super) store: Option<StoreStats>,
+    pub(super) counting: Option<CountingStats>,
     pub(super) state: State,
     pub(super) streams: Option<StreamStats>,
     pub(super) result: Result<(), Failure>,
@@ -77,6 +81,7 @@ impl Ended {
             cache: CacheReport::default(),
             store: None,
             streams: None,
+            counting: None,
             state: State::default(),
             result: Err(Failure::Worker),
         }
@@ -136,7 +141,8 @@ impl Plan<'_> {
         let mut streams = None;
         let result = match self.input {
             Input::Datagrams(sockets) => {
-                receive(&mut sockets.into_receiver(), &mut collector, &self.asks, activity)
+                let mut source = (sockets.into_receiver(), self.shared);
+                receive(&mut source, &mut collector, &self.asks, activity)
             }
             Input::Streams(listener) => {
                 let mut receiver = listener.into_receiver();
@@ -152,6 +158,7 @@ impl Plan<'_> {
         Ended {
             cache: collector.cache_report(),
             store: stored(&collector),
+            counting: counted(&collector),
             streams,
             state: if args.state.is_some() && streams.is_none() {
                 state_of(&collector)
@@ -167,7 +174,8 @@ impl Plan<'_> {
     fn collector(&mut self) -> Collector<Sinks> {
         let Self { args, queue, store, elements, policy, watch, input, is_alone, .. } = self;
         let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, !*is_alone) };
-        let sinks = (watched(watch.take(), queue.map(sink)), store.take());
+        let printer = watched(watch.take(), queue.map(sink));
+        let sinks = args.output.staged((printer, store.take()));
         let limits = policy.limits.over(ListenArgs::limits());
         let collector =
             args.output.collector_with(limits, core::mem::take(elements), sinks, Arc::clone(policy));
@@ -253,13 +261,16 @@ impl Ask {
     }
 }
 
-impl Source for Receiver {
+/// Datagrams, which are handed on as they came besides.
+impl Source for (Receiver, &Shared) {
     fn fetch(&mut self, collector: &mut Collector<Sinks>) -> Result<bool, Failure> {
         const PORTIONS: usize = 16;
+        let (receiver, shared) = self;
         let before = collector.account().datagrams();
         for _ in 0..PORTIONS {
             let so_far = collector.account().datagrams();
-            for datagram in self.receive().map_err(Failure::Receive)? {
+            for datagram in receiver.receive().map_err(Failure::Receive)? {
+                shared.hand_on(datagram.source, datagram.payload);
                 collector
                     .handle_datagram(datagram.source, datagram.payload, datagram.received)
                     .map_err(Failure::Output)?;
@@ -272,7 +283,7 @@ impl Source for Receiver {
     }
 
     fn wait(&mut self, at_most: Duration) -> io::Result<()> {
-        Self::wait(self, at_most)
+        self.0.wait(at_most)
     }
 }
 
