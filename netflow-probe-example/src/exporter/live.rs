@@ -2,9 +2,12 @@
 
 use core::{ops::ControlFlow, time::Duration};
 
+use netflow_codec as codec;
+use netflow_flowcache::Timestamp;
+
 use super::Exporter;
 use crate::{
-    meter::{Clock, MeterThreads},
+    meter::{Clock, FlowSource as _, MeterThreads},
     send::SendError,
 };
 
@@ -12,8 +15,11 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Exporter<MeterThreads> {
-    /// Exports what the threads meter, until `watch` says to stop or all of them have ended. `watch` is called ten times
-    /// a second at least. [`Exporter::finish`] then sends the rest.
+    /// Exports what the threads meter, until `watch` says to stop or all of them have ended, and then what they still have.
+    /// `watch` is called ten times a second at least. [`Exporter::finish`] comes next.
+    ///
+    /// When the clock is set back, flows of the time before are exported as of then, and those of the time that begins in new
+    /// sessions: a reader would otherwise take flows later than their datagram for 49.7 days older.
     ///
     /// # Errors
     ///
@@ -24,15 +30,25 @@ impl Exporter<MeterThreads> {
         mut watch: impl FnMut(&mut Self) -> ControlFlow<()>,
     ) -> Result<(), SendError> {
         let mut lost = 0;
-        while !self.source().has_ended() && watch(self).is_continue() {
-            let now = netflow_codec::Timestamp::from(clock());
+        let mut stopping = false;
+        while !self.source().is_empty() {
+            if !stopping && watch(self).is_break() {
+                stopping = true;
+                self.source_mut().flush();
+            }
+            let now = codec::Timestamp::from(clock());
             let until_due = self.poll_timeout().map(|due| due.saturating_since(now));
             self.source_mut().wait(until_due.unwrap_or(PATIENCE).min(PATIENCE));
             let now_lost = self.source().capture_counts().lost();
             self.note_capture_drops(now_lost.saturating_sub(lost));
             lost = now_lost.max(lost);
-            // Read after the flows have come: none of them is of a time that this clock does not know.
-            self.handle_time(clock())?;
+            if let Some(begun) = self.source_mut().take_new_time() {
+                self.restart(begun)?;
+            }
+            // No flow is later than its datagram, whatever became of the clock meanwhile. While it is behind, flows of the
+            // time before it was set back are still to come.
+            let newest = self.source().newest_end().max(Timestamp::from_nanos(self.now.as_nanos()));
+            self.handle_time(clock().max(newest))?;
         }
         Ok(())
     }

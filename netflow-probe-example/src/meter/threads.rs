@@ -14,6 +14,7 @@ use core::{
     time::Duration,
 };
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -27,7 +28,7 @@ use std::{
 use netflow_codec::{EncodeError, ExportVersion, FlowRecord, OptionsData, SamplingInfo};
 use netflow_flowcache::{Timestamp, sample::SelectionSequence};
 
-use super::{FlowSource, Meter, MeterAccount, sampling};
+use super::{FlowSource, Meter, MeterAccount, REORDER, sampling};
 use crate::capture::{CaptureCounts, FrameSource};
 
 /// Flows that go to the exporter at once.
@@ -40,6 +41,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// How long to wait while flows are held back.
 const HELD: Duration = Duration::from_millis(1);
+/// How long flows of a newer time wait for threads that have not come to it.
+const LONGEST_HOLD: Duration = Duration::from_secs(2);
 /// How often it is noted what was counted.
 const NOTE: Duration = Duration::from_secs(1);
 /// How long at most the frames are read that came before the end.
@@ -59,9 +62,20 @@ pub fn system_clock() -> Clock {
 
 /// Meters that run in threads: what an exporter takes flows from.
 pub struct MeterThreads {
-    flows: Receiver<Vec<FlowRecord>>,
+    flows: Receiver<Batch>,
     /// Received and not yet polled.
     batch: vec::IntoIter<FlowRecord>,
+    /// How often the clock was set back, as far as flows are handed out.
+    epoch: u32,
+    /// The same of each thread.
+    epochs: Vec<u32>,
+    /// Flows of a newer time, until all threads have come to it.
+    held: VecDeque<Batch>,
+    held_since: Option<Instant>,
+    /// When the time of the flows to come began, if nobody has asked about it yet.
+    new_time: Option<Timestamp>,
+    /// Whether somebody asks.
+    is_asked: bool,
     /// Whether all threads have ended and all that they sent was received.
     ended: bool,
     threads: Vec<JoinHandle<()>>,
@@ -69,6 +83,15 @@ pub struct MeterThreads {
     stop: Arc<AtomicBool>,
     /// What all samplers are; their statistics are those of the threads.
     sampler: SelectionSequence,
+}
+
+/// Flows of a thread, all of one time.
+struct Batch {
+    thread: usize,
+    epoch: u32,
+    /// When the time of the epoch began.
+    begun: Timestamp,
+    flows: Vec<FlowRecord>,
 }
 
 /// What a thread has counted, as of its last note.
@@ -99,6 +122,12 @@ impl MeterThreads {
         let mut this = Self {
             flows,
             batch: Vec::new().into_iter(),
+            epoch: 0,
+            epochs: vec![0; workers.len()],
+            held: VecDeque::new(),
+            held_since: None,
+            new_time: None,
+            is_asked: false,
             ended: false,
             threads: Vec::new(),
             notes: Vec::new(),
@@ -110,7 +139,15 @@ impl MeterThreads {
             let worker = Worker {
                 meter,
                 source,
-                outbox: Outbox { sender: sender.clone(), batch: Vec::with_capacity(BATCH), since: None },
+                outbox: Outbox {
+                    sender: sender.clone(),
+                    thread: number,
+                    epoch: 0,
+                    begun: Timestamp::ZERO,
+                    batch: Vec::with_capacity(BATCH),
+                    since: None,
+                },
+                newest: Timestamp::ZERO,
                 note: Arc::clone(&note),
                 stop: Arc::clone(&this.stop),
                 clock: Arc::clone(clock),
@@ -130,9 +167,59 @@ impl MeterThreads {
             return;
         }
         match self.flows.recv_timeout(patience) {
-            Ok(batch) => self.batch = batch.into_iter(),
+            Ok(batch) => self.take(batch),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.ended = true,
+        }
+        self.release();
+    }
+
+    /// Which time the clock was set back to, when it was and all flows of the time before have been polled; says it once.
+    /// Flows of the time that has begun are there to be polled only when this was asked.
+    pub const fn take_new_time(&mut self) -> Option<Timestamp> {
+        self.is_asked = true;
+        self.new_time.take()
+    }
+
+    /// When the newest of the flows at hand ended.
+    #[must_use]
+    pub fn newest_end(&self) -> Timestamp {
+        let ends = self.batch.as_slice().iter().map(|flow| flow.end.as_nanos());
+        Timestamp::from_nanos(ends.max().unwrap_or(0))
+    }
+
+    fn take(&mut self, batch: Batch) {
+        if let Some(epoch) = self.epochs.get_mut(batch.thread) {
+            *epoch = batch.epoch;
+        }
+        if batch.epoch > self.epoch {
+            self.held_since.get_or_insert_with(Instant::now);
+            self.held.push_back(batch);
+        } else {
+            self.batch = batch.flows.into_iter();
+        }
+    }
+
+    /// Goes on to flows that are held, when those before have been polled.
+    fn release(&mut self) {
+        if !self.batch.as_slice().is_empty() || self.new_time.is_some() {
+            return;
+        }
+        if let Some(position) = self.held.iter().position(|batch| batch.epoch <= self.epoch)
+            && let Some(batch) = self.held.remove(position)
+        {
+            self.batch = batch.flows.into_iter();
+            return;
+        }
+        let all_came = self.ended || self.epochs.iter().all(|epoch| *epoch > self.epoch);
+        let is_late = self.held_since.is_some_and(|since| since.elapsed() >= LONGEST_HOLD);
+        if !self.held.is_empty() && (all_came || is_late) {
+            self.epoch += 1;
+            self.held_since = self.held.iter().any(|batch| batch.epoch > self.epoch).then(Instant::now);
+            let begun = self.held.iter().filter(|batch| batch.epoch == self.epoch).map(|batch| batch.begun);
+            self.new_time = begun.min().filter(|_| self.is_asked);
+        } else if self.held.is_empty() {
+            self.held_since = None;
         }
     }
 
@@ -168,12 +255,16 @@ impl FlowSource for MeterThreads {
             if let Some(flow) = self.batch.next() {
                 return Some(flow);
             }
-            if self.ended || !self.stop.load(Ordering::Relaxed) {
+            self.release();
+            if !self.batch.as_slice().is_empty() {
+                continue;
+            }
+            if self.is_asked || !self.stop.load(Ordering::Relaxed) || self.is_empty() {
                 return None;
             }
             // They are about to end: all that they still send is wanted.
             match self.flows.recv() {
-                Ok(batch) => self.batch = batch.into_iter(),
+                Ok(batch) => self.take(batch),
                 Err(_) => self.ended = true,
             }
         }
@@ -184,7 +275,7 @@ impl FlowSource for MeterThreads {
     }
 
     fn is_empty(&self) -> bool {
-        self.ended && self.batch.as_slice().is_empty()
+        self.ended && self.batch.as_slice().is_empty() && self.held.is_empty()
     }
 
     /// The threads hear of it from their frames.
@@ -235,7 +326,11 @@ fn lock(note: &Mutex<Note>) -> std::sync::MutexGuard<'_, Note> {
 
 /// Flows on their way to the exporter.
 struct Outbox {
-    sender: SyncSender<Vec<FlowRecord>>,
+    sender: SyncSender<Batch>,
+    thread: usize,
+    /// How often the clock was set back, and to which time at last.
+    epoch: u32,
+    begun: Timestamp,
     batch: Vec<FlowRecord>,
     /// Since when the first of the batch waits.
     since: Option<Instant>,
@@ -256,13 +351,15 @@ impl Outbox {
 
     /// Whether the batch could be sent.
     fn try_send(&mut self) -> bool {
-        match self.sender.try_send(mem::replace(&mut self.batch, Vec::with_capacity(BATCH))) {
+        let flows = mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        match self.sender.try_send(Batch { thread: self.thread, epoch: self.epoch, begun: self.begun, flows })
+        {
             Ok(()) => {
                 self.since = None;
                 true
             }
             Err(TrySendError::Full(batch)) => {
-                self.batch = batch;
+                self.batch = batch.flows;
                 false
             }
             // Nobody wants them any more.
@@ -278,16 +375,34 @@ impl Outbox {
     }
 
     /// Sends all flows of a meter that was flushed, however long it takes.
-    fn send_all(mut self, meter: &mut Meter) {
+    fn send_all(&mut self, meter: &mut Meter) {
         while !meter.is_empty() {
             self.take_from(meter);
-            if self.batch.len() >= BATCH && self.sender.send(mem::take(&mut self.batch)).is_err() {
+            if self.batch.len() >= BATCH && !self.send() {
                 return;
             }
         }
         if !self.batch.is_empty() {
-            let _nobody_wants_them = self.sender.send(self.batch);
+            self.send();
         }
+    }
+
+    /// Sends the batch, and waits for room if need be; whether anybody wants it.
+    fn send(&mut self) -> bool {
+        self.since = None;
+        let flows = mem::take(&mut self.batch);
+        self.sender.send(Batch { thread: self.thread, epoch: self.epoch, begun: self.begun, flows }).is_ok()
+    }
+
+    /// Ends the flows of a time that the clock was set back from: they go out before all that comes.
+    #[cold]
+    fn begin_time(&mut self, now: Timestamp, meter: &mut Meter) {
+        meter.flush();
+        self.send_all(meter);
+        self.epoch += 1;
+        self.begun = now;
+        // Even if this thread has nothing to say for long, the others can go on.
+        self.send();
     }
 }
 
@@ -299,6 +414,8 @@ struct Worker<S> {
     note: Arc<Mutex<Note>>,
     stop: Arc<AtomicBool>,
     clock: Clock,
+    /// The newest time seen since the clock was set back.
+    newest: Timestamp,
 }
 
 impl<S: FrameSource> Worker<S> {
@@ -308,7 +425,9 @@ impl<S: FrameSource> Worker<S> {
             if self.read() == 0 {
                 let now = (self.clock)();
                 let behind = u64::try_from(self.source.delay().as_nanos()).unwrap_or(u64::MAX);
-                self.meter.handle_timeout(Timestamp::from_nanos(now.as_nanos().saturating_sub(behind)));
+                let now = Timestamp::from_nanos(now.as_nanos().saturating_sub(behind));
+                tell_time(&mut self.newest, now, &mut self.meter, &mut self.outbox);
+                self.meter.handle_timeout(now);
                 self.outbox.take_from(&mut self.meter);
             }
             self.outbox.send_old();
@@ -320,20 +439,19 @@ impl<S: FrameSource> Worker<S> {
         }
         self.drain();
         let counts = self.source.close();
-        let Self { mut meter, outbox, note, .. } = self;
+        let Self { mut meter, mut outbox, note, .. } = self;
         meter.flush();
         // The account is complete before the exporter hears that this was all.
         *lock(&note) = Note { meter: meter.account(), capture: counts };
-        let sender = outbox.sender.clone();
         outbox.send_all(&mut meter);
         *lock(&note) = Note { meter: meter.account(), capture: counts };
-        drop(sender);
     }
 
     /// Meters frames that are there; how many.
     fn read(&mut self) -> usize {
-        let Self { meter, source, outbox, .. } = self;
+        let Self { meter, source, outbox, newest, .. } = self;
         source.read(PATIENCE, |frame, point| {
+            tell_time(newest, frame.timestamp, meter, outbox);
             meter.handle_frame_at(frame, point);
             outbox.take_from(meter);
         })
@@ -350,5 +468,16 @@ impl<S: FrameSource> Worker<S> {
 
     fn write_note(&self, capture: CaptureCounts) {
         *lock(&self.note) = Note { meter: self.meter.account(), capture };
+    }
+}
+
+/// Looks whether the clock was set back.
+#[inline]
+fn tell_time(newest: &mut Timestamp, now: Timestamp, meter: &mut Meter, outbox: &mut Outbox) {
+    if now >= *newest {
+        *newest = now;
+    } else if now.saturating_add(REORDER) < *newest {
+        outbox.begin_time(now, meter);
+        *newest = now;
     }
 }
