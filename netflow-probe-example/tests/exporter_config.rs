@@ -191,7 +191,7 @@ fn what_check_prints_is_a_configuration_that_means_the_same() {
         "seed = 5 # command line",
         r#"read = ["a \"quoted\" name.pcap"] # file"#,
         r#"collector = ["192.0.2.1", "[2001:db8::1]:9995"] # file"#,
-        "inactive-timeout = \"15s\" # default",
+        "# inactive-timeout = \"15s\" # default",
         "# write is not set",
     ] {
         assert!(printed.lines().any(|printed| printed == line), "{line} is not in\n{printed}");
@@ -200,7 +200,7 @@ fn what_check_prints_is_a_configuration_that_means_the_same() {
     let output = exporter(&["--config", again.to_str().unwrap(), "--check"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let values = |text: &str| -> Vec<String> {
-        text.lines().map(|line| line.split(" # ").next().unwrap().to_owned()).collect()
+        text.lines().map(|line| line.rsplit(" # ").last().unwrap().to_owned()).collect()
     };
     assert_eq!(values(&text(&output.stdout)), values(&printed));
 }
@@ -270,4 +270,34 @@ fn what_is_missing_or_does_not_fit_together_is_told() {
     let output = exporter(&["--config", "/nonexistent/file.toml"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).starts_with("netflow-exporter: /nonexistent/file.toml: "));
+}
+
+#[test]
+fn the_collector_listens_as_a_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path =
+        file(folder.path(), "collector.toml", "bind = ['127.0.0.1:0']\nidle-exit = '1s'\nquiet = true\n");
+    let collector = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_netflow-collector"))
+            .args(["listen", "--config", path.to_str().unwrap()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, printed, _) = collector(&["--check", "--idle-exit", "10ms"]);
+    assert_eq!(code, Some(0));
+    for line in
+        ["bind = [\"127.0.0.1:0\"] # file", "idle-exit = \"10ms\" # command line", "quiet = true # file"]
+    {
+        assert!(printed.lines().any(|printed| printed == line), "{line} is not in\n{printed}");
+    }
+    // It does what it was told: to end when nothing comes.
+    let (code, _, told) = collector(&["--idle-exit", "10ms"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("listening on 127.0.0.1:"), "{told}");
+    fs::write(&path, "bnid = ['127.0.0.1:0']\n").unwrap();
+    let (code, _, told) = collector(&["--check"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("collector.toml:1: there is no key `bnid`; did you mean `bind`?"), "{told}");
 }

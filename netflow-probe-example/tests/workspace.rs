@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Rooms that both programs share.
 const SHARED: &[&str] = &["config", "service", "dissect", "pcap"];
 /// The exporter's rooms, in the order a packet takes.
-const EXPORTER: &[&str] = &["capture", "meter", "attributes", "send", "exporter", "exporter_cli"];
+const EXPORTER: &[&str] = &["capture", "meter", "attributes", "send", "exporter", "explain", "exporter_cli"];
 /// The collector's rooms, in the order a datagram takes.
 const COLLECTOR: &[&str] = &[
     "elements",

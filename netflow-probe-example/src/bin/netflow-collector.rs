@@ -1,10 +1,8 @@
 //! A NetFlow collector: see `netflow-collector --help`.
 
-use std::process::ExitCode;
-
-use clap::Parser as _;
-use netflow_probe_example::collector_cli::Cli;
+use std::{env, ffi::OsString, process::ExitCode};
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    let arguments: Vec<OsString> = env::args_os().collect();
+    netflow_probe_example::collector_cli::main(&arguments)
 }

@@ -21,11 +21,12 @@ mod timeline;
 
 use core::fmt;
 use std::{
+    ffi::OsString,
     io::{self, Write as _},
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::Serialize;
 
 pub use attack::{AttackArgs, ThresholdArgs};
@@ -46,6 +47,14 @@ pub use sinks::{CountingArgs, RelayArgs};
 pub use source::SourceArgs;
 pub use status::StatusArgs;
 pub use timeline::TimelineArgs;
+
+use crate::{
+    config::{self, ConfigError},
+    service::Package,
+};
+
+/// What the program is called.
+const NAME: &str = "netflow-collector";
 
 /// Receives and decodes NetFlow v5, v9 and IPFIX (and v1, v6, v7, v8).
 #[derive(Clone, Debug, Parser)]
@@ -83,6 +92,34 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show the whole job on this machine: traffic, exporter, UDP on loopback, collector, tables.
     Demo(DemoArgs),
+    /// What packages of the program are made with.
+    #[command(flatten)]
+    Package(Package),
+}
+
+/// The program: what the command line and the configuration file ask for. What goes wrong is told on standard error.
+#[must_use]
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let command = Cli::command();
+    let told = match config::parse(&command, arguments) {
+        Ok(told) => told,
+        Err(error) => return error.conclude(NAME).into(),
+    };
+    let cli = match Cli::from_arg_matches(told.matches()) {
+        Ok(cli) => cli,
+        Err(error) => return ConfigError::Arguments(error).conclude(NAME).into(),
+    };
+    match (&cli.command, told.matches().subcommand()) {
+        (Command::Listen(args), Some((name, matches))) if args.config.check => {
+            let Some(listen) = command.find_subcommand(name) else { return ExitCode::FAILURE };
+            let effective = config::effective(listen, matches, &told);
+            match io::stdout().write_all(effective.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
+        }
+        _ => cli.run(),
+    }
 }
 
 impl Cli {
@@ -102,6 +139,9 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args),
             Command::Attack(args) => attack::run(args),
             Command::Demo(args) => demo::run(args),
+            Command::Package(package) => {
+                package.print(Self::command()).map(|()| ExitCode::SUCCESS).map_err(Failure::Output)
+            }
         };
         match result {
             Ok(code) => code,

@@ -10,8 +10,8 @@ use super::{
     setting::{settable, table_of},
 };
 
-/// All that is in force for `command`, as a configuration file that says the same: each key with where it came from, and
-/// what is not set as a comment.
+/// All that is in force for `command`, as a configuration file that says the same: each key with where it came from.
+/// Defaults, and what is not set, are comments: some of them would not go together with other keys.
 ///
 /// `matches` is what `told` has for that command.
 #[must_use]
@@ -46,6 +46,7 @@ fn line(text: &mut String, argument: &Arg, matches: &ArgMatches, told: &Told) {
         Some(ValueSource::EnvVariable) => "environment",
         _ => "default",
     };
+    let mark = if origin == "default" { "# " } else { "" };
     let value = match argument.get_action() {
         ArgAction::SetTrue | ArgAction::SetFalse => Some(matches.get_flag(id).to_string()),
         ArgAction::Count => Some(matches.get_count(id).to_string()),
@@ -69,7 +70,7 @@ fn line(text: &mut String, argument: &Arg, matches: &ArgMatches, told: &Told) {
         }
     };
     let _ = match value {
-        Some(value) => writeln!(text, "{key} = {value} # {origin}"),
+        Some(value) => writeln!(text, "{mark}{key} = {value} # {origin}"),
         None => writeln!(text, "# {key} is not set"),
     };
 }
@@ -87,7 +88,10 @@ fn rendered(value: &OsStr) -> Option<String> {
 pub fn changed(before: &str, now: &str) -> Vec<String> {
     let key = |line: &str| line.trim_start_matches("# ").split(' ').next().unwrap_or_default().to_owned();
     // Where a value is from does not matter.
-    let said = |line: &str| line.rsplit_once(" # ").map_or(line, |(said, _)| said).to_owned();
+    let said = |line: &str| {
+        let line = line.trim_start_matches("# ");
+        line.rsplit_once(" # ").map_or(line, |(said, _)| said).to_owned()
+    };
     let lines = before.lines().zip(now.lines());
     lines.filter(|(before, now)| said(before) != said(now)).map(|(_, now)| key(now)).collect()
 }

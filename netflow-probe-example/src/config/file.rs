@@ -123,6 +123,18 @@ pub fn parse(command: &Command, arguments: &[OsString]) -> Result<Told, ConfigEr
     }
 }
 
+/// The arguments that a configuration file stands for, whatever else may be required.
+///
+/// # Errors
+///
+/// All that is wrong with it.
+pub fn arguments(command: &Command, text: &str) -> Result<Vec<OsString>, Vec<String>> {
+    match settings(command, text) {
+        Ok(settings) => Ok(settings.into_iter().flat_map(|setting| setting.arguments).collect()),
+        Err(faults) => Err(faults.into_iter().map(|fault| fault.text).collect()),
+    }
+}
+
 /// The configuration file that was named, with the matches and the subcommand that it was named in.
 fn config_of(matches: &ArgMatches) -> Option<(&ArgMatches, Option<&str>, PathBuf)> {
     let named = |matches: &ArgMatches| matches.try_get_one::<PathBuf>("config").ok().flatten().cloned();

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 pub use effective::{changed, effective, quoted};
-pub use file::{ConfigArgs, ConfigError, Told, parse};
+pub use file::{ConfigArgs, ConfigError, Told, arguments, parse};
 
 /// Parses a duration: a whole number and a unit, one of `ms`, `s`, `m`, `h`, `d`.
 ///

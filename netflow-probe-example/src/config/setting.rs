@@ -29,7 +29,7 @@ pub(super) struct Setting {
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Fault {
     line: usize,
-    text: String,
+    pub(super) text: String,
 }
 
 impl fmt::Display for Fault {

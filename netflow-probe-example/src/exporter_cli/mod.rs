@@ -5,6 +5,7 @@
 mod account;
 mod attributes;
 mod capture;
+mod explain;
 mod export;
 #[cfg(feature = "live")]
 mod live;
@@ -27,6 +28,7 @@ use tracing::warn;
 
 pub use attributes::{AttributesArgs, AutonomousSystemTypeArg};
 pub use capture::{CaptureArgs, Way};
+pub use explain::ExplainConfigArgs;
 pub use export::{DistributionArg, ExportArgs, Version};
 pub use metering::{Cache, FragmentsArg, MeteringArgs, Policy, TimeOrNever, TunnelArg};
 pub use sampling::SamplingArgs;
@@ -76,6 +78,8 @@ pub struct Arguments {
 /// What can be done instead of metering.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Instead {
+    /// Translate the configuration of another exporter into one for --config, and name what cannot be carried over.
+    ExplainConfig(ExplainConfigArgs),
     /// What packages of the program are made with.
     #[command(flatten)]
     Package(Package),
@@ -94,6 +98,7 @@ pub fn main(arguments_given: &[OsString]) -> ExitCode {
         Err(error) => return ConfigError::Arguments(error).conclude(NAME).into(),
     };
     let done = match &arguments.instead {
+        Some(Instead::ExplainConfig(args)) => args.run(),
         Some(Instead::Package(package)) => {
             package.print(command).map_err(|error| Failure::Run(error.to_string()))
         }

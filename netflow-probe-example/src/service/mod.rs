@@ -22,6 +22,7 @@ mod signals;
 pub use board::Account;
 pub use log::{LogFormat, LogLevel, start_log, tell_failure};
 pub use metrics::Metrics;
+pub use notify::{Watchdog, notify_ready, notify_reloading, notify_stopping};
 pub use options::ServiceOptions;
 pub use package::Package;
 pub use privileges::{PrivilegeError, drop_privileges};

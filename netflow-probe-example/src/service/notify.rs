@@ -8,19 +8,21 @@ use tracing::debug;
 
 /// Tells systemd again and again that the program is alive, if it wants to hear that.
 #[derive(Debug)]
-pub(super) struct Watchdog {
+pub struct Watchdog {
     /// Half of the time after which systemd gives the program up.
     every: Option<Duration>,
     last: Option<Instant>,
 }
 
 impl Watchdog {
-    pub(super) fn from_environment() -> Self {
+    /// As systemd asked for when it started the program.
+    #[must_use]
+    pub fn from_environment() -> Self {
         Self { every: sd_notify::watchdog_enabled().map(|every| every / 2), last: None }
     }
 
     /// To be called often. `silence` is how long nothing was heard of the work.
-    pub(super) fn keep_alive(&mut self, silence: Duration) {
+    pub fn keep_alive(&mut self, silence: Duration) {
         let Some(every) = self.every else { return };
         // Half of the time is left for what is slow.
         if silence < every && self.last.is_none_or(|last| last.elapsed() >= every / 2) {
@@ -30,18 +32,21 @@ impl Watchdog {
     }
 }
 
-pub(super) fn ready(status: &str) {
+/// Tells that the program is ready, or has been reloaded.
+pub fn notify_ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-pub(super) fn reloading() {
+/// Tells that the program reads its configuration again. [`notify_ready`] has to follow.
+pub fn notify_reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(_) => tell(&[NotifyState::Reloading]),
     }
 }
 
-pub(super) fn stopping(status: &str) {
+/// Tells that the program is about to end.
+pub fn notify_stopping(status: &str) {
     tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 

@@ -20,7 +20,7 @@ use super::{
     board::Board,
     http::{self, Answer},
     log,
-    notify::{self, Watchdog},
+    notify::{Watchdog, notify_ready, notify_reloading, notify_stopping},
     signals::Signals,
 };
 
@@ -103,7 +103,7 @@ impl<A: Account> Service<A> {
         }
         debug!("{status}");
         self.shared.is_ready.store(true, Ordering::Release);
-        notify::ready(&status);
+        notify_ready(&status);
     }
 
     /// The signal that asked to stop.
@@ -168,7 +168,7 @@ impl<A: Account> Runner<A> {
             let signals = &self.shared.signals;
             if let (Some(signal), None) = (signals.stop(), stopping) {
                 info!(signal, "stopping: what there is will be sent within {:?}", self.shared.drain);
-                notify::stopping("stopping");
+                notify_stopping("stopping");
                 stopping = Some(Instant::now());
             }
             if stopping.is_some_and(|since| since.elapsed() > cut_off) {
@@ -196,7 +196,7 @@ impl<A: Account> Runner<A> {
     }
 
     fn reload(&mut self) {
-        notify::reloading();
+        notify_reloading();
         let status = match (self.reload)() {
             Ok(text) => {
                 info!("reloaded: {text}");
@@ -208,7 +208,7 @@ impl<A: Account> Runner<A> {
             }
         };
         self.shared.reloads.fetch_add(1, Ordering::AcqRel);
-        notify::ready(&status);
+        notify_ready(&status);
     }
 }
 

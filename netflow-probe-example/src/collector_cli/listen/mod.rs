@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     account::{Account, CacheReport, Summary},
-    config::{parse_duration, parse_octets},
+    config::{ConfigArgs, parse_duration, parse_octets},
     output::{OutputQueue, QueueStats, WhenFull},
     policy::Policy,
     receive::{Security, SocketWatch, Sockets, StreamLimits, StreamListener, StreamStats, receiver_of},
@@ -45,6 +45,9 @@ use crate::{
 /// Arguments of `listen`.
 #[derive(Args, Clone, Debug)]
 pub struct ListenArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub config: ConfigArgs,
     /// Receive at this address and UDP port; may be given several times. `[::]` stands for IPv4 as well. Port 0 lets
     /// the system choose; standard error says which one. Without it: ports 2055
     /// and 4739 of all addresses, IPv6 and IPv4.

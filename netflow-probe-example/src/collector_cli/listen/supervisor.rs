@@ -29,6 +29,7 @@ use crate::{
     collector_cli::session::tell,
     output::OutputQueue,
     receive::{SocketWatch, now},
+    service::{Watchdog, notify_ready, notify_reloading, notify_stopping},
     store::StoreStats,
 };
 
@@ -76,6 +77,8 @@ impl Supervisor<'_> {
         let Self { args, activity, sockets, signals, control, .. } = &self;
         let mut saved = Instant::now();
         let mut drops = Drops { known: 0, checked: Instant::now() };
+        let mut watchdog = Watchdog::from_environment();
+        notify_ready("receiving");
         while !activity.is_over() {
             if args.idle_exit.is_some_and(|limit| activity.idle() >= limit) {
                 activity.end();
@@ -84,8 +87,11 @@ impl Supervisor<'_> {
                 drops.warn(sockets);
             }
             if signals.reload.swap(false, Ordering::Relaxed) {
+                notify_reloading();
                 self.reload();
+                notify_ready("receiving");
             }
+            watchdog.keep_alive(Duration::ZERO);
             if let Some(control) = control {
                 control.answer(|question| self.answer(question));
             }
@@ -97,6 +103,7 @@ impl Supervisor<'_> {
             }
             thread::sleep(Self::LOOK);
         }
+        notify_stopping("decoding what has come");
     }
 
     /// Has every worker asked, and gathers what comes in a reasonable time: a worker may have to wait for the output.

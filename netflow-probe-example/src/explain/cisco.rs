@@ -1,0 +1,482 @@
+//! Configurations of Cisco's IOS, IOS XE and IOS XR: classic commands, and Flexible NetFlow.
+//!
+//! Units differ: `ip flow-cache timeout active` counts minutes, all other timeouts seconds.
+
+use std::collections::BTreeSet;
+
+use super::translation::{Key, NEEDS_TABLE, Translation, host_port, number};
+
+/// A part of the configuration with a name: a record, an exporter, a monitor, a sampler, or an interface.
+struct Section<'a> {
+    kind: Kind,
+    name: &'a str,
+    line: usize,
+    lines: Vec<(usize, Vec<&'a str>)>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Record,
+    Exporter,
+    Monitor,
+    Sampler,
+    Interface,
+}
+
+/// What is used: by interfaces, and by what they use.
+#[derive(Default)]
+struct Used<'a> {
+    monitors: BTreeSet<&'a str>,
+    exporters: BTreeSet<&'a str>,
+    records: BTreeSet<&'a str>,
+    samplers: BTreeSet<&'a str>,
+    /// Whether an interface meters anything.
+    is_applied: bool,
+}
+
+/// The most words of a line that are looked at.
+const MAX_WORDS: usize = 32;
+
+/// Translates such a configuration.
+pub(super) fn translate(text: &str, out: &mut Translation) {
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    let mut current: Option<usize> = None;
+    let mut classic = Classic::default();
+    for (number, line) in (1..).zip(text.lines()) {
+        let words: Vec<&str> = line.split_whitespace().take(MAX_WORDS).collect();
+        let Some(first) = words.first() else { continue };
+        if first.starts_with('!') {
+            continue;
+        }
+        if let Some((kind, name)) = header(&words) {
+            current = Some(sections.len());
+            sections.push(Section { kind, name, line: number, lines: Vec::new() });
+            continue;
+        }
+        let is_indented = line.starts_with(char::is_whitespace);
+        let section = current.and_then(|at| sections.get_mut(at));
+        if let Some(section) = section.filter(|section| is_indented || section.kind.knows(&words)) {
+            section.lines.push((number, words));
+        } else {
+            current = None;
+            classic.line(number, &words, out);
+        }
+    }
+    let used = used(&sections);
+    for section in &sections {
+        translate_section(section, &used, out);
+    }
+    let is_flexible = sections.iter().any(|section| section.kind == Kind::Monitor);
+    conclude(&classic, is_flexible, &sections, out);
+}
+
+/// The beginning of a part with a name.
+fn header<'a>(words: &[&'a str]) -> Option<(Kind, &'a str)> {
+    match words {
+        ["flow", "record", name] => Some((Kind::Record, name)),
+        ["flow", "exporter" | "exporter-map", name] => Some((Kind::Exporter, name)),
+        ["flow", "monitor" | "monitor-map", name] => Some((Kind::Monitor, name)),
+        ["sampler" | "sampler-map" | "flow-sampler-map", name] => Some((Kind::Sampler, name)),
+        ["interface", name, ..] => Some((Kind::Interface, name)),
+        _ => None,
+    }
+}
+
+impl Kind {
+    /// Whether a line that is not indented can be of this part, as in text that lost its blanks.
+    fn knows(self, words: &[&str]) -> bool {
+        let first = words.first().copied().unwrap_or_default();
+        match self {
+            Self::Record => ["match", "collect", "description"].contains(&first),
+            Self::Exporter => [
+                "destination",
+                "source",
+                "transport",
+                "export-protocol",
+                "template",
+                "option",
+                "options",
+                "ttl",
+                "dscp",
+                "description",
+                "version",
+                "output-features",
+            ]
+            .contains(&first),
+            Self::Monitor => ["record", "exporter", "cache", "statistics", "description"].contains(&first),
+            Self::Sampler => ["mode", "random", "description"].contains(&first),
+            Self::Interface => matches!(
+                words,
+                ["ip", "route-cache" | "flow" | "address", ..]
+                    | ["ipv6", "flow", ..]
+                    | [
+                        "flow-sampler"
+                            | "description"
+                            | "shutdown"
+                            | "mtu"
+                            | "bandwidth"
+                            | "duplex"
+                            | "speed",
+                        ..
+                    ]
+            ),
+        }
+    }
+}
+
+/// What an interface says of flows: the monitor and the sampler it names.
+fn applied<'a>(words: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
+    match words {
+        ["ip" | "ipv6" | "datalink", "flow", "monitor", monitor, rest @ ..]
+        | ["flow", "ipv4" | "ipv6" | "mpls", "monitor", monitor, rest @ ..] => {
+            let sampler = rest.iter().position(|word| *word == "sampler").and_then(|at| rest.get(at + 1));
+            Some((monitor, sampler.copied()))
+        }
+        _ => None,
+    }
+}
+
+fn used<'a>(sections: &[Section<'a>]) -> Used<'a> {
+    let of_kind = |kind| sections.iter().filter(move |section| section.kind == kind);
+    let mut used = Used::default();
+    for (_, words) in of_kind(Kind::Interface).flat_map(|section| &section.lines) {
+        if let Some((monitor, sampler)) = applied(words) {
+            used.is_applied = true;
+            used.monitors.insert(monitor);
+            used.samplers.extend(sampler);
+        }
+        if let ["flow-sampler", name, ..] = words.as_slice() {
+            used.samplers.insert(name);
+        }
+    }
+    if !used.is_applied {
+        // A part of a configuration: all that is there is meant.
+        used.monitors.extend(of_kind(Kind::Monitor).map(|section| section.name));
+    }
+    if !used.is_applied && used.samplers.is_empty() {
+        used.samplers.extend(of_kind(Kind::Sampler).map(|section| section.name));
+    }
+    let has_monitors = of_kind(Kind::Monitor).next().is_some();
+    for (_, words) in of_kind(Kind::Monitor)
+        .filter(|monitor| used.monitors.contains(monitor.name))
+        .flat_map(|monitor| &monitor.lines)
+    {
+        match words.as_slice() {
+            ["exporter", name, ..] => drop(used.exporters.insert(name)),
+            ["record", name] => drop(used.records.insert(name)),
+            _ => {}
+        }
+    }
+    if !has_monitors {
+        used.exporters.extend(of_kind(Kind::Exporter).map(|section| section.name));
+        used.records.extend(of_kind(Kind::Record).map(|section| section.name));
+    }
+    used
+}
+
+fn translate_section(section: &Section<'_>, used: &Used<'_>, out: &mut Translation) {
+    let Section { kind, name, line, lines } = section;
+    let is_used = match kind {
+        Kind::Record => used.records.contains(name),
+        Kind::Exporter => used.exporters.contains(name),
+        Kind::Monitor => used.monitors.contains(name),
+        Kind::Sampler => used.samplers.contains(name),
+        Kind::Interface => true,
+    };
+    if !is_used {
+        for line in core::iter::once(line).chain(lines.iter().map(|(line, _)| line)) {
+            out.leave(*line, format!("{name} is not used by any interface"));
+        }
+        return;
+    }
+    out.accept(*line);
+    match kind {
+        Kind::Exporter => exporter(lines, out),
+        Kind::Record => lines.iter().for_each(|(line, words)| record(*line, words, out)),
+        Kind::Monitor => lines.iter().for_each(|(line, words)| monitor(*line, words, out)),
+        Kind::Sampler => lines.iter().for_each(|(line, words)| sampler(*line, words, out)),
+        Kind::Interface => {
+            for (line, words) in lines {
+                interface(*line, words, out);
+            }
+        }
+    }
+}
+
+/// Takes a number, or leaves the line.
+fn with_number(
+    line: usize,
+    text: &str,
+    accepted: core::ops::RangeInclusive<u64>,
+    out: &mut Translation,
+    then: impl FnOnce(u64, &mut Translation),
+) {
+    match number(text, accepted) {
+        Ok(number) => then(number, out),
+        Err(reason) => out.leave(line, reason),
+    }
+}
+
+/// A time in seconds. Longer ones than our flags take are refused by them.
+fn seconds(line: usize, text: &str, key: Key, out: &mut Translation) {
+    with_number(line, text, 1..=604_800, out, |seconds, out| out.set(line, key, format!("{seconds}s")));
+}
+
+const OF_A_TABLE: &str = "comes from a table of prefixes here, if one is named with `attributes`";
+const SOURCE_INTERFACE: &str =
+    "datagrams come from an address, not from an interface: say `source` if the system's choice is not right";
+const VRF: &str = "the VRF is left out: which way datagrams go is a matter of the system";
+const WITH_TEMPLATES: &str = "options are announced, and sent again with the templates";
+
+fn exporter(lines: &[(usize, Vec<&str>)], out: &mut Translation) {
+    let port = lines.iter().find_map(|(line, words)| match words.as_slice() {
+        ["transport", "udp", port] => number(port, 1..=65_535).ok().map(|port| (*line, port)),
+        _ => None,
+    });
+    for (line, words) in lines {
+        let line = *line;
+        match words.as_slice() {
+            ["destination", host, rest @ ..] => {
+                let note = rest.contains(&"vrf").then_some(VRF);
+                let value = host_port(host, port.map_or(9_995, |port| port.1));
+                out.set_noted(line, Key::COLLECTOR, value, note);
+            }
+            ["transport", "udp", _] if port.is_some_and(|port| port.0 == line) => out.accept(line),
+            ["transport", "udp", text] => {
+                with_number(line, text, 1..=65_535, out, |_, out| {
+                    out.leave(line, "there is another port before it");
+                });
+            }
+            ["transport", ..] => {
+                out.leave(line, "is sent over UDP; `tcp://` before a collector sends IPFIX over TCP");
+            }
+            ["export-protocol", "netflow-v5"] => out.set(line, Key::EXPORT_VERSION, 5),
+            ["export-protocol", "netflow-v9"] | ["version", "v9" | "9"] => {
+                out.set(line, Key::EXPORT_VERSION, 9);
+            }
+            ["export-protocol" | "version", "ipfix"] => out.set(line, Key::EXPORT_VERSION, 10),
+            ["template", "data", "timeout", text] | ["template", "timeout", text] => {
+                seconds(line, text, Key::TEMPLATE_REFRESH, out);
+            }
+            ["template", "options", "timeout", _] | ["option" | "options", ..] => {
+                out.leave(line, WITH_TEMPLATES);
+            }
+            ["ttl", text] => with_number(line, text, 1..=255, out, |ttl, out| out.set(line, Key::TTL, ttl)),
+            ["dscp", text] => {
+                with_number(line, text, 0..=63, out, |dscp, out| out.set(line, Key::DSCP, dscp));
+            }
+            ["source", ..] => out.leave(line, SOURCE_INTERFACE),
+            ["description", ..] | ["exit" | "commit"] => out.accept(line),
+            _ => out.leave(line, "has no counterpart here"),
+        }
+    }
+}
+
+fn monitor(line: usize, words: &[&str], out: &mut Translation) {
+    match words {
+        ["record", "netflow" | "platform-original" | "ipv4" | "ipv6", ..] => out.accept(line),
+        ["record" | "exporter", _] | ["description", ..] | ["exit" | "commit"] => out.accept(line),
+        ["cache", "timeout", "active", text] => seconds(line, text, Key::ACTIVE_TIMEOUT, out),
+        ["cache", "timeout", "inactive", text] => seconds(line, text, Key::INACTIVE_TIMEOUT, out),
+        ["cache", "entries", text] => {
+            with_number(line, text, 1..=4_294_967_295, out, |count, out| {
+                out.set(line, Key::MAX_FLOWS, count);
+            });
+        }
+        ["cache", "type", "normal"] => out.accept(line),
+        ["cache", ..] => out.leave(line, "flows end by the active and the inactive timeout"),
+        ["statistics", ..] => out.leave(line, "what was counted is at --metrics"),
+        _ => out.leave(line, "has no counterpart here"),
+    }
+}
+
+fn sampler(line: usize, words: &[&str], out: &mut Translation) {
+    let (is_random, count) = match words {
+        ["mode", "random", "one-out-of", count]
+        | ["mode", "random", "1", "out-of", count]
+        | ["random", "1", "out-of", count] => (true, count),
+        ["mode", "deterministic", "1", "out-of", count] => (false, count),
+        ["description", ..] | ["exit" | "commit"] => return out.accept(line),
+        _ => return out.leave(line, "one packet out of several is expected"),
+    };
+    with_number(line, count, 1..=4_294_967_295, out, |count, out| {
+        let text = if is_random { format!("random:1:{count}") } else { format!("1:{count}") };
+        out.set(line, Key::SAMPLING, text);
+    });
+}
+
+fn record(line: usize, words: &[&str], out: &mut Translation) {
+    let is_there = match words {
+        ["match" | "collect", "ipv4" | "ipv6", "source" | "destination", "address"]
+        | ["match" | "collect", "transport", "source-port" | "destination-port"]
+        | ["match" | "collect", "ipv4" | "ipv6", "protocol" | "tos" | "traffic-class"]
+        | ["match", "interface", "input"]
+        | ["collect", "interface", "input" | "output"]
+        | ["collect", "counter", "bytes" | "packets", ..]
+        | ["collect", "timestamp", _, "first" | "last"]
+        | ["collect", "transport", "tcp", "flags"]
+        | ["collect", "transport", "icmp", ..]
+        | ["collect", "flow", "sampler" | "direction"]
+        | ["description", ..]
+        | ["exit" | "commit"] => true,
+        ["collect", "routing", ..]
+        | ["collect", "ipv4" | "ipv6", "source" | "destination", "mask" | "prefix"] => {
+            return out.leave(line, OF_A_TABLE);
+        }
+        ["match", ..] => {
+            return out.leave(
+                line,
+                "keys are source and destination address, ports, protocol, type of service and input interface",
+            );
+        }
+        _ => false,
+    };
+    if is_there { out.accept(line) } else { out.leave(line, "is not in the records") }
+}
+
+fn interface(line: usize, words: &[&str], out: &mut Translation) {
+    match words {
+        ["ip", "route-cache", "flow"] | ["ip", "flow", "ingress" | "egress"] | ["flow-sampler", ..] => {
+            out.accept(line);
+        }
+        ["ip", "route-cache", "flow", ..] => out.accept(line),
+        ["no", "ip", "route-cache" | "flow", ..] => out.accept(line),
+        ["ip" | "ipv6", "flow", ..] | ["flow", ..] if applied(words).is_some() => out.accept(line),
+        ["ip" | "ipv6", "flow" | "flow-egress", ..] | ["flow" | "mls", ..] => {
+            out.leave(line, "has no counterpart here");
+        }
+        _ => out.ignore(line),
+    }
+}
+
+/// Commands without a part of their own.
+#[derive(Default)]
+struct Classic {
+    /// Whether there are any.
+    is_there: bool,
+}
+
+impl Classic {
+    fn line(&mut self, line: usize, words: &[&str], out: &mut Translation) {
+        match words {
+            ["ip", "flow-export", rest @ ..] => {
+                self.is_there = true;
+                export(line, rest, out);
+            }
+            ["ip", "flow-cache", rest @ ..] => {
+                self.is_there = true;
+                cache(line, rest, out);
+            }
+            ["ip", "flow-sampling-mode", "packet-interval", count] => {
+                with_number(line, count, 1..=65_535, out, |count, out| {
+                    out.set(line, Key::SAMPLING, format!("1:{count}"));
+                });
+            }
+            ["no", "ip", "flow-export" | "flow-cache" | "flow-capture" | "flow-top-talkers", ..] => {
+                out.accept(line);
+            }
+            ["ip", "flow-capture", ..] => {
+                out.leave(line, "which fields are in the records is not chosen here");
+            }
+            ["ip", "flow-top-talkers" | "flow-aggregation", ..] => {
+                out.leave(line, "is a matter of the collector: netflow-collector query -s");
+            }
+            ["mls", "netflow" | "flow" | "nde" | "aging", ..] | ["flow" | "sampler", ..] => {
+                out.leave(line, "has no counterpart here");
+            }
+            _ => out.ignore(line),
+        }
+    }
+}
+
+fn export(line: usize, words: &[&str], out: &mut Translation) {
+    match words {
+        ["destination", host, port, rest @ ..] => {
+            let note = rest.contains(&"vrf").then_some(VRF);
+            with_number(line, port, 1..=65_535, out, |port, out| {
+                out.set_noted(line, Key::COLLECTOR, host_port(host, port), note);
+            });
+        }
+        ["version", version, rest @ ..] => {
+            match *version {
+                "5" => out.set(line, Key::EXPORT_VERSION, 5),
+                "9" => out.set(line, Key::EXPORT_VERSION, 9),
+                version => {
+                    out.leave(line, format!("version {version} is not exported: 5, 9 and IPFIX (10) are"));
+                }
+            }
+            for word in rest {
+                match *word {
+                    "origin-as" => {
+                        out.set_noted(line, Key::AUTONOMOUS_SYSTEM_TYPE, "origin", Some(NEEDS_TABLE));
+                    }
+                    "peer-as" => out.set_noted(line, Key::AUTONOMOUS_SYSTEM_TYPE, "peer", Some(NEEDS_TABLE)),
+                    word => out.leave(line, format!("{word}: {OF_A_TABLE}")),
+                }
+            }
+        }
+        ["source", ..] => out.leave(line, SOURCE_INTERFACE),
+        ["template", "refresh-rate", count] => with_number(line, count, 1..=600, out, |count, out| {
+            out.set(line, Key::TEMPLATE_REFRESH_PACKETS, count);
+        }),
+        ["template", "timeout-rate", minutes] => {
+            with_number(line, minutes, 1..=3_600, out, |minutes, out| {
+                out.set(line, Key::TEMPLATE_REFRESH, format!("{minutes}m"));
+            });
+        }
+        ["template", "options", ..] => out.leave(line, WITH_TEMPLATES),
+        ["interface-names"] => out.accept(line),
+        _ => out.leave(line, "has no counterpart here"),
+    }
+}
+
+fn cache(line: usize, words: &[&str], out: &mut Translation) {
+    match words {
+        ["timeout", "active", minutes] => with_number(line, minutes, 1..=60, out, |minutes, out| {
+            out.set(line, Key::ACTIVE_TIMEOUT, format!("{minutes}m"));
+        }),
+        ["timeout", "inactive", text] => with_number(line, text, 10..=600, out, |seconds, out| {
+            out.set(line, Key::INACTIVE_TIMEOUT, format!("{seconds}s"));
+        }),
+        ["entries", count] => with_number(line, count, 1_024..=1_048_576, out, |count, out| {
+            out.set(line, Key::MAX_FLOWS, count);
+        }),
+        _ => out.leave(line, "has no counterpart here"),
+    }
+}
+
+fn conclude(classic: &Classic, is_flexible: bool, sections: &[Section<'_>], out: &mut Translation) {
+    if !classic.is_there && !is_flexible && !out.has(Key::COLLECTOR) {
+        return;
+    }
+    out.set_default(Key::ACTIVE_TIMEOUT, "30m");
+    out.set_default(Key::INACTIVE_TIMEOUT, "15s");
+    if is_flexible {
+        out.set_default(Key::EXPORT_VERSION, 9);
+        out.set_default(Key::TEMPLATE_REFRESH, "600s");
+    } else {
+        if !out.has(Key::EXPORT_VERSION) {
+            out.note("Nothing says which version to export: there it is 1, which is not exported here.");
+        }
+        out.set_default(Key::TEMPLATE_REFRESH, "30m");
+        out.set_default(Key::TEMPLATE_REFRESH_PACKETS, 20);
+    }
+    let is_metered = |section: &&Section<'_>| {
+        section.kind == Kind::Interface
+            && section.lines.iter().any(|(_, words)| {
+                applied(words).is_some()
+                    || matches!(
+                        words.as_slice(),
+                        ["ip", "route-cache", "flow", ..] | ["ip", "flow", "ingress" | "egress"]
+                    )
+            })
+    };
+    let names: Vec<&str> = sections.iter().filter(is_metered).map(|section| section.name).take(64).collect();
+    if !names.is_empty() {
+        out.note(format!(
+            "The router metered {}: name the interface here that sees their packets.",
+            names.join(", ")
+        ));
+    }
+    out.set_default(Key::INTERFACE, "any");
+}
