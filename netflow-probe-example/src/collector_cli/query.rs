@@ -11,7 +11,10 @@ use super::{Failure, SourceArgs, session::tell};
 use crate::{
     flow::Flow,
     output::{FlowSink, Format, OrderedSink},
-    query::{Form, Groups, Key, Order, Statistic, Totals, groups_report, parse_keys, summary, summary_json},
+    query::{
+        Form, Groups, GroupsOfStore, Key, Order, Statistic, Totals, groups_report, parse_keys, summary,
+        summary_json,
+    },
 };
 
 /// Arguments of `query`.
@@ -63,7 +66,19 @@ fn parse_order(text: &str) -> Result<Order, String> {
 
 /// Fails when a file is unreadable or cut off, after answering from what can be read.
 pub(super) fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
-    let query = Query { args: args.clone(), total: Totals::default(), answer: Answer::of(args) };
+    let mut query = Query { args: args.clone(), total: Totals::default(), answer: Answer::of(args) };
+    if let Some(groups) = query.answer.groups()
+        && let Some((gathered, code)) = args.source.gather(|| GroupsOfStore {
+            groups: groups.clone(),
+            total: Totals::default(),
+            scaled: args.scaled,
+        })?
+    {
+        query.answer.fill(gathered.groups);
+        query.total = gathered.total;
+        query.conclude().map_err(Failure::Output)?;
+        return Ok(code);
+    }
     let (mut query, read) = args.source.read_into(query)?;
     let code = match read {
         Ok(code) => code,
@@ -110,6 +125,31 @@ impl Answer {
         };
         let sink = OrderedSink::new(args.format, io::stdout(), Box::new(rank), args.limit);
         Self::Flows(Box::new(sink), usize::MAX)
+    }
+}
+
+impl Answer {
+    /// The groups that are asked for, if it is groups.
+    fn groups(&self) -> Option<Vec<Groups>> {
+        match self {
+            Self::Flows(..) => None,
+            Self::Aggregated(groups) => Some(vec![groups.clone()]),
+            Self::Statistics(statistics) => {
+                Some(statistics.iter().map(|(_, groups)| groups.clone()).collect())
+            }
+        }
+    }
+
+    /// Takes them back with what was gathered.
+    fn fill(&mut self, gathered: Vec<Groups>) {
+        let groups: Vec<&mut Groups> = match self {
+            Self::Flows(..) => Vec::new(),
+            Self::Aggregated(groups) => vec![groups],
+            Self::Statistics(statistics) => statistics.iter_mut().map(|(_, groups)| groups).collect(),
+        };
+        for (groups, gathered) in groups.into_iter().zip(gathered) {
+            *groups = gathered;
+        }
     }
 }
 

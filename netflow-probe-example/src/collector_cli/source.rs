@@ -20,8 +20,8 @@ use crate::{
     counting::Counting,
     flow::{Flow, Record},
     output::FlowSink,
-    query::{Filter, Window},
-    store::{ReadError, StoreReader},
+    query::{Damaged, Filter, Gather, Question, Scanned, Window},
+    store::StoreReader,
 };
 
 /// Which flows to look into.
@@ -74,11 +74,17 @@ impl SourceArgs {
     /// The inner error is the sink's. The status says whether all that was asked for could be read; what could not is
     /// told, and the rest is handed on all the same.
     pub(super) fn read_into<S: FlowSink>(&self, sink: S) -> Result<(S, io::Result<ExitCode>), Failure> {
-        let chosen = Chosen { filter: self.filter()?, window: Window { from: self.from, to: self.to }, sink };
+        let window = Window { from: self.from, to: self.to };
+        let chosen = Chosen { filter: self.filter()?, window, sink };
         // What counts twice, or in another bin, is no matter of the filter.
         let chosen = Counting::new(self.counting.config(), chosen);
+        // Stages of counting must see all flows.
+        let (filter, window) = match chosen.stats() {
+            None => (self.filter()?, window),
+            Some(_) => (Filter::any(), Window::default()),
+        };
         let (chosen, read) = match &self.store {
-            Some(folder) => self.stored(folder, chosen)?,
+            Some(folder) => self.stored(folder, &filter, window, chosen)?,
             None => self.received(chosen),
         };
         if let (Some(stats), false) = (chosen.stats(), self.quiet) {
@@ -113,29 +119,56 @@ impl SourceArgs {
     }
 
     /// Reads a store. A file that is damaged is named; the others still answer.
-    fn stored<S: FlowSink>(&self, folder: &Path, mut sink: S) -> Result<(S, io::Result<ExitCode>), Failure> {
-        let reader = StoreReader::open(folder, self.from, self.to)
-            .map_err(|error| Failure::Store { path: folder.display().to_string(), error })?;
-        let mut damaged = 0;
-        for file in reader.files() {
-            match reader.read(file, |flow| sink.flow(flow)) {
-                Ok(()) => {}
-                Err(ReadError::Visit(error)) => return Ok((sink, Err(error))),
-                Err(ReadError::File(error)) => {
-                    damaged += 1;
-                    tell(format_args!("netflow-collector: {}: {error}", file.display()));
-                }
-            }
+    fn stored<S: FlowSink>(
+        &self,
+        folder: &Path,
+        filter: &Filter,
+        window: Window,
+        mut sink: S,
+    ) -> Result<(S, io::Result<ExitCode>), Failure> {
+        let reader = self.open(folder)?;
+        let question = Question { reader: &reader, window, filter };
+        match question.each_flow(|flow| sink.flow(flow)) {
+            Ok(damaged) => Ok((sink, Ok(told(&damaged, &reader)))),
+            Err(error) => Ok((sink, Err(error))),
         }
-        if damaged == 0 {
-            return Ok((sink, Ok(ExitCode::SUCCESS)));
-        }
-        tell(format_args!(
-            "the answer is incomplete: {damaged} of {} files are damaged",
-            reader.files().len()
-        ));
-        Ok((sink, Ok(ExitCode::FAILURE)))
     }
+
+    /// Gathers from the flows of a store that are in time and pass the filter, without making each of them; `None` when
+    /// there is no store, or stages of counting must see each flow. The status and what is told are those of [`Self::read_into`].
+    pub(super) fn gather<G: Gather>(
+        &self,
+        make: impl Fn() -> G + Sync,
+    ) -> Result<Option<(G, ExitCode)>, Failure> {
+        let Some(folder) = &self.store else { return Ok(None) };
+        if Counting::new(self.counting.config(), ()).stats().is_some() {
+            return Ok(None);
+        }
+        let filter = self.filter()?;
+        let reader = self.open(folder)?;
+        let question =
+            Question { reader: &reader, window: Window { from: self.from, to: self.to }, filter: &filter };
+        let Scanned { gathered, damaged } = question.gather(make);
+        Ok(Some((gathered, told(&damaged, &reader))))
+    }
+
+    fn open(&self, folder: &Path) -> Result<StoreReader, Failure> {
+        StoreReader::open(folder, self.from, self.to)
+            .map_err(|error| Failure::Store { path: folder.display().to_string(), error })
+    }
+}
+
+/// Names the files that are damaged.
+fn told(damaged: &[Damaged], reader: &StoreReader) -> ExitCode {
+    for Damaged { path, error } in damaged {
+        tell(format_args!("netflow-collector: {}: {error}", path.display()));
+    }
+    if damaged.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let (damaged, all) = (damaged.len(), reader.files().len());
+    tell(format_args!("the answer is incomplete: {damaged} of {all} files are damaged"));
+    ExitCode::FAILURE
 }
 
 pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {

@@ -16,10 +16,10 @@ use crate::{
     flow::Flow,
     output::{FlowSink as _, Format, OrderedSink},
     query::{
-        Bins, Filter, Groups, Key, Order, Series, Totals, Values, Window, group_json, summary_json,
-        value_json,
+        Bins, Damaged, Filter, Groups, GroupsOfStore, Key, Order, Question, Scanned, Series, SeriesOfStore,
+        Totals, Values, Window, group_json, summary_json, value_json,
     },
-    store::{ReadError, StoreReader},
+    store::StoreReader,
 };
 
 /// Looks into a store.
@@ -152,19 +152,23 @@ impl Answers {
         count: usize,
         is_scaled: bool,
     ) -> Result<(Series, Vec<String>), Wrong> {
+        let reader = self.open(asked.window())?;
+        let question = Question { reader: &reader, window: asked.window(), filter };
+        let _turn = self.turns.take()?;
         let values = match &key {
             // There are few protocols: each can have a line.
             Some(key) if key.name() != "proto" => {
-                let mut groups = Groups::new(vec![key.clone()], GROUPS, Order::Octets);
-                self.scan(asked.window(), filter, |flow| groups.add(flow, is_scaled))?;
-                let ranking = groups.ranking(Order::Octets, count);
-                Some(ranking.into_iter().map(|(values, _)| values.clone()).collect::<Vec<Values>>())
+                let groups = vec![Groups::new(vec![key.clone()], GROUPS, Order::Octets)];
+                let empty = GroupsOfStore { groups, total: Totals::default(), scaled: is_scaled };
+                let gathered = question.gather(|| empty.clone()).gathered;
+                let ranking = gathered.groups.iter().flat_map(|groups| groups.ranking(Order::Octets, count));
+                Some(ranking.map(|(values, _)| values.clone()).collect::<Vec<Values>>())
             }
             _ => None,
         };
-        let mut series = Series::new(bins, key, values);
-        let damaged = self.scan(asked.window(), filter, |flow| series.add(flow, is_scaled))?;
-        Ok((series, damaged))
+        let empty = SeriesOfStore { series: Series::new(bins, key, values), scaled: is_scaled };
+        let Scanned { gathered, damaged } = question.gather(|| empty.clone());
+        Ok((gathered.series, told(&damaged)))
     }
 
     /// The greatest of the window.
@@ -175,17 +179,10 @@ impl Answers {
         let keys = parameters.keys("srcip")?;
         let count = usize::try_from(parameters.number("n", 20, ROWS)?).unwrap_or(20);
         let is_scaled = parameters.is_set("scaled");
-        let mut groups = Groups::new(keys, GROUPS, order);
-        let mut total = Totals::default();
-        let damaged = self.scan(asked.window(), &filter, |flow| {
-            groups.add(flow, is_scaled);
-            total.add(flow, is_scaled);
-        })?;
-        let rows: Vec<Json> = groups
-            .ranking(order, count)
-            .into_iter()
-            .map(|(values, totals)| group_json(&groups, values, totals))
-            .collect();
+        let (groups, total, damaged) =
+            self.groups(asked, &filter, Groups::new(keys, GROUPS, order), is_scaled)?;
+        let rows = groups.ranking(order, count).into_iter();
+        let rows: Vec<Json> = rows.map(|(values, totals)| group_json(&groups, values, totals)).collect();
         Ok(json!({
             "keys": groups.keys().iter().map(Key::name).collect::<Vec<_>>(),
             "order": order.name(), "rows": rows, "total": summary_json(&total),
@@ -206,12 +203,13 @@ impl Answers {
         };
         let buffer = Buffer::default();
         let mut sink = OrderedSink::new(Format::Json, buffer.clone(), Box::new(rank), Some(count));
-        let mut failed = None;
-        let damaged = self
-            .scan(asked.window(), &filter, |flow| failed = failed.take().or_else(|| sink.flow(flow).err()))?;
-        if let Some(error) = failed.or_else(|| sink.flush().err()) {
-            return Err(Wrong::new(error.to_string()));
-        }
+        let reader = self.open(asked.window())?;
+        let question = Question { reader: &reader, window: asked.window(), filter: &filter };
+        let turn = self.turns.take()?;
+        let failed = |error: io::Error| Wrong::new(error.to_string());
+        let damaged = told(&question.each_flow(|flow| sink.flow(flow)).map_err(failed)?);
+        drop(turn);
+        sink.flush().map_err(failed)?;
         let mut body = b"{\"flows\":[".to_vec();
         for (place, line) in
             buffer.0.borrow().split(|octet| *octet == b'\n').filter(|line| !line.is_empty()).enumerate()
@@ -229,13 +227,10 @@ impl Answers {
     pub(super) fn exporters(&self, parameters: &Parameters) -> Result<Json, Wrong> {
         let asked = self.asked(parameters)?;
         let keys = crate::query::parse_keys("router,odid,sampling").map_err(Wrong::new)?;
-        let mut groups = Groups::new(keys, 10_000, Order::Flows);
-        let damaged = self.scan(asked.window(), &parameters.filter()?, |flow| groups.add(flow, false))?;
-        let rows: Vec<Json> = groups
-            .ranking(Order::Octets, 1_000)
-            .into_iter()
-            .map(|(values, totals)| group_json(&groups, values, totals))
-            .collect();
+        let groups = Groups::new(keys, 10_000, Order::Flows);
+        let (groups, _, damaged) = self.groups(asked, &parameters.filter()?, groups, false)?;
+        let rows = groups.ranking(Order::Octets, 1_000).into_iter();
+        let rows: Vec<Json> = rows.map(|(values, totals)| group_json(&groups, values, totals)).collect();
         Ok(json!({ "stored": rows, "incomplete": damaged }))
     }
 
@@ -244,29 +239,28 @@ impl Answers {
             .map_err(|error| Wrong::new(format!("cannot read the store {}: {error}", self.store.display())))
     }
 
-    /// Shows the flows of the window that the filter lets pass. Returns which files are damaged.
-    fn scan(
+    /// Fills groups with the flows of the window. Returns what all of them come to, and which files are damaged.
+    fn groups(
         &self,
-        window: Window,
+        asked: Asked,
         filter: &Filter,
-        mut visit: impl FnMut(&Flow<'_>),
-    ) -> Result<Vec<String>, Wrong> {
-        let reader = self.open(window)?;
+        groups: Groups,
+        is_scaled: bool,
+    ) -> Result<(Groups, Totals, Vec<String>), Wrong> {
+        let reader = self.open(asked.window())?;
+        let question = Question { reader: &reader, window: asked.window(), filter };
         let _turn = self.turns.take()?;
-        let mut damaged = Vec::new();
-        for file in reader.files() {
-            let read = reader.read(file, |flow| {
-                if window.admits(flow) && filter.matches(flow) {
-                    visit(flow);
-                }
-                Ok(())
-            });
-            if let Err(ReadError::File(error) | ReadError::Visit(error)) = read {
-                damaged.push(format!("{}: {error}", file.display()));
-            }
-        }
-        Ok(damaged)
+        let empty = GroupsOfStore { groups: vec![groups], total: Totals::default(), scaled: is_scaled };
+        let Scanned { gathered, damaged } = question.gather(|| empty.clone());
+        let groups = gathered.groups.into_iter().next();
+        let groups = groups.unwrap_or_else(|| Groups::new(Vec::new(), 1, Order::Flows));
+        Ok((groups, gathered.total, told(&damaged)))
     }
+}
+
+/// Which files are damaged, in words.
+fn told(damaged: &[Damaged]) -> Vec<String> {
+    damaged.iter().map(|Damaged { path, error }| format!("{}: {error}", path.display())).collect()
 }
 
 /// Scans that go on at the same time: each may use all cores, and its share of memory.

@@ -3,6 +3,7 @@
 use core::cmp::Reverse;
 use std::collections::HashMap;
 
+use foldhash::quality::RandomState;
 use netflow_codec::{FlowFields, Timestamp};
 
 use super::{
@@ -29,7 +30,7 @@ pub struct Totals {
 impl Totals {
     /// Adds a flow, its counters multiplied by its sampling rate if so asked and the rate is known.
     pub fn add(&mut self, flow: &Flow<'_>, scaled: bool) {
-        let factor = flow.sampling_rate().filter(|_| scaled).unwrap_or(1);
+        let factor = if scaled { flow.sampling_rate().unwrap_or(1) } else { 1 };
         let record = &flow.record;
         self.flows += 1;
         self.packets = self.packets.saturating_add(record.packets.saturating_mul(factor));
@@ -40,6 +41,15 @@ impl Totals {
         if record.has(FlowFields::END) {
             self.last = Some(self.last.map_or(record.end, |last| last.max(record.end)));
         }
+    }
+
+    /// Adds what other flows come to.
+    pub fn merge(&mut self, other: &Self) {
+        self.flows = self.flows.saturating_add(other.flows);
+        self.packets = self.packets.saturating_add(other.packets);
+        self.octets = self.octets.saturating_add(other.octets);
+        self.first = self.first.into_iter().chain(other.first).min();
+        self.last = self.last.into_iter().chain(other.last).max();
     }
 
     /// From the first flow's beginning to the last one's end, in milliseconds.
@@ -161,7 +171,7 @@ pub type Values = Box<[Option<Value>]>;
 #[derive(Clone, Debug)]
 pub struct Groups {
     keys: Vec<Key>,
-    totals: HashMap<Values, Totals>,
+    totals: HashMap<Values, Totals, RandomState>,
     capacity: usize,
     keep_by: Order,
     dropped: Totals,
@@ -171,7 +181,13 @@ impl Groups {
     /// Groups by these keys; when there are too many, those that rank first in an order are kept.
     #[must_use]
     pub fn new(keys: Vec<Key>, capacity: usize, keep_by: Order) -> Self {
-        Self { keys, totals: HashMap::new(), capacity: capacity.max(1), keep_by, dropped: Totals::default() }
+        Self {
+            keys,
+            totals: HashMap::default(),
+            capacity: capacity.max(1),
+            keep_by,
+            dropped: Totals::default(),
+        }
     }
 
     /// The keys.
@@ -193,14 +209,33 @@ impl Groups {
         });
         let second = second.filter(|second| *second != first);
         for values in [Some(first), second].into_iter().flatten() {
-            if values.iter().all(Option::is_none) {
-                continue;
-            }
-            if self.totals.len() >= 2 * self.capacity && !self.totals.contains_key(&values) {
-                self.drop_last();
-            }
-            self.totals.entry(values).or_default().add(flow, scaled);
+            let mut totals = Totals::default();
+            totals.add(flow, scaled);
+            self.add_totals(&values, &totals);
         }
+    }
+
+    /// Adds what several flows of a group come to; a group without any value is none.
+    pub(super) fn add_totals(&mut self, values: &[Option<Value>], totals: &Totals) {
+        if values.iter().all(Option::is_none) {
+            return;
+        }
+        if let Some(known) = self.totals.get_mut(values) {
+            known.merge(totals);
+            return;
+        }
+        if self.totals.len() >= 2 * self.capacity {
+            self.drop_last();
+        }
+        self.totals.insert(values.into(), *totals);
+    }
+
+    /// Adds the groups of others with the same keys.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (values, totals) in &other.totals {
+            self.add_totals(values, totals);
+        }
+        self.dropped.merge(&other.dropped);
     }
 
     /// The groups, ordered; of equal ones, the one with the smaller values first.

@@ -23,6 +23,13 @@ enum Source {
     Either(Getter, Getter),
 }
 
+/// Of an element with two sides, the source's or the destination's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    First,
+    Second,
+}
+
 /// What of an address counts.
 #[derive(Clone, Copy, Debug)]
 enum Mask {
@@ -46,17 +53,17 @@ impl Key {
     pub fn parse(text: &str) -> Option<Self> {
         let name = text.to_ascii_lowercase();
         let (source, mask) = match name.as_str() {
-            "srcnet" => (Source::One(value::source_address), Mask::OfRecord(value::source_mask)),
-            "dstnet" => (Source::One(value::destination_address), Mask::OfRecord(value::destination_mask)),
+            "srcnet" => (Source::One(value::SOURCE_ADDRESS), Mask::OfRecord(value::SOURCE_MASK)),
+            "dstnet" => (Source::One(value::DESTINATION_ADDRESS), Mask::OfRecord(value::DESTINATION_MASK)),
             whole => match whole.split_once('/') {
                 None => (source(whole)?, Mask::Whole),
                 Some((address, bits)) => {
                     let bits: u8 = bits.parse().ok()?;
                     match address {
-                        "srcip4" if bits <= 32 => (Source::One(value::source_address), Mask::V4(bits)),
-                        "dstip4" if bits <= 32 => (Source::One(value::destination_address), Mask::V4(bits)),
-                        "srcip6" if bits <= 128 => (Source::One(value::source_address), Mask::V6(bits)),
-                        "dstip6" if bits <= 128 => (Source::One(value::destination_address), Mask::V6(bits)),
+                        "srcip4" if bits <= 32 => (Source::One(value::SOURCE_ADDRESS), Mask::V4(bits)),
+                        "dstip4" if bits <= 32 => (Source::One(value::DESTINATION_ADDRESS), Mask::V4(bits)),
+                        "srcip6" if bits <= 128 => (Source::One(value::SOURCE_ADDRESS), Mask::V6(bits)),
+                        "dstip6" if bits <= 128 => (Source::One(value::DESTINATION_ADDRESS), Mask::V6(bits)),
                         _ => return None,
                     }
                 }
@@ -77,10 +84,32 @@ impl Key {
         matches!(self.source, Source::Either(..))
     }
 
+    /// The columns of stored flows that the value of a side is read from.
+    pub(super) fn columns(&self, side: Side) -> Vec<&'static str> {
+        let getter = match (self.source, side) {
+            (Source::One(getter) | Source::Either(getter, _), Side::First)
+            | (Source::Either(_, getter), Side::Second) => getter,
+            (Source::One(_), Side::Second) => return Vec::new(),
+        };
+        let mut columns = getter.columns().to_vec();
+        if let Mask::OfRecord(getter) = self.mask {
+            columns.extend(getter.columns());
+        }
+        columns
+    }
+
+    /// The value of a side.
+    pub(super) fn value(&self, side: Side, flow: &Flow<'_>) -> Option<Value> {
+        match side {
+            Side::First => self.first(flow),
+            Side::Second => self.second(flow),
+        }
+    }
+
     /// The value of a flow; of an element with two sides, the source's.
     pub(super) fn first(&self, flow: &Flow<'_>) -> Option<Value> {
         match self.source {
-            Source::One(getter) | Source::Either(getter, _) => self.masked(getter(flow)?, flow),
+            Source::One(getter) | Source::Either(getter, _) => self.masked(getter.of(flow)?, flow),
         }
     }
 
@@ -88,7 +117,7 @@ impl Key {
     pub(super) fn second(&self, flow: &Flow<'_>) -> Option<Value> {
         match self.source {
             Source::One(_) => None,
-            Source::Either(_, getter) => self.masked(getter(flow)?, flow),
+            Source::Either(_, getter) => self.masked(getter.of(flow)?, flow),
         }
     }
 
@@ -96,7 +125,7 @@ impl Key {
         let Value::Address(address) = found else { return Some(found) };
         let length = match (self.mask, address) {
             (Mask::V4(bits), IpAddr::V4(_)) | (Mask::V6(bits), IpAddr::V6(_)) => bits,
-            (Mask::OfRecord(getter), _) => u8::try_from(getter(flow)?.number()?).ok()?,
+            (Mask::OfRecord(getter), _) => u8::try_from(getter.of(flow)?.number()?).ok()?,
             _ => return Some(found),
         };
         Some(Value::Prefix(Prefix::new(address, length)?.network(), length))
@@ -106,42 +135,42 @@ impl Key {
 fn source(name: &str) -> Option<Source> {
     let one = |getter| Some(Source::One(getter));
     match name {
-        "proto" => one(value::protocol),
-        "srcip" => one(value::source_address),
-        "dstip" => one(value::destination_address),
-        "ip" => Some(Source::Either(value::source_address, value::destination_address)),
-        "srcport" => one(value::source_port),
-        "dstport" => one(value::destination_port),
-        "port" => Some(Source::Either(value::source_port, value::destination_port)),
-        "srcas" => one(value::source_as),
-        "dstas" => one(value::destination_as),
-        "as" => Some(Source::Either(value::source_as, value::destination_as)),
-        "nextas" => one(value::next_as),
-        "prevas" => one(value::previous_as),
-        "inif" => one(value::ingress_interface),
-        "outif" => one(value::egress_interface),
-        "if" => Some(Source::Either(value::ingress_interface, value::egress_interface)),
-        "srcmask" => one(value::source_mask),
-        "dstmask" => one(value::destination_mask),
-        "mask" => Some(Source::Either(value::source_mask, value::destination_mask)),
-        "srcvlan" => one(value::vlan),
-        "dstvlan" => one(value::post_vlan),
-        "vlan" => Some(Source::Either(value::vlan, value::post_vlan)),
-        "insrcmac" | "srcmac" => one(value::source_mac),
-        "outdstmac" | "dstmac" => one(value::destination_mac),
-        "next" | "nhip" => one(value::next_hop),
-        "bgpnext" | "nhbip" => one(value::bgp_next_hop),
-        "router" => one(value::router),
-        "tos" | "srctos" => one(value::tos),
-        "dir" => one(value::direction),
-        "flags" => one(value::tcp_flags),
-        "ipversion" => one(value::ip_version),
-        "icmptype" => one(value::icmp_type),
-        "icmpcode" => one(value::icmp_code),
-        "odid" => one(value::observation_domain),
-        "opid" => one(value::observation_point),
-        "sampling" => one(value::sampling),
-        "endreason" => one(value::end_reason),
+        "proto" => one(value::PROTOCOL),
+        "srcip" => one(value::SOURCE_ADDRESS),
+        "dstip" => one(value::DESTINATION_ADDRESS),
+        "ip" => Some(Source::Either(value::SOURCE_ADDRESS, value::DESTINATION_ADDRESS)),
+        "srcport" => one(value::SOURCE_PORT),
+        "dstport" => one(value::DESTINATION_PORT),
+        "port" => Some(Source::Either(value::SOURCE_PORT, value::DESTINATION_PORT)),
+        "srcas" => one(value::SOURCE_AS),
+        "dstas" => one(value::DESTINATION_AS),
+        "as" => Some(Source::Either(value::SOURCE_AS, value::DESTINATION_AS)),
+        "nextas" => one(value::NEXT_AS),
+        "prevas" => one(value::PREVIOUS_AS),
+        "inif" => one(value::INGRESS_INTERFACE),
+        "outif" => one(value::EGRESS_INTERFACE),
+        "if" => Some(Source::Either(value::INGRESS_INTERFACE, value::EGRESS_INTERFACE)),
+        "srcmask" => one(value::SOURCE_MASK),
+        "dstmask" => one(value::DESTINATION_MASK),
+        "mask" => Some(Source::Either(value::SOURCE_MASK, value::DESTINATION_MASK)),
+        "srcvlan" => one(value::VLAN),
+        "dstvlan" => one(value::POST_VLAN),
+        "vlan" => Some(Source::Either(value::VLAN, value::POST_VLAN)),
+        "insrcmac" | "srcmac" => one(value::SOURCE_MAC),
+        "outdstmac" | "dstmac" => one(value::DESTINATION_MAC),
+        "next" | "nhip" => one(value::NEXT_HOP),
+        "bgpnext" | "nhbip" => one(value::BGP_NEXT_HOP),
+        "router" => one(value::ROUTER),
+        "tos" | "srctos" => one(value::TOS),
+        "dir" => one(value::DIRECTION),
+        "flags" => one(value::TCP_FLAGS),
+        "ipversion" => one(value::IP_VERSION),
+        "icmptype" => one(value::ICMP_TYPE),
+        "icmpcode" => one(value::ICMP_CODE),
+        "odid" => one(value::OBSERVATION_DOMAIN),
+        "opid" => one(value::OBSERVATION_POINT),
+        "sampling" => one(value::SAMPLING),
+        "endreason" => one(value::END_REASON),
         _ => {
             let place = name.strip_prefix("mpls")?.parse::<usize>().ok()?.checked_sub(1)?;
             MPLS_LABELS.get(place).copied().map(Source::One)

@@ -174,7 +174,7 @@ impl Series {
     pub fn add(&mut self, flow: &Flow<'_>, scaled: bool) {
         let value = self.key.as_ref().map(|key| -> Values { [key.first(flow)].into() });
         let place = value.map_or(0, |value| self.place(value));
-        let factor = flow.sampling_rate().filter(|_| scaled).unwrap_or(1);
+        let factor = if scaled { flow.sampling_rate().unwrap_or(1) } else { 1 };
         let record = &flow.record;
         let whole = Sums {
             flows: 1,
@@ -192,6 +192,29 @@ impl Series {
             }
         };
         self.share(place, start, end, &whole);
+    }
+
+    /// The key by which it is split.
+    pub(super) const fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
+    /// A flow without times.
+    pub(super) const fn leave_out(&mut self) {
+        self.undated += 1;
+    }
+
+    /// Adds a series of the same bins and key.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let others = other.places.iter().map(|(value, place)| (Some(value), *place)).chain([(None, 0)]);
+        for (value, place) in others {
+            let Some(line) = other.lines.get(place) else { continue };
+            let place = value.map_or(0, |value| self.place(value.clone()));
+            if let Some(own) = self.lines.get_mut(place) {
+                own.iter_mut().zip(line).for_each(|(own, other)| own.add(other));
+            }
+        }
+        self.undated += other.undated;
     }
 
     /// The line of a value.

@@ -15,10 +15,14 @@
 mod batch;
 mod chunk;
 mod columns;
+mod file;
+mod form;
+mod pages;
 mod part;
 mod reader;
 mod restore;
 mod retention;
+mod rows;
 mod schema;
 mod worker;
 
@@ -47,6 +51,10 @@ use self::{
     chunk::Encoder,
     retention::Inventory,
     worker::{Job, Place, Progress, Worker},
+};
+pub(crate) use self::{
+    reader::Group,
+    rows::{Chosen, Column, ColumnSet, Numbers, Rows, each_cell},
 };
 pub use self::{
     reader::{ReadError, StoreReader},

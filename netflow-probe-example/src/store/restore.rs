@@ -1,7 +1,7 @@
 //! From what is in a file back to cells, and from cells to a typed record.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use netflow_codec::{FlowFields, FlowRecord, MplsLabels, Timestamp};
 
@@ -27,26 +27,8 @@ static WORDS: [&str; 16] = [
     "header",
 ];
 
-/// Understands texts, each of them once.
-#[derive(Debug, Default)]
-pub(super) struct Text {
-    words: HashMap<Box<[u8]>, Cell>,
-    addresses: HashMap<Box<[u8]>, Cell>,
-}
-
-impl Text {
-    pub(super) fn cell(&mut self, kind: Kind, octets: &[u8]) -> Cell {
-        let known = if kind == Kind::Word { &mut self.words } else { &mut self.addresses };
-        if let Some(cell) = known.get(octets) {
-            return *cell;
-        }
-        let cell = core::str::from_utf8(octets).map_or(Cell::Absent, |text| understand(kind, text));
-        known.insert(octets.into(), cell);
-        cell
-    }
-}
-
-fn understand(kind: Kind, text: &str) -> Cell {
+/// What a text says.
+pub(super) fn understand(kind: Kind, text: &str) -> Cell {
     match kind {
         Kind::Word => {
             let known = WORDS.iter().copied().find(|word| *word == text);
@@ -119,7 +101,7 @@ fn version(cell: Cell) -> u16 {
 }
 
 /// Puts a cell into the typed record.
-type Setter = fn(&mut FlowRecord, Cell);
+pub(super) type Setter = fn(&mut FlowRecord, Cell);
 
 /// From the cells of a row to the typed record and the envelope: where each is, looked up once.
 #[derive(Debug)]
@@ -134,7 +116,17 @@ pub(super) struct Restorer {
 }
 
 impl Restorer {
-    pub(super) fn new() -> Self {
+    pub(super) fn get() -> &'static Self {
+        static RESTORER: OnceLock<Restorer> = OnceLock::new();
+        RESTORER.get_or_init(Self::new)
+    }
+
+    /// What sets the member of a column, if the typed record has one.
+    pub(super) fn setter(&self, place: usize) -> Option<Setter> {
+        self.setters.get(place).copied().flatten()
+    }
+
+    fn new() -> Self {
         let place = |name: &str| COLUMNS.iter().position(|column| column.name == name).unwrap_or(usize::MAX);
         Self {
             setters: COLUMNS.iter().map(|column| setter(column.name)).collect(),

@@ -37,7 +37,13 @@ pub(crate) fn flow(
 
 /// Stores flows, which are in the order of their ends: each comes in two seconds after its end, in NetFlow v9.
 pub(crate) fn store(folder: &Path, row_group: usize, flows: &[FlowRecord]) {
+    store_by(folder, 300, row_group, flows);
+}
+
+/// The same, with files of so many seconds.
+pub(crate) fn store_by(folder: &Path, seconds: u64, row_group: usize, flows: &[FlowRecord]) {
     let mut config = StoreConfig::new(folder);
+    config.interval = core::time::Duration::from_secs(seconds);
     config.row_group = row_group;
     let mut collector = Collector::new(Store::open(config).unwrap());
     let boot = Timestamp::from_secs(NOON - 100_000);

@@ -98,6 +98,27 @@ impl AddressSet {
     }
 }
 
+impl AddressSet {
+    /// Its addresses, when there are no more than so many.
+    pub(in crate::query) fn addresses(&self, most: usize) -> Option<Vec<IpAddr>> {
+        let v4 = self.v4.0.iter().map(|range| (range, true));
+        let ranges = v4.chain(self.v6.0.iter().map(|range| (range, false)));
+        let mut addresses = Vec::new();
+        for ((first, last), is_v4) in ranges {
+            for bits in *first..=*last {
+                if addresses.len() == most {
+                    return None;
+                }
+                addresses.push(match u32::try_from(bits) {
+                    Ok(bits) if is_v4 => Ipv4Addr::from_bits(bits).into(),
+                    _ => Ipv6Addr::from_bits(bits).into(),
+                });
+            }
+        }
+        Some(addresses)
+    }
+}
+
 impl FromIterator<Prefix> for AddressSet {
     fn from_iter<I: IntoIterator<Item = Prefix>>(prefixes: I) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());

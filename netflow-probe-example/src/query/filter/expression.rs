@@ -75,7 +75,7 @@ pub(super) enum Condition {
 
 impl Test {
     fn holds(&self, flow: &Flow<'_>) -> bool {
-        let passes = |getter: Getter| getter(flow).is_some_and(|value| self.is.admits(value));
+        let passes = |getter: Getter| getter.of(flow).is_some_and(|value| self.is.admits(value));
         match self.of {
             Subject::One(getter) => passes(getter),
             Subject::Either(first, second) => passes(first) || passes(second),
@@ -85,7 +85,7 @@ impl Test {
 }
 
 impl Condition {
-    fn admits(&self, value: Value) -> bool {
+    pub(super) fn admits(&self, value: Value) -> bool {
         match (self, value) {
             (Self::In(set), Value::Address(address)) => set.contains(address),
             (Self::Mac(wanted), Value::MacAddress(mac)) => *wanted == mac,
@@ -93,7 +93,7 @@ impl Condition {
         }
     }
 
-    fn admits_number(&self, number: u64) -> bool {
+    pub(super) fn admits_number(&self, number: u64) -> bool {
         match self {
             Self::Compared(comparison, wanted) => comparison.holds(number, *wanted),
             Self::OneOf(numbers) => numbers.binary_search(&number).is_ok(),

@@ -30,6 +30,7 @@ mod error;
 mod expression;
 mod lexer;
 mod parser;
+mod select;
 mod words;
 
 use std::{
@@ -41,7 +42,10 @@ pub use self::{
     address_set::{AddressSet, Prefix},
     error::{FilterError, Place},
 };
-use crate::flow::Flow;
+use crate::{
+    flow::Flow,
+    store::{Chosen, Group, Rows},
+};
 
 /// A filter: which flows to look at.
 ///
@@ -58,6 +62,12 @@ pub struct Filter(expression::Expression);
 impl Filter {
     /// Octets of an included file, at most.
     const FILE_LIMIT: u64 = 64 << 20;
+
+    /// Lets every flow pass.
+    #[must_use]
+    pub const fn any() -> Self {
+        Self(expression::Expression::Any)
+    }
 
     /// Understands a text, files that it includes not: `@include` is an error.
     ///
@@ -86,6 +96,18 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, flow: &Flow<'_>) -> bool {
         self.0.holds(flow)
+    }
+}
+
+impl Filter {
+    /// Whether some flow of a row group may pass, by what its file says of it.
+    pub(super) fn may_pass(&self, group: &Group) -> bool {
+        self.0.may_hold(group)
+    }
+
+    /// The rows whose flows pass, of those that are asked about.
+    pub(super) fn choose(&self, rows: &mut Rows, among: &Chosen) -> Result<Chosen> {
+        self.0.choose(rows, among)
     }
 }
 

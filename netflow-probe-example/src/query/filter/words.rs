@@ -10,9 +10,9 @@ use crate::{
 pub(super) const EXPECTED: &str = "a test (ip, net, port, proto, as, if, mask, vlan, tos, flags, packets, bytes, pps, \
     bps, bpp, duration, mpls, mac, icmp-type, icmp-code, next ip, router ip ...), `not` or `(`";
 
-pub(super) const PROTOCOL: Getter = value::protocol;
+pub(super) const PROTOCOL: Getter = value::PROTOCOL;
 /// The families of both addresses.
-pub(super) const VERSIONS: Subject = Subject::Both(value::source_version, value::destination_version);
+pub(super) const VERSIONS: Subject = Subject::Both(value::SOURCE_VERSION, value::DESTINATION_VERSION);
 
 /// The words before a test that say whose value it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,41 +74,38 @@ pub(super) fn kind(tokens: &[Token]) -> Option<(Kind, usize)> {
         "port" => one(Kind::Number(Number {
             expected: "a port (0 to 65535)",
             parse: |text| text.parse::<u16>().ok().map(Into::into),
-            ..Number::of(Pair::Ends(value::source_port, value::destination_port))
+            ..Number::of(Pair::Ends(value::SOURCE_PORT, value::DESTINATION_PORT))
         })),
         "as" => one(Kind::Number(Number {
             expected: "an AS number",
             parse: |text| text.parse::<u32>().ok().map(Into::into),
             ..Number::of(Pair::As)
         })),
-        "mask" => one(Kind::Number(Number::of(Pair::Ends(value::source_mask, value::destination_mask)))),
-        "vlan" => one(Kind::Number(Number::of(Pair::Ends(value::vlan, value::post_vlan)))),
-        "if" => one(Kind::Number(Number::of(Pair::Ways(value::ingress_interface, value::egress_interface)))),
+        "mask" => one(Kind::Number(Number::of(Pair::Ends(value::SOURCE_MASK, value::DESTINATION_MASK)))),
+        "vlan" => one(Kind::Number(Number::of(Pair::Ends(value::VLAN, value::POST_VLAN)))),
+        "if" => one(Kind::Number(Number::of(Pair::Ways(value::INGRESS_INTERFACE, value::EGRESS_INTERFACE)))),
         "proto" | "protocol" => one(Kind::Number(Number {
             expected: "a protocol by name or number",
             parse: |text| protocol_number(text).map(Into::into),
-            ..Number::of(Pair::One(value::protocol))
+            ..Number::of(Pair::One(value::PROTOCOL))
         })),
-        "tos" => number(value::tos),
-        "dscp" => one(Kind::Number(Number::of(Pair::One(|flow| {
-            let tos = value::tos(flow)?.number()?;
-            Some(value::Value::Number(tos >> 2))
-        })))),
-        "packets" => scaled(value::packets),
-        "bytes" | "octets" => scaled(value::octets),
-        "flows" | "flow" => scaled(value::flows),
-        "pps" => scaled(value::packets_per_second),
-        "bps" => scaled(value::bits_per_second),
-        "bpp" => scaled(value::octets_per_packet),
+        "tos" => number(value::TOS),
+        "dscp" => number(value::DSCP),
+        "packets" => scaled(value::PACKETS),
+        "bytes" | "octets" => scaled(value::OCTETS),
+        "flows" | "flow" => scaled(value::FLOWS),
+        "pps" => scaled(value::PACKETS_PER_SECOND),
+        "bps" => scaled(value::BITS_PER_SECOND),
+        "bpp" => scaled(value::OCTETS_PER_PACKET),
         "duration" => one(Kind::Number(Number {
             expected: "milliseconds, or a number with ms, s, m or h",
             parse: milliseconds,
-            ..Number::of(Pair::One(value::duration))
+            ..Number::of(Pair::One(value::DURATION))
         })),
-        "icmp-type" => one(Kind::Number(Number { is_icmp: true, ..Number::of(Pair::One(value::icmp_type)) })),
-        "icmp-code" => one(Kind::Number(Number { is_icmp: true, ..Number::of(Pair::One(value::icmp_code)) })),
-        "engine-type" => number(value::engine_type),
-        "engine-id" => number(value::engine_id),
+        "icmp-type" => one(Kind::Number(Number { is_icmp: true, ..Number::of(Pair::One(value::ICMP_TYPE)) })),
+        "icmp-code" => one(Kind::Number(Number { is_icmp: true, ..Number::of(Pair::One(value::ICMP_CODE)) })),
+        "engine-type" => number(value::ENGINE_TYPE),
+        "engine-id" => number(value::ENGINE_ID),
         "flowdir" | "dir" => one(Kind::Number(Number {
             expected: "ingress, egress or a number",
             parse: |text| match text.to_ascii_lowercase().as_str() {
@@ -116,16 +113,16 @@ pub(super) fn kind(tokens: &[Token]) -> Option<(Kind, usize)> {
                 "egress" => Some(1),
                 other => other.parse().ok(),
             },
-            ..Number::of(Pair::One(value::direction))
+            ..Number::of(Pair::One(value::DIRECTION))
         })),
-        "flowlabel" => number(value::flow_label),
-        "fwdstat" => number(value::forwarding_status),
-        "sampling" => number(value::sampling),
+        "flowlabel" => number(value::FLOW_LABEL),
+        "fwdstat" => number(value::FORWARDING_STATUS),
+        "sampling" => number(value::SAMPLING),
         "observation" => {
             let (domain, point) = (word(1)? == "domain", word(1)? == "point");
             let getter: Getter = match (domain, point) {
-                (true, _) => value::observation_domain,
-                (_, true) => value::observation_point,
+                (true, _) => value::OBSERVATION_DOMAIN,
+                (_, true) => value::OBSERVATION_POINT,
                 _ => return None,
             };
             let words = if word(2).as_deref() == Some("id") { 3 } else { 2 };
@@ -139,7 +136,7 @@ pub(super) fn kind(tokens: &[Token]) -> Option<(Kind, usize)> {
 /// `label1` to `label10`, `exp1` to `exp10`, `eos`.
 fn mpls(word: &str) -> Option<Getter> {
     if word == "eos" {
-        return Some(value::mpls_bottom);
+        return Some(value::MPLS_BOTTOM);
     }
     let (getters, number) = match (word.strip_prefix("label"), word.strip_prefix("exp")) {
         (Some(number), _) => (&MPLS_LABELS, number),
@@ -183,20 +180,20 @@ impl Kind {
         };
         match self {
             Self::Address | Self::Network => match sides {
-                S::Next => Some(Subject::One(value::next_hop)),
-                S::BgpNext => Some(Subject::One(value::bgp_next_hop)),
-                S::Router => Some(Subject::One(value::router)),
-                _ => ends(value::source_address, value::destination_address),
+                S::Next => Some(Subject::One(value::NEXT_HOP)),
+                S::BgpNext => Some(Subject::One(value::BGP_NEXT_HOP)),
+                S::Router => Some(Subject::One(value::ROUTER)),
+                _ => ends(value::SOURCE_ADDRESS, value::DESTINATION_ADDRESS),
             },
-            Self::Mac => ends(value::source_mac, value::destination_mac),
-            Self::Flags => (sides == S::Either).then_some(Subject::One(value::tcp_flags)),
+            Self::Mac => ends(value::SOURCE_MAC, value::DESTINATION_MAC),
+            Self::Flags => (sides == S::Either).then_some(Subject::One(value::TCP_FLAGS)),
             Self::Number(number) => match number.pair {
                 Pair::Ends(source, destination) => ends(source, destination),
                 Pair::Ways(into, out) => ways(into, out),
                 Pair::As => match sides {
-                    S::Previous => Some(Subject::One(value::previous_as)),
-                    S::Next => Some(Subject::One(value::next_as)),
-                    _ => ends(value::source_as, value::destination_as),
+                    S::Previous => Some(Subject::One(value::PREVIOUS_AS)),
+                    S::Next => Some(Subject::One(value::NEXT_AS)),
+                    _ => ends(value::SOURCE_AS, value::DESTINATION_AS),
                 },
                 // nfdump's `in packets` is the only direction of a flow that is no biflow.
                 Pair::One(getter) => matches!(sides, S::Either | S::In).then_some(Subject::One(getter)),
