@@ -17,7 +17,7 @@ if [ "${ANSWERS:-}" != only ]; then
     cargo build -q --release -p netflow-probe-example --bin netflow-collector --example fill_store
     fill=target/release/examples/fill_store
     if ! [ -e "$folder/done" ]; then
-        nfcapd -w "$folder/nfdump" -p 29995 -b 127.0.0.1 -B 33554432 -t 3600 -z=lz4 >/dev/null 2>&1 &
+        nfcapd -w "$folder/nfdump" -p 29995 -b 127.0.0.1 -B 33554432 -t 3600 -y >/dev/null 2>&1 &
         nfcapd=$!
         sleep 1
         for ((from = 0; from < 1000; from += part)); do
