@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# netflow-exporter on an interface beside softflowd and pmacctd (nfprobe): the rate at which each begins to lose packets,
-# CPU time for each packet, and memory; and what a second capture thread adds.
+# netflow-exporter on an interface beside softflowd and pmacctd (nfprobe): packets lost, CPU time for each packet, memory.
 #
-#   benches/live.sh [ours] [softflowd] [pmacctd] [threads]
+#   benches/live.sh [compare] [share]
 #
-# tcpreplay plays trace A into a virtual cable. It alone keeps a core busy, so the programs get a part of the other one:
-# each PERCENT (default 5) of it, by the kernel's bandwidth control. Rates then compare as they would with whole cores.
-# Packets lost are those sent that are in no flow at the collector. Each program takes less than a minute.
+# tcpreplay plays trace A into a virtual cable, on one core; the programs have the other one. `compare` plays at the rates
+# RATES (default "100000 300000") to each of them. `share` gives netflow-exporter PERCENT (default 5) of its core, by the
+# kernel's bandwidth control, and looks for the rate at which it begins to lose packets. Packets lost are those sent that
+# are in no flow at the collector. Each of the two takes less than a minute.
 #
 # Needs root, cc, tcpreplay, iproute2, softflowd, pmacct, python3, cgroups with cpu.cfs_quota_us, and the trace generator
 # in ../shared (NETFLOW_SHARED); writes to a temporary folder.
@@ -39,11 +39,11 @@ ip netns exec "$network" sh -c 'for i in all default; do echo 1 > /proc/sys/net/
 ip -n "$network" link add out0 mtu 9000 type veth peer name in0 mtu 9000
 for end in out0 in0; do ip -n "$network" link set "$end" up; done
 
-python3 - "$release" "$folder" "$network" "$groups" "${PERCENT:-5}" "${@:-ours softflowd pmacctd threads}" <<'PYTHON'
+python3 - "$release" "$folder" "$network" "$groups" "${PERCENT:-5}" "${RATES:-100000 300000}" "${@:-compare share}" <<'PYTHON'
 import glob, json, os, re, signal, struct, subprocess, sys, time
 
-release, folder, network, groups, percent, *programs = sys.argv[1:]
-programs = " ".join(programs).split()
+release, folder, network, groups, percent, rates, *parts = sys.argv[1:]
+parts = " ".join(parts).split()
 PERIOD, PORT, PACKETS = 20_000, 9995, 300_000
 quota = PERIOD * int(percent) // 100
 
@@ -83,10 +83,9 @@ def usage(pid):
 
 def command(program):
     target = f"127.0.0.1:{PORT}"
-    if program.startswith("ours"):
-        threads = program.removeprefix("ours") or "1"
+    if program == "ours":
         return [f"{release}/netflow-exporter", "--interface", "in0", "--direction", "in", "--collector", target,
-                "--capture-threads", threads, "--max-flows", "131072", "--active-timeout", "60s", "--mtu", "1500"]
+                "--max-flows", "131072", "--active-timeout", "60s", "--mtu", "1500"]
     if program == "softflowd":
         return ["softflowd", "-d", "-i", "in0", "-n", target, "-v", "9", "-m", "131072", "-c", f"{folder}/control",
                 "-p", f"{folder}/softflowd.pid", "-t", "maxlife=60"]
@@ -113,7 +112,7 @@ def measure(program, rate, seconds=2.0, limited=True):
     flows = f"{folder}/flows.json"
     collector = subprocess.Popen(
         inside("taskset", "-c", "0", f"{release}/netflow-collector", "listen", "--bind", f"127.0.0.1:{PORT}",
-               "--receive-buffer", "64M", "--format", "json", "--output", flows),
+               "--receive-buffer", "67108864", "--format", "json", "--output", flows),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: bound("udp", f":{PORT:04X} "))
     path = group("process", limited)
@@ -121,13 +120,6 @@ def measure(program, rate, seconds=2.0, limited=True):
     process = subprocess.Popen(inside("sh", "-c", start), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: bound("packet", " 0003 "))
     time.sleep(1.0)
-    if program.startswith("ours") and program != "ours":
-        # Each capture thread has its own share.
-        for task in os.listdir(f"/proc/{process.pid}/task"):
-            name = open(f"/proc/{process.pid}/task/{task}/comm").read().strip()
-            if name.startswith("meter-"):
-                with open(f"{group(name, limited)}/tasks", "w") as file:
-                    file.write(task)
     before, _ = usage(process.pid)
     count = int(rate * seconds)
     sender = subprocess.run(
@@ -177,14 +169,13 @@ def limit(program):
         rate = min(rate * 2, ceiling) if high is None else int((low * high) ** 0.5) if low else high // 3
     return low, False
 
-print(f"each with {percent} percent of a core")
-found = {}
-for program in programs:
-    for each in (["ours1", "ours2"] if program == "threads" else [program]):
-        found[each] = limit(each)
-        rate, is_ceiling = found[each]
-        print(f"  {each}: {'at least ' if is_ceiling else ''}{rate} packets/s without loss", flush=True)
-        if program != "threads":
-            lost, nanos, memory, _ = measure(each, 50_000, 3.0, limited=False)
-            print(f"  {each}: with a whole core, 50000 packets/s: {lost:.2%} lost, {nanos:.0f} ns each, {memory:.1f} MiB", flush=True)
+if "compare" in parts:
+    for rate in map(int, rates.split()):
+        for program in ("ours", "softflowd", "pmacctd"):
+            lost, nanos, memory, reached = measure(program, rate, limited=False)
+            print(f"{program:<10} {reached:>9.0f} packets/s {lost:7.2%} lost {nanos:6.0f} ns each {memory:6.1f} MiB", flush=True)
+if "share" in parts:
+    print(f"with {percent} percent of a core")
+    rate, is_ceiling = limit("ours")
+    print(f"ours: {'at least ' if is_ceiling else ''}{rate} packets/s without loss")
 PYTHON

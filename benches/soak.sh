@@ -34,7 +34,7 @@ ip -n "$network" link set lo up
 inside sh -c 'for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done'
 ip -n "$network" link add out0 mtu 9000 type veth peer name in0 mtu 9000
 for end in out0 in0; do ip -n "$network" link set "$end" up; done
-inside "$release/netflow-collector" listen --bind 127.0.0.1:2055 --receive-buffer 64M --output /dev/null \
+inside "$release/netflow-collector" listen --bind 127.0.0.1:2055 --receive-buffer 67108864 --output /dev/null \
     --summary "$folder/summary.json" 2>/dev/null &
 collector=$!
 inside "$release/netflow-exporter" --interface in0 --direction in --collector 127.0.0.1:2055 --rate-limit 0 \
