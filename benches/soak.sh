@@ -34,16 +34,16 @@ ip -n "$network" link set lo up
 inside sh -c 'for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done'
 ip -n "$network" link add out0 mtu 9000 type veth peer name in0 mtu 9000
 for end in out0 in0; do ip -n "$network" link set "$end" up; done
-inside "$release/netflow-collector" listen --bind 127.0.0.1:2055 --receive-buffer 67108864 --output /dev/null \
+ip netns exec "$network" "$release/netflow-collector" listen --bind 127.0.0.1:2055 --receive-buffer 67108864 --output /dev/null \
     --summary "$folder/summary.json" 2>/dev/null &
 collector=$!
-inside "$release/netflow-exporter" --interface in0 --direction in --collector 127.0.0.1:2055 --rate-limit 0 \
+ip netns exec "$network" "$release/netflow-exporter" --interface in0 --direction in --collector 127.0.0.1:2055 --rate-limit 0 \
     --active-timeout 60s --inactive-timeout 15s 2>"$folder/account" &
 exporter=$!
 until grep -q "capturing from" "$folder/account"; do sleep 0.1; done
 speed=(--topspeed)
 [ -z "$rate" ] || speed=(--pps "$rate")
-inside timeout -s INT "$seconds" tcpreplay -q -i out0 --preload-pcap "${speed[@]}" --loop 0 "$folder/B.pcap" >/dev/null 2>&1 &
+ip netns exec "$network" timeout -s INT "$seconds" tcpreplay -q -i out0 --preload-pcap "${speed[@]}" --loop 0 "$folder/B.pcap" >/dev/null 2>&1 &
 sender=$!
 memory() { awk '/VmRSS/ { print $2 }' "/proc/$exporter/status"; }
 first=0
