@@ -165,8 +165,13 @@ impl Destination {
             None => self.options.push(options.clone()),
         }
         self.session.set_options(options, now).map_err(SendError::Session)?;
+        // A stream gets the template only once: its message must not be left out for lack of room.
+        let keep = is_new && self.config.transport == ExportTransport::Stream;
+        if keep {
+            self.session.flush(now);
+        }
         let content = mem::take(&mut self.content);
-        if !self.transmit(content, now, is_new)? {
+        if !self.transmit(content, now, keep)? {
             self.content = content;
         }
         Ok(())
