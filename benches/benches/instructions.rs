@@ -14,6 +14,7 @@ use netflow_benches::{
         template, v9_data, v9_data_with_template, v9_template,
     },
     ours,
+    table::Trace,
 };
 use netflow_codec::{ExportVersion, FlowRecord};
 
@@ -21,6 +22,9 @@ use netflow_codec::{ExportVersion, FlowRecord};
 const PACKETS: usize = 16;
 /// Exporters of the case with many.
 const EXPORTERS: u32 = 64;
+
+/// Packets of a case of the flow table.
+const TABLE_PACKETS: usize = 40_000;
 
 type Work = Box<dyn FnMut() -> u64>;
 
@@ -66,6 +70,11 @@ fn export(version: ExportVersion, records: usize) -> Work {
     let flows = datagrams::flows(records * PACKETS, false);
     let mut datagram = Vec::with_capacity(2_048);
     Box::new(move || ours::export(&mut session, &flows, &mut datagram))
+}
+
+/// Packets for a flow table that is in its steady state.
+fn table(mut trace: Trace, batches: bool) -> Work {
+    Box::new(move || if batches { trace.run_in_batches(TABLE_PACKETS) } else { trace.run(TABLE_PACKETS) })
 }
 
 const CASES: &[Case] = &[
@@ -177,6 +186,9 @@ const CASES: &[Case] = &[
         records: IPV4_RECORDS * PACKETS,
         work: || export(ExportVersion::Ipfix, IPV4_RECORDS),
     },
+    Case { name: "table-hot", records: TABLE_PACKETS, work: || table(Trace::hot(), false) },
+    Case { name: "table-half-new", records: TABLE_PACKETS, work: || table(Trace::misses(), false) },
+    Case { name: "table-half-new-batches", records: TABLE_PACKETS, work: || table(Trace::misses(), true) },
 ];
 
 fn main() {

@@ -103,7 +103,7 @@ pub fn floods() -> Vec<Flood> {
         let mut packet = packet_of(0x0A00_0000 | number);
         // Source port << 16 ^ destination port is the source address ^ a constant.
         let ports = packet_of(number ^ 0x1234_5678);
-        let std::net::IpAddr::V4(ports) = ports.source else { return packet };
+        let core::net::IpAddr::V4(ports) = ports.source else { return packet };
         let [a, b, c, d] = ports.octets();
         (packet.source_port, packet.destination_port) =
             (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
@@ -136,7 +136,7 @@ impl Flood {
                 }
             }
         }
-        let nanos = start.elapsed().as_secs_f64() * 1e9 / (2 * FLOOD) as f64;
+        let nanos = start.elapsed().as_secs_f64() * 1e9 / f64::from(u32::try_from(2 * FLOOD).unwrap());
         (nanos, table.stats().evictions)
     }
 }
