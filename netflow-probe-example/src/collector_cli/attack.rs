@@ -79,7 +79,7 @@ pub struct ThresholdArgs {
     /// Vertical scan: ports of a host that a source asks for, likewise.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub scan_ports: u32,
-    /// Counters of the first pass, of about 150 octets each; beyond that those furthest below a threshold are dropped,
+    /// Counters of the first pass, of about 300 octets each; beyond that those furthest below a threshold are dropped,
     /// which is told.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub counters: usize,
