@@ -284,6 +284,7 @@ fn monitor(line: usize, words: &[&str], out: &mut Translation) {
             });
         }
         ["cache", "type", "normal"] => out.accept(line),
+        ["cache", "type", kind @ ("immediate" | "permanent")] => out.set(line, Key::CACHE, *kind),
         ["cache", ..] => out.leave(line, "flows end by the active and the inactive timeout"),
         ["statistics", ..] => out.leave(line, "what was counted is at --metrics"),
         _ => out.leave(line, "has no counterpart here"),
@@ -306,11 +307,13 @@ fn sampler(line: usize, words: &[&str], out: &mut Translation) {
 }
 
 fn record(line: usize, words: &[&str], out: &mut Translation) {
+    if let ["match", fields @ ..] = words {
+        return out.set(line, Key::KEY, fields.join(" "));
+    }
     let is_there = match words {
-        ["match" | "collect", "ipv4" | "ipv6", "source" | "destination", "address"]
-        | ["match" | "collect", "transport", "source-port" | "destination-port"]
-        | ["match" | "collect", "ipv4" | "ipv6", "protocol" | "tos" | "traffic-class"]
-        | ["match", "interface", "input"]
+        ["collect", "ipv4" | "ipv6", "source" | "destination", "address"]
+        | ["collect", "transport", "source-port" | "destination-port"]
+        | ["collect", "ipv4" | "ipv6", "protocol" | "tos" | "traffic-class"]
         | ["collect", "interface", "input" | "output"]
         | ["collect", "counter", "bytes" | "packets", ..]
         | ["collect", "timestamp", _, "first" | "last"]
@@ -322,12 +325,6 @@ fn record(line: usize, words: &[&str], out: &mut Translation) {
         ["collect", "routing", ..]
         | ["collect", "ipv4" | "ipv6", "source" | "destination", "mask" | "prefix"] => {
             return out.leave(line, OF_A_TABLE);
-        }
-        ["match", ..] => {
-            return out.leave(
-                line,
-                "keys are source and destination address, ports, protocol, type of service and input interface",
-            );
         }
         _ => false,
     };

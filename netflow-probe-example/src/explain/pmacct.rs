@@ -45,6 +45,10 @@ pub(super) fn translate(text: &str, out: &mut Translation) {
         out.set_default(Key::COLLECTOR, "127.0.0.1:2100");
         out.set_default(Key::ACTIVE_TIMEOUT, "604800s");
         out.set_default(Key::INACTIVE_TIMEOUT, "3600s");
+        out.set_default(Key::INACTIVE_TIMEOUT_UDP, "300s");
+        out.set_default(Key::INACTIVE_TIMEOUT_ICMP, "300s");
+        out.set_default(Key::TCP_END, "300s");
+        out.set_default(Key::TCP_RESET, "120s");
         if !out.has(Key::READ) {
             out.set_default(Key::INTERFACE, "any");
         }
@@ -123,7 +127,7 @@ fn translate_line(line: &Line<'_>, out: &mut Translation) {
             out.leave(at, "AS numbers and prefixes come from a table here: name one with `attributes`");
         }
         "nfprobe_dont_cache" if value == "false" => out.accept(at),
-        "nfprobe_dont_cache" => out.leave(at, "packets are always put together into flows"),
+        "nfprobe_dont_cache" => set(Key::CACHE, Ok("immediate".into())),
         "daemonize" if value == "false" => out.accept(at),
         "daemonize" | "pidfile" => {
             out.leave(at, "it runs in the foreground, under systemd or whatever starts it");
@@ -183,9 +187,11 @@ fn translate_timeouts(at: usize, value: &str, out: &mut Translation) {
             "maxlife" => out.set(at, Key::ACTIVE_TIMEOUT, format!("{seconds}s")),
             "general" => out.set(at, Key::INACTIVE_TIMEOUT, format!("{seconds}s")),
             "expint" => out.leave(at, "expint: flows end when their time is up, not when they are looked at"),
-            name @ ("tcp" | "tcp.rst" | "tcp.fin" | "udp" | "icmp") => {
-                out.leave(at, format!("{name}: the inactive timeout is one for all, `general`"));
-            }
+            "tcp" => out.set(at, Key::INACTIVE_TIMEOUT_TCP, format!("{seconds}s")),
+            "tcp.fin" => out.set(at, Key::TCP_END, format!("{seconds}s")),
+            "tcp.rst" => out.set(at, Key::TCP_RESET, format!("{seconds}s")),
+            "udp" => out.set(at, Key::INACTIVE_TIMEOUT_UDP, format!("{seconds}s")),
+            "icmp" => out.set(at, Key::INACTIVE_TIMEOUT_ICMP, format!("{seconds}s")),
             name => out.leave(at, format!("{name}: there is no such timeout")),
         }
     }

@@ -32,6 +32,13 @@ keys! {
     SNAPLEN = "capture" "snaplen" false;
     ACTIVE_TIMEOUT = "metering" "active-timeout" false;
     INACTIVE_TIMEOUT = "metering" "inactive-timeout" false;
+    INACTIVE_TIMEOUT_TCP = "metering" "inactive-timeout-tcp" false;
+    INACTIVE_TIMEOUT_UDP = "metering" "inactive-timeout-udp" false;
+    INACTIVE_TIMEOUT_ICMP = "metering" "inactive-timeout-icmp" false;
+    TCP_END = "metering" "tcp-end" false;
+    TCP_RESET = "metering" "tcp-reset" false;
+    KEY = "metering" "key" true;
+    CACHE = "metering" "cache" false;
     MAX_FLOWS = "metering" "max-flows" false;
     SAMPLING = "sampling" "sampling" false;
     COLLECTOR = "export" "collector" true;
