@@ -16,7 +16,7 @@ use crate::{
     account::{
         Account, CacheReport, Counts, Fault, Header, Names, SavedAccount, Stream, Summary, What, health,
     },
-    flow::{Context, Envelope, Flow, Layout, Layouts, Record, RecordFields},
+    flow::{Context, Countries, Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
     policy::{Policy, Refusal, Sampling},
 };
@@ -480,6 +480,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                             fields,
                             context,
                             layout: None,
+                            countries: Countries::default(),
                         };
                         self.sink.flow(&flow)?;
                         self.counts.data_records += 1;
@@ -614,7 +615,8 @@ impl<S: FlowSink> Work<'_, '_, S> {
         }
         let template_id = template.template_id;
         self.counts.flow(&flow, sampling.as_ref());
-        let flow = Flow { record: flow, envelope, template_id, sampling, fields, context, layout };
+        let countries = Countries::default();
+        let flow = Flow { record: flow, envelope, template_id, sampling, countries, fields, context, layout };
         self.sink.flow(&flow)?;
         if self.splits_biflows
             && let Some(reverse) = record.to_biflow(&clock).reverse

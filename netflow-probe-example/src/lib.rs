@@ -16,6 +16,7 @@ pub mod counting;
 pub mod demo;
 pub mod dissect;
 pub mod elements;
+pub mod enrichment;
 pub mod explain;
 pub mod exporter;
 pub mod exporter_cli;

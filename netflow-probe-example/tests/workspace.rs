@@ -17,6 +17,7 @@ const COLLECTOR: &[&str] = &[
     "account",
     "output",
     "counting",
+    "enrichment",
     "store",
     "query",
     "page",

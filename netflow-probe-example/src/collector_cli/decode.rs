@@ -14,7 +14,7 @@ use netflow_codec::{Timestamp, Transport};
 use super::{
     Failure, OutputArgs,
     session::{limits_of_files, tell},
-    sinks::{Effect, counted, stored},
+    sinks::{Effect, Shared, counted, stored},
 };
 use crate::{
     collector::Collector,
@@ -43,12 +43,14 @@ pub struct DecodeArgs {
 /// Fails when a file is unreadable or cut off, after decoding what can be read of all of them.
 pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     args.output.check(&args.files)?;
-    let mut collector = args.output.collector(limits_of_files())?;
+    let shared = Shared::open(&args.output, None)?;
+    let mut collector = args.output.collector(limits_of_files(), &shared)?;
     let mut ignored = 0;
     let read = read_files(&args.files, &args.ports, &mut collector, &mut ignored);
     let written = read.and_then(|code| collector.finish().map(|()| code));
     // The account is complete even when nobody reads the flows.
-    let effects = Effect::of(stored(&collector), counted(&collector));
+    let mut effects = Effect::of(stored(&collector), counted(&collector));
+    effects.extend(shared.finish());
     args.output.conclude(&collector.summary().with_udp_datagrams_ignored(ignored), &effects)?;
     written.map_err(Failure::Output)
 }

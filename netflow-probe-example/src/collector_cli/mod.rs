@@ -43,7 +43,9 @@ pub use quirk::QuirkSwitch;
 pub use report::ReportArgs;
 pub use serve::ServeArgs;
 pub use session::{OutputArgs, StoreArgs};
-pub use sinks::{CountingArgs, RelayArgs};
+#[cfg(feature = "kafka")]
+pub use sinks::KafkaArgs;
+pub use sinks::{CountingArgs, GeoArgs, RelayArgs};
 pub use source::SourceArgs;
 pub use status::StatusArgs;
 pub use timeline::TimelineArgs;
@@ -71,7 +73,7 @@ pub enum Command {
     /// Receive from exporters until interrupted, and print their flows.
     Listen(Box<ListenArgs>),
     /// Print the flows in capture files (pcap, pcapng) and IPFIX files.
-    Decode(DecodeArgs),
+    Decode(Box<DecodeArgs>),
     /// Show how a collector that runs does, and each of its exporters: who lags, who lost how much, what is missing.
     Status(StatusArgs),
     /// Answer questions about flows that were stored, or are in files: those that a filter lets pass, the greatest by any element.
@@ -235,6 +237,11 @@ enum Failure {
     Indicators(String),
     #[error(transparent)]
     Bind(#[from] crate::receive::BindError),
+    #[error(transparent)]
+    Enrichment(#[from] crate::enrichment::EnrichmentError),
+    #[cfg(feature = "kafka")]
+    #[error("cannot send to Kafka: {0}")]
+    Kafka(#[source] io::Error),
     #[error(transparent)]
     Relay(#[from] crate::relay::RelayError),
     #[error("cannot receive: {0}")]

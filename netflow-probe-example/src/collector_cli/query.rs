@@ -176,7 +176,8 @@ impl FlowSink for Query {
 impl Query {
     fn conclude(&mut self) -> io::Result<()> {
         let form = match self.args.format {
-            Format::Json => Form::Json,
+            // Of messages there are only those of flows.
+            Format::Json | Format::Protobuf => Form::Json,
             Format::Csv => Form::Csv,
             Format::Table => Form::Table,
         };

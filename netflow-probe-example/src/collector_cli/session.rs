@@ -11,15 +11,16 @@ use std::{
 use clap::Args;
 use netflow_codec::{CacheLimits, ElementRegistry, Strictness, TemplateLifetime};
 
+#[cfg(feature = "kafka")]
+use super::KafkaArgs;
 use super::{
     AlertArgs, Failure, QuirkSwitch, quirk,
-    sinks::{CountingArgs, Effect, Ends, Sinks},
+    sinks::{CountingArgs, Effect, GeoArgs, Shared, Sinks},
 };
 use crate::{
     account::Summary,
     collector::Collector,
     config::{parse_duration, parse_octets, same_file},
-    counting::Counting,
     elements,
     jobs::ioc::Watch,
     output::{FlowSink, Format, OutputQueue, RecordsSink},
@@ -60,6 +61,13 @@ pub struct OutputArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub counting: CountingArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub geo: GeoArgs,
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub kafka: KafkaArgs,
     /// Files of definitions of elements, see [`elements::read`].
     #[arg(long, value_name = "FILE.csv", help = ELEMENTS_HELP)]
     pub elements: Vec<PathBuf>,
@@ -169,25 +177,26 @@ impl OutputArgs {
     }
 
     /// A collector that prints what these arguments ask for.
-    pub(super) fn collector(&self, limits: CacheLimits) -> Result<Collector<Sinks>, Failure> {
+    pub(super) fn collector(
+        &self,
+        limits: CacheLimits,
+        shared: &Shared,
+    ) -> Result<Collector<Sinks>, Failure> {
         let elements = self.defined()?;
         let store = self.store.open()?;
         // Sinks have buffers of their own.
-        let printer = self.destination(store.is_some())?.map(|output| self.sink(output));
+        let is_taken = store.is_some() || shared.takes_flows;
+        let printer = self.destination(is_taken)?.map(|output| self.sink(output));
         let policy = self.with_quirks(Policy::default());
         let printer = watched(self.alerts.watch(self.quiet)?, printer);
-        Ok(self.collector_with(limits, elements, self.staged((printer, store)), Arc::new(policy)))
+        let sinks = shared.staged(&self.counting, (printer, store));
+        Ok(self.collector_with(limits, elements, sinks, Arc::new(policy)))
     }
 
-    /// The stages in front of what flows are handed to.
-    pub(super) fn staged(&self, ends: Ends) -> Sinks {
-        Counting::new(self.counting.config(), ends)
-    }
-
-    /// What is printed to; nothing, when flows are stored and no output is named.
-    pub(super) fn destination(&self, is_stored: bool) -> Result<Option<Box<dyn io::Write + Send>>, Failure> {
+    /// What is printed to; nothing, when flows go elsewhere and no output is named.
+    pub(super) fn destination(&self, is_taken: bool) -> Result<Option<Box<dyn io::Write + Send>>, Failure> {
         Ok(match &self.output {
-            None if is_stored => None,
+            None if is_taken => None,
             Some(path) if path.as_os_str() != "-" => {
                 Some(Box::new(File::create(path).map_err(|error| file_failure(path, error))?))
             }
@@ -241,10 +250,15 @@ impl OutputArgs {
 
     /// The sink of a worker that prints to this queue; others may do so, too, if the headings were printed before.
     pub(super) fn sink_of(&self, queue: &OutputQueue, has_headings: bool) -> Box<dyn FlowSink> {
-        if has_headings && !self.records {
-            self.format.sink_without_headings(queue.output())
+        let output = if self.format == Format::Protobuf && !self.records {
+            queue.output_of_messages()
         } else {
-            self.sink(queue.output())
+            queue.output()
+        };
+        if has_headings && !self.records {
+            self.format.sink_without_headings(output)
+        } else {
+            self.sink(output)
         }
     }
 

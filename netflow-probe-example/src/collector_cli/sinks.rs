@@ -1,34 +1,39 @@
 //! What becomes of flows behind the collector: stages of counting, then all that they are handed to.
 
 use core::{net::SocketAddr, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, OutputArgs, session::tell};
+#[cfg(feature = "kafka")]
+use crate::output::{Kafka, KafkaConfig, WhenFull};
 use crate::{
     collector::Collector,
     config::parse_duration,
     counting::{Counting, CountingConfig, CountingStats, FirewallOctets},
+    enrichment::{Enriched, Enrichment},
     output::FlowSink,
     relay::{Relay, RelayStats},
     store::{Store, StoreStats},
 };
 
-/// Where flows go: through the stages of counting to what prints them, and to the store.
-pub(super) type Sinks = Counting<Ends>;
+/// Where flows go: through the stages of counting, with what is known of their addresses, to what prints them and to the
+/// store.
+pub(super) type Sinks = Enriched<Counting<Ends>>;
 
 /// What prints flows, and what stores them.
 pub(super) type Ends = (Option<Box<dyn FlowSink>>, Option<Store>);
 
 /// What the collector's store has done, when it has one.
 pub(super) fn stored(collector: &Collector<Sinks>) -> Option<StoreStats> {
-    collector.sink().sink().1.as_ref().map(Store::stats)
+    collector.sink().sink().sink().1.as_ref().map(Store::stats)
 }
 
 /// What the stages of counting have changed, when there are any.
 pub(super) fn counted(collector: &Collector<Sinks>) -> Option<CountingStats> {
-    collector.sink().stats()
+    collector.sink().sink().stats()
 }
 
 /// Two of them together.
@@ -61,12 +66,40 @@ impl Effect {
 /// What all workers share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Whether flows go somewhere, whatever is printed and stored.
+    pub(super) takes_flows: bool,
     relay: Option<Relay>,
+    enrichment: Option<Arc<Enrichment>>,
+    #[cfg(feature = "kafka")]
+    kafka: Option<Arc<Kafka>>,
 }
 
 impl Shared {
-    pub(super) fn open(relay: &RelayArgs) -> Result<Self, Failure> {
-        Ok(Self { relay: relay.open()? })
+    /// Opens what the arguments name; datagrams of files are not handed on.
+    pub(super) fn open(output: &OutputArgs, relay: Option<&RelayArgs>) -> Result<Self, Failure> {
+        Ok(Self {
+            #[cfg(feature = "kafka")]
+            takes_flows: output.kafka.kafka.is_some(),
+            #[cfg(not(feature = "kafka"))]
+            takes_flows: false,
+            relay: relay.map(RelayArgs::open).transpose()?.flatten(),
+            enrichment: output.geo.open()?,
+            #[cfg(feature = "kafka")]
+            kafka: output.kafka.open()?,
+        })
+    }
+
+    /// The stages in front of what flows are handed to, and what is shared besides.
+    pub(super) fn staged(&self, counting: &CountingArgs, ends: Ends) -> Sinks {
+        #[cfg(feature = "kafka")]
+        let ends = match &self.kafka {
+            None => ends,
+            Some(kafka) => {
+                let printer: Box<dyn FlowSink> = Box::new((kafka.sink(), ends.0));
+                (Some(printer), ends.1)
+            }
+        };
+        Enriched::new(self.enrichment.clone(), Counting::new(counting.config(), ends))
     }
 
     /// Hands a datagram on as it came.
@@ -76,15 +109,94 @@ impl Shared {
         }
     }
 
-    /// What became of all that was handed on.
-    pub(super) fn effects(&self) -> Vec<Effect> {
+    /// Reads again what may have changed. When that fails, what was before stays.
+    pub(super) fn reload(&self) {
+        if let Some(Err(error)) = self.enrichment.as_ref().map(|enrichment| enrichment.reload()) {
+            tell(format_args!("netflow-collector: {error}; the databases before stay"));
+        }
+    }
+
+    /// Ends what takes flows, and says what became of all that was handed on.
+    pub(super) fn finish(&self) -> Vec<Effect> {
         let relay = self.relay.as_ref().map(|relay| {
             let stats = relay.stats();
             let lines: Vec<String> = stats.iter().map(ToString::to_string).collect();
             let json = stats.iter().map(RelayStats::to_json).collect();
             Effect { name: "relay", json, line: lines.join("\n") }
         });
-        relay.into_iter().collect()
+        #[cfg(feature = "kafka")]
+        let kafka = self.kafka.as_ref().map(|kafka| {
+            let stats = kafka.finish(PATIENCE);
+            Effect { name: "kafka", json: stats.to_json(), line: stats.to_string() }
+        });
+        #[cfg(not(feature = "kafka"))]
+        let kafka = None;
+        relay.into_iter().chain(kafka).collect()
+    }
+}
+
+/// How long brokers have to acknowledge the last messages.
+#[cfg(feature = "kafka")]
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is known of addresses.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GeoArgs {
+    /// Look up the AS and the country of addresses in this database of MaxMind's format (`.mmdb`); may be given several
+    /// times. An AS that the exporter names stays. Read again at SIGHUP.
+    #[arg(long, value_name = "FILE.mmdb")]
+    pub geo: Vec<PathBuf>,
+}
+
+impl GeoArgs {
+    pub(super) fn open(&self) -> Result<Option<Arc<Enrichment>>, Failure> {
+        if self.geo.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Enrichment::open(&self.geo)?)))
+    }
+}
+
+/// Which Kafka flows are sent to.
+#[cfg(feature = "kafka")]
+#[derive(Args, Clone, Debug, Default)]
+pub struct KafkaArgs {
+    /// Send flows to these brokers of Kafka, HOST:PORT separated by commas, as goflow2's protobuf. Flows are then printed
+    /// only with --output.
+    #[arg(long, value_name = "BROKERS")]
+    pub kafka: Option<String>,
+    /// The topic.
+    #[arg(long, value_name = "TOPIC", default_value = "flows", requires = "kafka")]
+    pub kafka_topic: String,
+    /// Leave out the length in front of each message.
+    #[arg(long, requires = "kafka")]
+    pub kafka_no_length: bool,
+    /// What becomes of flows while the queue to the brokers is full.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW", requires = "kafka")]
+    pub kafka_when_full: WhenFull,
+    /// A setting of librdkafka, as in `compression.type=lz4`; may be given several times.
+    #[arg(long = "kafka-set", value_name = "NAME=VALUE", value_parser = parse_setting, requires = "kafka")]
+    pub kafka_settings: Vec<(String, String)>,
+}
+
+#[cfg(feature = "kafka")]
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE expected, as in compression.type=lz4")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(feature = "kafka")]
+impl KafkaArgs {
+    fn open(&self) -> Result<Option<Arc<Kafka>>, Failure> {
+        let Some(brokers) = &self.kafka else { return Ok(None) };
+        let config = KafkaConfig {
+            brokers: brokers.clone(),
+            topic: self.kafka_topic.clone(),
+            has_length: !self.kafka_no_length,
+            when_full: self.kafka_when_full,
+            settings: self.kafka_settings.clone(),
+        };
+        Kafka::open(config).map(|kafka| Some(Arc::new(kafka))).map_err(Failure::Kafka)
     }
 }
 

@@ -13,11 +13,12 @@ use super::{
     Failure,
     decode::read_files,
     session::{limits_of_files, tell},
-    sinks::CountingArgs,
+    sinks::{CountingArgs, GeoArgs},
 };
 use crate::{
     collector::Collector,
     counting::Counting,
+    enrichment::Enriched,
     flow::{Flow, Record},
     output::FlowSink,
     query::{Damaged, Filter, Gather, Question, Scanned, Window},
@@ -49,6 +50,10 @@ pub struct SourceArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub counting: CountingArgs,
+    /// Look up the AS and the country of addresses in this database of MaxMind's format; may be given several times.
+    /// Stored flows have what was known when they were stored.
+    #[arg(long, value_name = "FILE.mmdb", conflicts_with = "store")]
+    pub geo: Vec<PathBuf>,
     /// Neither faults nor remarks on standard error.
     #[arg(long, short)]
     pub quiet: bool,
@@ -83,9 +88,12 @@ impl SourceArgs {
             None => (self.filter()?, window),
             Some(_) => (Filter::any(), Window::default()),
         };
-        let (chosen, read) = match &self.store {
-            Some(folder) => self.stored(folder, &filter, window, chosen)?,
-            None => self.received(chosen),
+        let (chosen, read) = if let Some(folder) = &self.store {
+            self.stored(folder, &filter, window, chosen)?
+        } else {
+            let enrichment = GeoArgs { geo: self.geo.clone() }.open()?;
+            let (enriched, read) = self.received(Enriched::new(enrichment, chosen));
+            (enriched.into_sink(), read)
         };
         if let (Some(stats), false) = (chosen.stats(), self.quiet) {
             tell(stats);

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use netflow_codec::{FlowFields, FlowRecord, MplsLabels};
 
-use super::{Flow, protocol_keyword};
+use super::{Country, Flow, protocol_keyword};
 
 /// A column of the flow schema. Names and renderings are those of goflow2's `FlowMessage`, as far as it has them.
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +172,8 @@ pub static COLUMNS: &[Column] = &[
         flow.sampling.map_or(Cell::Absent, |info| Cell::Word(info.source.name()))
     }),
     column("duration_ms", Kind::Signed64, |flow| flow.duration_millis().map_or(Cell::Absent, Cell::Signed)),
+    column("src_country", Kind::Word, |flow| country(flow.countries.source)),
+    column("dst_country", Kind::Word, |flow| country(flow.countries.destination)),
 ];
 
 const fn core(name: &'static str, kind: Kind, cell: fn(&Flow<'_>) -> Cell) -> Column {
@@ -188,6 +190,10 @@ fn number<N: Into<u64>>(flow: &Flow<'_>, field: FlowFields, member: impl Fn(&Flo
 
 fn address(flow: &Flow<'_>, field: FlowFields, member: impl Fn(&FlowRecord) -> IpAddr) -> Cell {
     if flow.record.has(field) { Cell::Address(member(&flow.record)) } else { Cell::Absent }
+}
+
+fn country(country: Option<Country>) -> Cell {
+    country.map_or(Cell::Absent, |country| Cell::Word(country.code()))
 }
 
 fn mac(flow: &Flow<'_>, field: FlowFields, member: impl Fn(&FlowRecord) -> [u8; 6]) -> Cell {

@@ -5,6 +5,7 @@
 
 mod column;
 mod context;
+mod country;
 mod layout;
 mod protocol;
 mod stored;
@@ -15,6 +16,7 @@ use netflow_codec::{DataRecord, FieldView, FixedRecord, FlowFields, FlowRecord, 
 
 pub use column::{COLUMNS, Cell, Column, Kind};
 pub use context::{Context, Known};
+pub use country::{Countries, Country};
 pub(crate) use layout::{Layout, Layouts};
 pub use protocol::{protocol_keyword, protocol_number};
 pub use stored::StoredCells;
@@ -66,6 +68,8 @@ pub struct Flow<'a> {
     pub template_id: Option<u16>,
     /// One packet in how many was metered, as far as the exporter has said.
     pub sampling: Option<SamplingInfo>,
+    /// The countries of its addresses, where somebody has looked them up.
+    pub countries: Countries,
     /// The record as it came.
     pub fields: RecordFields<'a>,
     /// What its fields are read with.
@@ -105,6 +109,26 @@ impl<'a> Flow<'a> {
         match self.stored() {
             Some(stored) => stored.number("sampling_rate"),
             None => self.sampling.map(|info| info.interval.into()),
+        }
+    }
+
+    /// The country of the source address.
+    #[must_use]
+    pub fn source_country(&self) -> Option<Country> {
+        self.country(self.countries.source, "src_country")
+    }
+
+    /// The country of the destination address.
+    #[must_use]
+    pub fn destination_country(&self) -> Option<Country> {
+        self.country(self.countries.destination, "dst_country")
+    }
+
+    /// A country; of a stored flow, the one in its column.
+    fn country(&self, known: Option<Country>, column: &str) -> Option<Country> {
+        match self.stored().map(|stored| stored.cell(column)) {
+            Some(Cell::Word(code)) => Country::of(code),
+            _ => known,
         }
     }
 

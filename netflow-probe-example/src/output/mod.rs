@@ -2,7 +2,10 @@
 
 mod csv;
 mod json;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod ordered;
+mod protobuf;
 mod queue;
 mod records;
 mod table;
@@ -12,10 +15,13 @@ use std::io;
 
 use netflow_codec::Timestamp;
 
+#[cfg(feature = "kafka")]
+pub use self::kafka::{Kafka, KafkaConfig, KafkaSink, KafkaStats};
 pub use self::{
     csv::CsvSink,
     json::JsonSink,
     ordered::{OrderedSink, Rank},
+    protobuf::{FlowMessage, ProtobufSink},
     queue::{OutputQueue, QueueStats, QueuedOutput, WhenFull},
     records::RecordsSink,
     table::TableSink,
@@ -185,6 +191,8 @@ pub enum Format {
     Csv,
     /// Aligned columns for reading.
     Table,
+    /// goflow2's protobuf, each message behind its length as a varint.
+    Protobuf,
 }
 
 impl Format {
@@ -194,6 +202,7 @@ impl Format {
             Self::Json => Box::new(JsonSink::new(output)),
             Self::Csv => Box::new(CsvSink::new(output)),
             Self::Table => Box::new(TableSink::new(output)),
+            Self::Protobuf => Box::new(ProtobufSink::new(output)),
         }
     }
 
@@ -203,6 +212,7 @@ impl Format {
             Self::Json => Box::new(JsonSink::new(output)),
             Self::Csv => Box::new(CsvSink::new(output).without_header()),
             Self::Table => Box::new(TableSink::new(output).without_heading()),
+            Self::Protobuf => Box::new(ProtobufSink::new(output)),
         }
     }
 }

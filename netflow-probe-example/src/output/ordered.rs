@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{CsvSink, FlowSink, Format, JsonSink, TableSink, table};
+use super::{CsvSink, FlowSink, Format, JsonSink, ProtobufSink, TableSink, table};
 use crate::flow::Flow;
 
 /// The rank of a flow, greater the earlier it is printed.
@@ -76,6 +76,7 @@ impl OrderedSink {
         let renderer = match format {
             Format::Json => Renderer::Lines { sink: Box::new(JsonSink::new(buffer.clone())), buffer },
             Format::Csv => Renderer::Lines { sink: Box::new(CsvSink::new(buffer.clone())), buffer },
+            Format::Protobuf => Renderer::Lines { sink: Box::new(ProtobufSink::new(buffer.clone())), buffer },
             Format::Table => Renderer::Table,
         };
         Self {

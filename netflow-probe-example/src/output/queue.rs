@@ -61,6 +61,8 @@ pub struct QueuedOutput {
     shared: Arc<Shared>,
     /// The beginning of a line whose rest has not come.
     begun: Vec<u8>,
+    /// Whether what comes is messages behind their lengths, and not lines.
+    has_lengths: bool,
 }
 
 struct Shared {
@@ -106,7 +108,13 @@ impl OutputQueue {
     /// An end to write to.
     #[must_use]
     pub fn output(&self) -> QueuedOutput {
-        QueuedOutput { shared: Arc::clone(&self.shared), begun: Vec::new() }
+        QueuedOutput { shared: Arc::clone(&self.shared), begun: Vec::new(), has_lengths: false }
+    }
+
+    /// An end to write messages to, each behind its length as a varint: whole ones with each call.
+    #[must_use]
+    pub fn output_of_messages(&self) -> QueuedOutput {
+        QueuedOutput { has_lengths: true, ..self.output() }
     }
 
     /// What became of lines so far.
@@ -184,7 +192,7 @@ impl Shared {
         }
     }
 
-    fn push(&self, begun: &mut Vec<u8>, lines: &[u8]) -> io::Result<()> {
+    fn push(&self, begun: &mut Vec<u8>, lines: &[u8], count: fn(&[u8]) -> u64) -> io::Result<()> {
         let octets = begun.len() + lines.len();
         let mut state = self.held();
         let mut has_waited = false;
@@ -197,7 +205,7 @@ impl Shared {
                 break;
             }
             if self.when_full == WhenFull::Refuse {
-                state.stats.refused_lines += count_lines(lines);
+                state.stats.refused_lines += count(lines);
                 begun.clear();
                 return Ok(());
             }
@@ -211,7 +219,7 @@ impl Shared {
         block.extend_from_slice(begun);
         block.extend_from_slice(lines);
         begun.clear();
-        state.stats.lines += count_lines(lines);
+        state.stats.lines += count(lines);
         state.stats.waiting_octets += octets;
         state.stats.most_octets = state.stats.most_octets.max(state.stats.waiting_octets);
         state.blocks.push_back(block);
@@ -225,12 +233,35 @@ fn count_lines(octets: &[u8]) -> u64 {
     octets.iter().map(|octet| u64::from(*octet == b'\n')).sum()
 }
 
+/// How many messages there are, each behind its length.
+fn count_messages(mut octets: &[u8]) -> u64 {
+    let mut count = 0;
+    while !octets.is_empty() {
+        let (mut length, mut shift) = (0_usize, 0);
+        while let Some((octet, rest)) = octets.split_first() {
+            octets = rest;
+            length |= usize::from(octet & 0x7f).checked_shl(shift).unwrap_or(0);
+            shift += 7;
+            if octet & 0x80 == 0 {
+                break;
+            }
+        }
+        octets = octets.get(length..).unwrap_or(&[]);
+        count += 1;
+    }
+    count
+}
+
 impl Write for QueuedOutput {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if self.has_lengths {
+            self.shared.push(&mut self.begun, octets, count_messages)?;
+            return Ok(octets.len());
+        }
         let whole = octets.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
         let (lines, rest) = octets.split_at(whole);
         if !lines.is_empty() {
-            self.shared.push(&mut self.begun, lines)?;
+            self.shared.push(&mut self.begun, lines, count_lines)?;
         }
         self.begun.extend_from_slice(rest);
         Ok(octets.len())
@@ -283,6 +314,15 @@ mod tests {
         let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert_eq!(written.lines().count(), 10);
         assert!(written.lines().all(|line| line.len() == 9 && line.ends_with("xxxx")), "{written}");
+    }
+
+    #[test]
+    fn messages_are_counted_by_their_lengths() {
+        let mut octets = vec![2, b'\n', b'\n', 0, 0x80, 1];
+        octets.extend([b'\n'; 128]);
+        assert_eq!(count_messages(&octets), 3);
+        assert_eq!(count_messages(&[0xff; 40]), 4);
+        assert_eq!(count_messages(&[5]), 1);
     }
 
     #[test]

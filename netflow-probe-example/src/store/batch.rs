@@ -21,6 +21,9 @@ pub(super) struct Batch {
     pub(super) durations: Vec<u64>,
     pub(super) icmp_types: Sparse<u32>,
     pub(super) icmp_codes: Sparse<u32>,
+    /// Countries by their numbers.
+    pub(super) source_countries: Sparse<u8>,
+    pub(super) destination_countries: Sparse<u8>,
     /// Columns without a member of the typed record, each with its place in [`COLUMNS`].
     pub(super) walked: Vec<(usize, Sparse<Cell>)>,
     /// What has no column, as JSON.
@@ -165,6 +168,12 @@ impl Batch {
         if let Some(code) = flow.icmp_code() {
             self.icmp_codes.push(row, u32::try_from(code).unwrap_or(u32::MAX));
         }
+        if let Some(country) = flow.source_country() {
+            self.source_countries.push(row, country.number());
+        }
+        if let Some(country) = flow.destination_country() {
+            self.destination_countries.push(row, country.number());
+        }
         if flow.has_walked() {
             for (column, sparse) in &mut self.walked {
                 match flow.cell(*column) {
@@ -186,6 +195,8 @@ impl Batch {
         self.durations.clear();
         self.icmp_types.clear();
         self.icmp_codes.clear();
+        self.source_countries.clear();
+        self.destination_countries.clear();
         self.walked.iter_mut().for_each(|(_, sparse)| sparse.clear());
         self.fields.clear();
     }

@@ -6,7 +6,7 @@ use super::{
     batch::{Batch, Head, Sparse},
     chunk::{Encoder, Number, Order},
 };
-use crate::flow::{COLUMNS, Cell, protocol_keyword};
+use crate::flow::{COLUMNS, Cell, Country, protocol_keyword};
 
 /// Gives an encoder the levels and values of a column.
 pub(super) type Write = fn(&Batch, &mut Encoder);
@@ -140,6 +140,8 @@ fn writer(column: &str) -> Option<Write> {
             present(batch, encoder, F::START | F::END);
             encoder.numbers(&batch.durations, Order::Signed);
         },
+        "src_country" => |batch, encoder| write_countries(batch, encoder, &batch.source_countries),
+        "dst_country" => |batch, encoder| write_countries(batch, encoder, &batch.destination_countries),
         _ => return None,
     })
 }
@@ -173,6 +175,14 @@ fn at_rows(batch: &Batch, encoder: &mut Encoder, rows: &[u32], level: u8) {
 fn write_sparse<N: Number>(batch: &Batch, encoder: &mut Encoder, sparse: &Sparse<N>) {
     at_rows(batch, encoder, &sparse.rows, 1);
     encoder.numbers(&sparse.values, Order::Unsigned);
+}
+
+fn write_countries(batch: &Batch, encoder: &mut Encoder, countries: &Sparse<u8>) {
+    at_rows(batch, encoder, &countries.rows, 1);
+    encoder.words(&countries.values, |out, number| {
+        let code = Country::of_number(number).map_or("", Country::code);
+        out.extend_from_slice(code.as_bytes());
+    });
 }
 
 fn walked<'b>(batch: &'b Batch, name: &str) -> Option<&'b Sparse<Cell>> {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use netflow_codec::{FlowFields, FlowRecord, MplsLabels, Timestamp};
 
-use crate::flow::{COLUMNS, Cell, Envelope, Kind, protocol_keyword, protocol_number};
+use crate::flow::{COLUMNS, Cell, Country, Envelope, Kind, protocol_keyword, protocol_number};
 
 /// Words that stand in files, protocols' keywords left out.
 static WORDS: [&str; 16] = [
@@ -33,7 +33,8 @@ pub(super) fn understand(kind: Kind, text: &str) -> Cell {
         Kind::Word => {
             let known = WORDS.iter().copied().find(|word| *word == text);
             let keyword = || (0..=u8::MAX).filter_map(protocol_keyword).find(|keyword| *keyword == text);
-            match known.or_else(keyword) {
+            let country = || Country::of(text).map(Country::code);
+            match known.or_else(keyword).or_else(country) {
                 Some(word) => Cell::Word(word),
                 None => text.parse().map_or(Cell::Absent, Cell::NumberWord),
             }

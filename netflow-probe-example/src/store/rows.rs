@@ -286,6 +286,7 @@ const fn flow<'a>(
         fields: RecordFields::Stored(stored),
         context: Context::none(),
         layout: None,
+        countries: crate::flow::Countries { source: None, destination: None },
     }
 }
 

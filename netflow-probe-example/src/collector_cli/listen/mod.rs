@@ -206,11 +206,15 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     let elements = args.output.defined()?;
     let watch = args.output.alerts.watch(args.output.quiet)?;
     let store = args.output.store.open()?;
-    let shared = Shared::open(&args.relay)?;
+    let shared = Shared::open(&args.output, Some(&args.relay))?;
     let limit = usize::try_from(args.output_queue).unwrap_or(usize::MAX);
     let start = |output| OutputQueue::start(output, limit, args.when_full);
-    let mut queue =
-        args.output.destination(store.is_some())?.map(start).transpose().map_err(Failure::Output)?;
+    let mut queue = args
+        .output
+        .destination(store.is_some() || shared.takes_flows)?
+        .map(start)
+        .transpose()
+        .map_err(Failure::Output)?;
     // Also when quiet: with port 0 there is no other way to know.
     for address in bound.first().into_iter().flat_map(Sockets::addresses) {
         tell(format_args!("listening on {address}"));
@@ -261,6 +265,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
         activity: &activity,
         sockets: &sockets,
         queue: queue.as_ref(),
+        shared: &shared,
         signals,
         control,
         workers,
@@ -334,7 +339,7 @@ fn conclude(
         .with_queue(queue.map(|stats| stats.to_json()), queue.map_or(0, |stats| stats.refused_lines));
     // The account is complete even when nobody reads the flows.
     let mut effects = Effect::of(store, counting);
-    effects.extend(shared.effects());
+    effects.extend(shared.finish());
     args.output.conclude(&summary, &effects)?;
     if let Some(path) = &args.state {
         kept.write(path).map_err(|error| Failure::File { path: path.display().to_string(), error })?;

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     account::health,
-    collector_cli::session::tell,
+    collector_cli::{session::tell, sinks::Shared},
     output::OutputQueue,
     receive::{SocketWatch, now},
     service::{Watchdog, notify_ready, notify_reloading, notify_stopping},
@@ -59,6 +59,7 @@ pub(super) struct Supervisor<'s> {
     pub(super) activity: &'s Activity,
     pub(super) sockets: &'s [SocketWatch],
     pub(super) queue: Option<&'s OutputQueue>,
+    pub(super) shared: &'s Shared,
     pub(super) signals: Signals,
     pub(super) control: Option<Control>,
     pub(super) workers: Vec<mpsc::Sender<Ask>>,
@@ -165,6 +166,7 @@ impl Supervisor<'_> {
 
     /// Reads the policy again. When it cannot be understood, the one before stays.
     fn reload(&self) {
+        self.shared.reload();
         let policy = match self.args.policy() {
             Ok(policy) => Arc::new(policy),
             Err(failure) => {

@@ -172,10 +172,10 @@ impl Plan<'_> {
 
     /// What is made here, and not by who starts the thread, never leaves the thread.
     fn collector(&mut self) -> Collector<Sinks> {
-        let Self { args, queue, store, elements, policy, watch, input, is_alone, .. } = self;
+        let Self { args, queue, store, shared, elements, policy, watch, input, is_alone, .. } = self;
         let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, !*is_alone) };
         let printer = watched(watch.take(), queue.map(sink));
-        let sinks = args.output.staged((printer, store.take()));
+        let sinks = shared.staged(&args.output.counting, (printer, store.take()));
         let limits = policy.limits.over(ListenArgs::limits());
         let collector =
             args.output.collector_with(limits, core::mem::take(elements), sinks, Arc::clone(policy));
