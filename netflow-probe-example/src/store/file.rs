@@ -16,21 +16,21 @@ use parquet::{
     bloom_filter::Sbbf,
     errors::ParquetError,
     file::{
-        metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
-        reader::{ChunkReader, FileReader as _, Length, SerializedFileReader},
+        metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
+        reader::{ChunkReader, Length},
         serialized_reader::SerializedPageReader,
         statistics::Statistics,
     },
 };
 
-use super::form::Form;
+use super::{form::Form, guard::guarded};
 use crate::flow::COLUMNS;
 
 /// A file, and where in it the columns of the flow schema are.
 #[derive(Debug)]
 pub(super) struct StoreFile {
     reader: Pread,
-    metadata: Arc<ParquetMetaData>,
+    metadata: ParquetMetaData,
     /// By the order of [`COLUMNS`], then the one of what has no column; of a file written by an older or newer collector
     /// some may be missing.
     places: Vec<Option<usize>>,
@@ -42,7 +42,7 @@ const ROWS: usize = 1 << 24;
 impl StoreFile {
     pub(super) fn open(path: &Path) -> Result<Self, ParquetError> {
         let reader = Pread(Arc::new(File::open(path)?));
-        let metadata = SerializedFileReader::new(reader.clone())?.metadata().clone();
+        let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&reader))?;
         let schema = metadata.file_metadata().schema_descr_ptr();
         let place = |name: &str| {
             (0..schema.num_columns())
@@ -61,7 +61,7 @@ impl StoreFile {
         if places.iter().take(COLUMNS.len()).all(Option::is_none) {
             return Err(ParquetError::General("no column of the flow schema is in it".to_owned()));
         }
-        Ok(Self { reader, metadata: Arc::new(metadata), places })
+        Ok(Self { reader, metadata, places })
     }
 
     pub(super) fn groups(&self) -> usize {
@@ -119,7 +119,7 @@ impl StoreFile {
     pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Bloom> {
         let chunk = self.column(group, column)?;
         // A filter that cannot be read excludes nothing.
-        let filter = Sbbf::read_from_column_chunk(chunk, &self.reader).ok().flatten()?;
+        let filter = guarded(|| Sbbf::read_from_column_chunk(chunk, &self.reader)).ok().flatten()?;
         Some(Bloom { filter, form: form(chunk) })
     }
 

@@ -17,6 +17,7 @@ mod chunk;
 mod columns;
 mod file;
 mod form;
+mod guard;
 mod pages;
 mod part;
 mod reader;

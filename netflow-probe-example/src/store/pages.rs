@@ -47,7 +47,12 @@ impl Interner {
         code
     }
 
+    /// A value that may be there already. Addresses that have no dictionary are mostly different ones: who groups them
+    /// finds the same ones sooner than they are found here.
     fn intern(&mut self, octets: &[u8]) -> u32 {
+        if matches!(self.kind, Kind::Address) {
+            return self.push(octets);
+        }
         if let Some(code) = self.known.get(octets) {
             return *code;
         }
@@ -62,12 +67,13 @@ pub(super) fn decode(chunk: &Chunk, kind: Kind) -> Result<Coded, ParquetError> {
     let mut interner =
         Interner { kind, form: chunk.form(), known: HashMap::default(), coded: Coded::default() };
     interner.coded.codes.reserve(chunk.rows.min(1 << 20));
-    // Two encodings are decoded here; the others by the crate, a value at a time.
-    let is_simple = chunk
-        .metadata
-        .encodings()
-        .all(|encoding| matches!(encoding, Encoding::PLAIN | Encoding::RLE | Encoding::RLE_DICTIONARY))
-        && chunk.metadata.column_descr().physical_type() == parquet::basic::Type::BYTE_ARRAY
+    // Three encodings are decoded here; the others by the crate, a value at a time.
+    let is_simple = chunk.metadata.encodings().all(|encoding| {
+        matches!(
+            encoding,
+            Encoding::PLAIN | Encoding::RLE | Encoding::RLE_DICTIONARY | Encoding::DELTA_LENGTH_BYTE_ARRAY
+        )
+    }) && chunk.metadata.column_descr().physical_type() == parquet::basic::Type::BYTE_ARRAY
         && chunk.metadata.column_descr().max_def_level() == 1;
     if is_simple {
         by_pages(chunk, &mut interner)?;
@@ -161,7 +167,7 @@ fn read_page(
 ) -> Result<(), ParquetError> {
     entries.clear();
     if encoding == Encoding::PLAIN {
-        if interner.known.is_empty() {
+        if interner.known.is_empty() && !matches!(interner.kind, Kind::Address) {
             // The dictionary was full: from here on values are looked up.
             interner.known = Plain(dictionary)
                 .map_while(Result::ok)
@@ -171,6 +177,15 @@ fn read_page(
         }
         for value in Plain(octets).take(values) {
             entries.push(interner.intern(value?));
+        }
+    } else if encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY {
+        let mut rest: &[u8] = octets;
+        let lengths = deltas(&mut rest, values)?;
+        for length in lengths {
+            let value = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+            let (value, behind) = value.ok_or_else(|| wrong("a value beyond its page"))?;
+            rest = behind;
+            entries.push(interner.intern(value));
         }
     } else {
         let (Some(width), Some(rest)) = (octets.first(), octets.get(1..)) else {
@@ -186,6 +201,58 @@ fn read_page(
         return Err(wrong("a page of fewer values than it says"));
     }
     Ok(())
+}
+
+/// So many numbers, stored as differences: blocks with their least difference, in parts of so many bits each. Takes them
+/// off what is behind them, too.
+fn deltas(octets: &mut &[u8], count: usize) -> Result<Vec<u64>, ParquetError> {
+    let short = || wrong("differences that end too early");
+    let (block, parts) = (varint(octets).ok_or_else(short)?, varint(octets).ok_or_else(short)?);
+    let (total, first) = (varint(octets).ok_or_else(short)?, varint(octets).ok_or_else(short)?);
+    let block =
+        usize::try_from(block).ok().filter(|block| *block > 0 && *block <= 1 << 16 && block % 128 == 0);
+    let parts = usize::try_from(parts).ok().filter(|parts| *parts > 0 && *parts <= 512);
+    let (Some(block), Some(parts)) = (block, parts) else {
+        return Err(wrong("blocks of a size that cannot be"));
+    };
+    if total != count as u64 || block % parts != 0 || (block / parts) % 32 != 0 {
+        return Err(wrong("differences of another count than their page's"));
+    }
+    let mut numbers = Vec::with_capacity(count.min(1 << 20));
+    let mut last = unzigzag(first);
+    if count > 0 {
+        numbers.push(last);
+    }
+    let mut packed = Vec::new();
+    while numbers.len() < count {
+        let smallest = unzigzag(varint(octets).ok_or_else(short)?);
+        let (widths, rest) = octets.split_at_checked(parts).ok_or_else(short)?;
+        *octets = rest;
+        for width in widths {
+            let left = count - numbers.len();
+            if left == 0 {
+                break;
+            }
+            let (part, width) = (block / parts, usize::from(*width));
+            if width > 32 {
+                return Err(wrong("differences of more than 32 bits"));
+            }
+            let (values, rest) = octets.split_at_checked(part * width / 8).ok_or_else(short)?;
+            *octets = rest;
+            packed.clear();
+            let mask = u32::try_from((1_u64 << width) - 1).unwrap_or(u32::MAX);
+            unpack(values, width, mask, part.min(left), &mut packed)?;
+            numbers.extend(packed.iter().map(|difference| {
+                last = last.wrapping_add(smallest).wrapping_add(u64::from(*difference));
+                last
+            }));
+        }
+    }
+    Ok(numbers)
+}
+
+const fn unzigzag(number: u64) -> u64 {
+    (number >> 1) ^ (number & 1).wrapping_neg()
 }
 
 /// Numbers of so many bits, in runs of one repeated and of several packed ones.
@@ -262,7 +329,7 @@ const fn low(number: u64) -> u32 {
 
 fn varint(octets: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
-    for shift in (0..63).step_by(7) {
+    for shift in (0..64).step_by(7) {
         let (octet, rest) = octets.split_first()?;
         *octets = rest;
         number |= u64::from(octet & 0x7f) << shift;
@@ -365,6 +432,25 @@ mod tests {
         }
         assert!(runs(&[0xff; 20], 8, 10, &mut Vec::new()).is_err());
         assert!(runs(&[2, 0, 0, 0, 0], 33, 1, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn differences_are_added_up() {
+        // Blocks of 128 in four parts; five numbers from 9 on, with the differences 2, 0, -1, 3.
+        let mut octets = vec![0x80, 1, 4, 5, 18, 1, 3, 0, 0, 0];
+        let bits = 3_u32 | 1 << 3 | 4 << 9;
+        octets.extend(bits.to_le_bytes());
+        octets.extend([0; 8]);
+        octets.push(7);
+        let mut rest = octets.as_slice();
+        assert_eq!(deltas(&mut rest, 5).unwrap(), [9, 11, 11, 10, 13]);
+        assert_eq!(rest, [7]);
+        for end in 0..octets.len() - 1 {
+            assert!(deltas(&mut &octets[..end], 5).is_err(), "{end}");
+        }
+        assert!(deltas(&mut octets.as_slice(), 6).is_err());
+        assert!(deltas(&mut &[0x80, 1, 0, 5, 18][..], 5).is_err());
+        assert!(deltas(&mut &[0, 4, 5, 18][..], 5).is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use parquet::{
 
 use super::{
     file::{Chunk, StoreFile},
+    guard::guarded,
     pages::{self, Coded, NULL},
     restore::{List, Restorer},
 };
@@ -201,10 +202,11 @@ impl Rows {
         if let Some(slot) = self.columns.get_mut(place)
             && slot.is_none()
         {
-            let column = match self.file.open_column(self.group, place).map_err(super::part::into_io)? {
-                None => Column::Absent,
-                Some(chunk) => decode(&chunk, place).map_err(super::part::into_io)?,
-            };
+            let column = guarded(|| match self.file.open_column(self.group, place)? {
+                None => Ok(Column::Absent),
+                Some(chunk) => decode(&chunk, place),
+            });
+            let column = column.map_err(super::part::into_io)?;
             *slot = Some(column);
         }
         Ok(())

@@ -43,6 +43,19 @@ impl Encoder {
             lengths.push((self.dictionary.len() - before) as u64);
         }
         push_deltas(&mut self.page, lengths.iter().copied());
+        if are_looked_for && addresses.len() <= FILTERED {
+            // Of so many about half are different ones. A filter that cannot be made excludes nothing.
+            self.filter = Sbbf::new_with_ndv_fpp(addresses.len() as u64 / 2, WRONG).ok();
+            if let Some(filter) = &mut self.filter {
+                let mut rest = self.dictionary.as_slice();
+                for length in &lengths {
+                    let length = usize::try_from(*length).unwrap_or(rest.len());
+                    let Some((address, behind)) = rest.split_at_checked(length) else { break };
+                    filter.insert(address);
+                    rest = behind;
+                }
+            }
+        }
         self.page.append(&mut self.dictionary);
         self.spread = lengths;
     }
