@@ -176,7 +176,7 @@ impl Policy {
     /// assert!(policy.allows("192.0.2.9".parse()?) && !policy.allows("198.51.100.1".parse()?));
     /// assert_eq!(policy.rules("192.0.2.1".parse()?).name.as_deref(), Some("core-1"));
     /// let error = Policy::parse("[exporters]\nalow = []").unwrap_err();
-    /// assert!(error.contains("line 2") && error.contains("expected `allow`"), "{error}");
+    /// assert!(error.contains("line 2") && error.contains("`allow`"), "{error}");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
