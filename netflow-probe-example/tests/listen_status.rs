@@ -37,8 +37,14 @@ fn status(control: &Path, arguments: &[&str]) -> Output {
     Command::new(PROGRAM).arg("status").arg("--control").arg(control).args(arguments).output().unwrap()
 }
 
+/// The document, once the collector answers: it listens for datagrams before that.
 fn health(control: &Path) -> Value {
-    serde_json::from_slice(&status(control, &["--json"]).stdout).unwrap()
+    let mut document = None;
+    wait_until("answering", || {
+        document = serde_json::from_slice(&status(control, &["--json"]).stdout).ok();
+        document.is_some()
+    });
+    document.unwrap()
 }
 
 fn exporter<'a>(document: &'a Value, address: &str) -> &'a Value {
