@@ -1,19 +1,24 @@
 //! The page in a browser: looked at, and used by mouse and by keys.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod collector_datagrams;
 mod common;
 
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::UdpSocket,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
+use collector_datagrams::{PLAIN, plain, set, template, v9};
 use common::{
     browser::Browser,
     has_program,
+    listening::Listening,
     peers::Background,
+    scenario::{SECOND, START, Scenario},
     stored::{NOON, afternoon, store},
 };
 use serde_json::{Value, json};
@@ -28,6 +33,10 @@ struct Served {
 fn serve(arguments: &[&str]) -> Served {
     let folder = tempfile::tempdir().unwrap();
     store(&folder.path().join("store"), 1_000, &afternoon());
+    serve_in(folder, arguments)
+}
+
+fn serve_in(folder: TempDir, arguments: &[&str]) -> Served {
     let mut child = Command::new(env!("CARGO_BIN_EXE_netflow-collector"))
         .args(["serve", "--bind", "127.0.0.1:0", "--store"])
         .arg(folder.path().join("store"))
@@ -176,6 +185,93 @@ fn the_page_is_used_by_mouse_and_by_keys() {
         "{:?}",
         browser.complaints
     );
+}
+
+#[test]
+fn what_somebody_should_look_at_is_found_by_keys_alone() {
+    if !has_program("chromium") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut scenario = Scenario::new(81, 100).background(20_000);
+    scenario.syn_flood("203.0.113.10".parse().unwrap(), 443, 905 * SECOND, 120, 80_000);
+    scenario.contact("10.1.3.77".parse().unwrap(), "198.18.5.6".parse().unwrap(), 8_443, 300 * SECOND, 11);
+    scenario.write_store(folder.path());
+    let (control, list) = (folder.path().join("control"), folder.path().join("list.txt"));
+    fs::write(&list, "198.18.5.6 command server\nwhatever\n").unwrap();
+    let collector = Listening::start(&["--bind", "127.0.0.1:0", "--control", control.to_str().unwrap()]);
+    // Two datagrams are lost between these, and a template is missing.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for datagram in [
+        v9(7, 1, &[template(300, &PLAIN), set(300, &plain(1, 100))]),
+        v9(7, 4, &[set(400, &plain(2, 100))]),
+    ] {
+        socket.send_to(&datagram, collector.addresses[0]).unwrap();
+    }
+    let served =
+        serve_in(folder, &["--health", control.to_str().unwrap(), "--indicators", list.to_str().unwrap()]);
+    let mut browser = Browser::start(served.folder.path());
+    browser.resize(1_280, 900);
+    browser.prefer("light");
+    browser.open(&served.url);
+    browser.wait(READY);
+
+    // The exporter, as the collector knows it.
+    browser.key("3", false);
+    let panel = "document.querySelector('#panel').innerText";
+    browser.wait(&format!("{panel}.includes('400 missing since')"));
+    let text = browser.value(panel);
+    let text = text.as_str().unwrap();
+    for told in ["2 of 4 packets were lost", "2 packets (50 %)", "127.0.0.1", "192.0.2.250"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    browser.picture(&pictures().join("exporters-light.png"));
+
+    // Searches, with nothing but keys: 5 for the tab, then Tab from the tab to the buttons.
+    browser.key("5", false);
+    browser.wait("document.querySelector('#look-ioc')");
+    browser.value("document.querySelector('#tab-alerts').focus()");
+    let press = |browser: &mut Browser, id: &str| {
+        for _ in 0..20 {
+            browser.key("Tab", false);
+            if browser.value("document.activeElement.id") == id {
+                return browser.key("Enter", false);
+            }
+        }
+        panic!("{id} is not reached by keys");
+    };
+    press(&mut browser, "look-ioc");
+    browser.wait("document.querySelector('#found-ioc tbody')");
+    let row = browser.value("document.querySelector('#found-ioc tbody tr').innerText");
+    let row = row.as_str().unwrap();
+    assert!(row.contains("198.18.5.6") && row.contains("10.1.3.77") && row.contains("TCP/8443"), "{row}");
+    assert_eq!(browser.value("document.activeElement.id"), "look-ioc");
+    press(&mut browser, "look-attacks");
+    browser.wait("document.querySelector('#found-attacks tbody')");
+    let row = browser.value("document.querySelector('#found-attacks').innerText");
+    let row = row.as_str().unwrap();
+    for told in ["1 attacks in", "SYN flood", "203.0.113.10", "sources of", "packet/s ±", "12:15:0"] {
+        assert!(row.contains(told), "{told}: {row}");
+    }
+    assert_eq!(browser.value("document.querySelector('#tab-alerts .count').textContent"), "2");
+    browser.picture(&pictures().join("findings-light.png"));
+    browser.prefer("dark");
+    browser.picture(&pictures().join("findings-dark.png"));
+    browser.resize(390, 844);
+    browser.wait("document.documentElement.scrollWidth === 390");
+    browser.picture(&pictures().join("findings-phone.png"));
+    browser.resize(1_280, 900);
+
+    // From a finding to its flows: the window is that of the attack, the filter its target.
+    browser.value("document.querySelector('#found-attacks tbody button').focus()");
+    browser.value("page.refreshed = page.series");
+    browser.key("Enter", false);
+    browser.wait(&format!("page.series !== page.refreshed && {READY}"));
+    assert_eq!(browser.value("page.state.filter"), "dst ip 203.0.113.10");
+    let (from, to) = window(&mut browser);
+    assert!(from.abs_diff(START + 905) <= 10 && to.abs_diff(START + 1_025) <= 11, "{from} {to}");
+    assert_eq!(browser.value("document.querySelector('#tab-alerts .count')"), Value::Null);
+    assert_eq!(browser.complaints, [""; 0]);
 }
 
 #[test]

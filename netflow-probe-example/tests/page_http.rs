@@ -1,6 +1,7 @@
 //! What `netflow-collector serve` answers, and to whom.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod collector_datagrams;
 mod common;
 
 use core::time::Duration;
@@ -10,12 +11,14 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
-    thread,
-    time::Instant,
 };
 
+use collector_datagrams::{PLAIN, plain, set, template, v9};
 use common::{
-    peers::Background,
+    jobs,
+    listening::Listening,
+    peers::{Background, wait_until},
+    scenario::{SECOND, START, Scenario},
     stored::{NOON, afternoon, flow, store},
 };
 use serde_json::{Value, json};
@@ -327,49 +330,113 @@ fn profiles_are_kept_and_their_thresholds_give_alerts() {
 }
 
 #[test]
-fn exporters_are_told_as_the_collector_accounts_for_them() {
+fn exporters_are_told_as_the_collector_knows_them() {
     let folder = tempfile::tempdir().unwrap();
     store(&folder.path().join("store"), 500, &[flow(6, "10.0.0.1", 443, 1_000, 0, 100)]);
-    let account = folder.path().join("account.json");
-    let path = account.clone();
-    let served = Served::start_in(folder, &["--account", path.to_str().unwrap()]);
+    let control = folder.path().join("control");
+    let document = folder.path().join("health.json");
+    let control_path = control.to_str().unwrap().to_owned();
+    let served = Served::start_in(folder, &["--health", &control_path]);
     let exporters = served.get("/api/exporters");
-    assert!(exporters["account_error"].as_str().unwrap().contains("account.json"));
-    write_account(&account);
-    let exporters = served.get("/api/exporters");
-    let line = &exporters["account"]["lines"][0];
+    assert!(exporters["health_error"].as_str().unwrap().contains(&control_path), "{exporters}");
+
+    // Two datagrams between these are lost; the second lacks its template.
+    let collector = Listening::start(&["--bind", "127.0.0.1:0", "--control", &control_path]);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for datagram in [
+        v9(7, 1, &[template(300, &PLAIN), set(300, &plain(1, 100))]),
+        v9(7, 4, &[set(400, &plain(2, 100))]),
+    ] {
+        socket.send_to(&datagram, collector.addresses[0]).unwrap();
+    }
+    let mut health = Value::Null;
+    wait_until("receiving", || {
+        health = served.get("/api/exporters")["health"].take();
+        health["lines"][0]["datagrams"] == 2
+    });
+    let line = &health["lines"][0];
     assert_eq!((&line["exporter"], &line["version"]), (&json!("127.0.0.1"), &json!(9)));
-    assert_eq!((&line["lost"], &line["missing_templates"]), (&json!(2), &json!(2)));
-    assert!(line["last_seen_ns"].as_u64().unwrap() > 0);
+    assert_eq!((&line["domain"], &line["records"], &line["lost"]), (&json!(7), &json!(1), &json!(2)));
+    let missing = line["missing_templates"].as_array().unwrap();
+    assert_eq!((missing.len(), &missing[0]["template_id"]), (1, &json!(400)), "{line}");
+    assert!(line["silent_seconds"].as_u64().unwrap() < 300 && line["flows_per_second"].is_number(), "{line}");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(line["last_seen"].as_u64().unwrap().abs_diff(now) < 300, "{line}");
+    let questions = health["questions"].as_array().unwrap();
+    let loss = questions.iter().find(|question| question["kind"] == "loss").unwrap();
+    assert!(loss["text"].as_str().unwrap().contains("2 of 4 packets were lost"), "{loss}");
+
+    // The same from a file: what `status --json` printed, and the account at the end.
+    let told = Command::new(COLLECTOR).args(["status", "--json", "--control", &control_path]).output().unwrap();
+    let document_path = document.to_str().unwrap().to_owned();
+    fs::write(&document, &told.stdout).unwrap();
+    let of_file = Served::start(&["--health", &document_path]);
+    let line = of_file.get("/api/exporters")["health"]["lines"][0].take();
+    assert_eq!((&line["lost"], &line["missing_templates"][0]["template_id"]), (&json!(2), &json!(400)));
+    fs::write(&document, collector.terminate().summary.to_string()).unwrap();
+    let exporters = of_file.get("/api/exporters");
+    let line = &exporters["health"]["lines"][0];
+    assert_eq!((&line["lost"], &line["waiting_sets"]), (&json!(2), &json!(1)), "{exporters}");
+    assert!(line["last_seen"].as_u64().unwrap().abs_diff(now) < 300, "{line}");
+    fs::write(&document, "{").unwrap();
+    assert!(of_file.get("/api/exporters")["health_error"].as_str().unwrap().contains("health.json"));
 }
 
-/// An account as `listen` writes it: of two datagrams of v9 that lack a template, and two between them.
-fn write_account(path: &Path) {
-    let mut child = Command::new(COLLECTOR)
-        .args(["listen", "--bind", "127.0.0.1:0", "--idle-exit", "1s", "--format", "json", "--summary"])
-        .arg(path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
+#[test]
+fn indicators_and_attacks_are_looked_for_on_request() {
+    const HOST: &str = "10.1.3.77";
+    const SERVER: &str = "198.18.5.6";
+    let folder = tempfile::tempdir().unwrap();
+    let mut scenario = Scenario::new(71, 1).background(5_000);
+    scenario.contact(HOST.parse().unwrap(), SERVER.parse().unwrap(), 8_443, 300 * SECOND, 11);
+    scenario.horizontal("198.18.9.9".parse().unwrap(), 22, 400, 1_200 * SECOND, 60);
+    let store = scenario.write_store(folder.path());
+    let store = store.to_str().unwrap();
+    let list = folder.path().join("list.txt");
+    let path = list.to_str().unwrap().to_owned();
+    fs::write(&list, "198.18.99.0/24\n").unwrap();
+    let served = Served::start_in(folder, &["--indicators", &path]);
+    assert_eq!(served.get("/api/status")["has_indicators"], true);
+    let window = format!("from={}&to={}", START, START + 7_200);
+    let ioc = format!("/api/ioc?{window}");
+    let nobody = served.get(&ioc);
+    assert_eq!((&nobody["found"], &nobody["report"]["indicators"]), (&json!(0), &json!(1)));
+    // The file is read again when it has changed; what is found is what the job finds.
+    fs::write(&list, format!("198.18.99.0/24\n{SERVER} command server\nwhatever\n")).unwrap();
+    let found = served.get(&ioc);
+    let expected = jobs::json(&["ioc", "--quiet", "--json", "--indicators", &path, "--store", store]);
+    assert_eq!(found["report"]["findings"], expected["findings"]);
+    assert_eq!((&found["found"], &found["until"]), (&json!(1), &Value::Null));
+    assert_eq!((&found["report"]["refused_entries"], &found["incomplete"]), (&json!(1), &json!([])));
+    let finding = &found["report"]["findings"][0];
+    assert_eq!((&finding["host"], &finding["address"]), (&json!(HOST), &json!(SERVER)));
+
+    let attacks = served.get(&format!("/api/attacks?{window}"));
+    let expected = jobs::json(&["attack", "--json", "--store", store]);
+    assert_eq!(attacks["report"]["events"], expected["events"]);
+    assert_eq!((&attacks["found"], &attacks["until"]), (&json!(1), &Value::Null));
+    assert_eq!(attacks["report"]["events"][0]["kind"], "horizontal-scan");
+    // Before it there is none.
+    let before = served.get(&format!("/api/attacks?from={START}&to={}", START + 1_100));
+    assert_eq!((&before["found"], before["report"]["seen"]["flows"].as_u64() > Some(500)), (&json!(0), true));
+    fs::remove_file(&list).unwrap();
+    let gone = served.ask("GET", &ioc, "", "");
+    assert!(gone.status == 400 && gone.body.contains("list.txt"), "{}", gone.body);
+    // A damaged file is named, and the rest is looked at.
+    let damaged = Path::new(store).join("date=2026-03-01/hour=12/flows-20260301T120000Z-0.parquet");
+    assert!(damaged.exists());
+    fs::write(&damaged, "no parquet").unwrap();
+    let attacks = served.get(&format!("/api/attacks?{window}"));
+    let incomplete = attacks["incomplete"].as_array().unwrap();
+    assert!(incomplete[0].as_str().unwrap().contains(damaged.file_name().unwrap().to_str().unwrap()));
+    assert_eq!(attacks["found"], 1);
+
+    let served = Served::start(&[]);
+    assert_eq!(served.get("/api/status")["has_indicators"], false);
+    assert!(served.ask("GET", "/api/ioc", "", "").body.contains("--indicators"));
+    let refused = Command::new(COLLECTOR)
+        .args(["serve", "--bind", "127.0.0.1:0", "--store", "/", "--indicators", "/nowhere"])
+        .output()
         .unwrap();
-    let mut line = String::new();
-    let mut errors = BufReader::new(child.stderr.take().unwrap());
-    errors.read_line(&mut line).unwrap();
-    let address = line.trim().rsplit(' ').next().unwrap().to_owned();
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    // version 9, one record | uptime | time | sequence | source ID | FlowSet 256 of 8 octets
-    let datagram = |sequence: u8, set: u8| {
-        let mut octets = vec![0, 9, 0, 1, 0, 0, 0, 9, 0x69, 0, 0, 0, 0, 0, 0, sequence, 0, 0, 0, 1];
-        octets.extend([set, 0, 0, 8, 1, 2, 3, 4]);
-        octets
-    };
-    socket.send_to(&datagram(1, 1), &address).unwrap();
-    socket.send_to(&datagram(4, 0x7f), &address).unwrap();
-    let mut rest = String::new();
-    errors.read_to_string(&mut rest).unwrap();
-    let mut background = Background(child);
-    let until = Instant::now() + Duration::from_secs(30);
-    while background.0.try_wait().unwrap().is_none() && Instant::now() < until {
-        thread::sleep(Duration::from_millis(20));
-    }
+    assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
 }

@@ -20,11 +20,11 @@ const COLLECTOR: &[&str] = &[
     "enrichment",
     "store",
     "query",
-    "page",
     "receive",
     "relay",
     "collector",
     "jobs",
+    "page",
     "collector_cli",
 ];
 

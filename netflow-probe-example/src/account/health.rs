@@ -8,7 +8,13 @@
 //! at: who lags, who lost how much, whose data comes without its template since when.
 
 use core::{net::SocketAddr, time::Duration};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Read as _, Write as _},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    path::Path,
+};
 
 use netflow_codec::{SequenceUnit, TemplateCache, Timestamp};
 use serde_json::{Map, Value, json};
@@ -21,6 +27,26 @@ const SILENCE: Duration = Duration::from_secs(300);
 const SKEW: Duration = Duration::from_secs(10);
 /// How long data may come without its template before that is a question.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a collector may take for each piece of an answer.
+const ANSWERING: Duration = Duration::from_secs(30);
+/// Octets of an answer, at most.
+const ANSWER: u64 = 256 << 20;
+
+/// Asks a collector that runs, at its control socket.
+///
+/// # Errors
+///
+/// When nobody answers there, or not in time.
+pub fn ask(path: &Path, question: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(ANSWERING))?;
+    stream.write_all(question.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.take(ANSWER).read_to_string(&mut answer)?;
+    Ok(answer)
+}
 
 /// What a collector knows of its exporters, as a part of the health document.
 #[must_use]

@@ -47,7 +47,7 @@ pub(super) fn run(args: &IocArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Reads indicators, and tells what was not understood.
-fn read(paths: &[PathBuf], quiet: bool) -> Result<Indicators, Failure> {
+pub(super) fn read(paths: &[PathBuf], quiet: bool) -> Result<Indicators, Failure> {
     const TOLD: usize = 20;
     let indicators = ioc::read(paths).map_err(|error| Failure::Indicators(error.to_string()))?;
     if !quiet {

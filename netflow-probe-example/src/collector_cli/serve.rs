@@ -35,10 +35,14 @@ pub struct ServeArgs {
     /// Keep profiles in this file. Without it they stay in the browser.
     #[arg(long, value_name = "FILE")]
     pub profiles: Option<PathBuf>,
-    /// Tell of exporters what the account of `listen` in this file says: losses, missing templates, when they were last
-    /// heard.
+    /// Tell of exporters what the collector says: losses, missing templates, when they were last heard. PATH is the socket
+    /// that `listen` was given with its --control, or a file: what `status --json` printed, or the --summary of `listen`.
+    #[arg(long, value_name = "PATH", alias = "account")]
+    pub health: Option<PathBuf>,
+    /// Search flows for these indicators (plain list, CSV, STIX 2.1, MISP) when somebody asks for it on the page. A file
+    /// that has changed is read again. May be given several times.
     #[arg(long, value_name = "FILE")]
-    pub account: Option<PathBuf>,
+    pub indicators: Vec<PathBuf>,
 }
 
 fn parse_token(text: &str) -> Result<String, String> {
@@ -61,6 +65,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // A folder that is not there is told now, not when somebody looks.
     std::fs::read_dir(&args.store)
         .map_err(|error| Failure::Store { path: args.store.display().to_string(), error })?;
+    // So are indicators that cannot be understood.
+    if !args.indicators.is_empty() {
+        super::ioc::read(&args.indicators, false)?;
+    }
     let listener = TcpListener::bind(args.bind).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     // The part behind # stays in the browser.
@@ -69,7 +77,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let config = PageConfig {
         store: args.store.clone(),
         profiles: args.profiles.clone(),
-        account: args.account.clone(),
+        health: args.health.clone(),
+        indicators: args.indicators.clone(),
         guard: Guard { token, names: args.names.clone() },
     };
     serve(&listener, config, &stop).map_err(failed)?;

@@ -7,7 +7,8 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 
-use super::{Failure, listen::ask};
+use super::Failure;
+use crate::account::health::ask;
 
 /// Arguments of `status`.
 #[derive(Args, Clone, Debug)]

@@ -53,7 +53,7 @@ const LINES: u64 = 12;
 
 impl Answers {
     pub(super) const fn new(store: PathBuf) -> Self {
-        Self { store, turns: Turns::new() }
+        Self { store, turns: Turns::new(2) }
     }
 
     /// What there is to look at.
@@ -234,6 +234,18 @@ impl Answers {
         Ok(json!({ "stored": rows, "incomplete": damaged }))
     }
 
+    /// Shows every flow of the window. Returns which files are damaged; the inner error is the visitor's.
+    pub(super) fn each_flow(
+        &self,
+        asked: Asked,
+        visit: impl FnMut(&Flow<'_>) -> io::Result<()>,
+    ) -> Result<io::Result<Vec<String>>, Wrong> {
+        let reader = self.open(asked.window())?;
+        let filter = Filter::any();
+        let question = Question { reader: &reader, window: asked.window(), filter: &filter };
+        Ok(question.each_flow(visit).map(|damaged| told(&damaged)))
+    }
+
     fn open(&self, window: Window) -> Result<StoreReader, Wrong> {
         StoreReader::open(&self.store, window.from, window.to)
             .map_err(|error| Wrong::new(format!("cannot read the store {}: {error}", self.store.display())))
@@ -265,25 +277,25 @@ fn told(damaged: &[Damaged]) -> Vec<String> {
 
 /// Scans that go on at the same time: each may use all cores, and its share of memory.
 #[derive(Debug)]
-struct Turns {
+pub(super) struct Turns {
+    at_once: usize,
     taken: Mutex<usize>,
     freed: Condvar,
 }
 
-struct Turn<'a>(&'a Turns);
+pub(super) struct Turn<'a>(&'a Turns);
 
 impl Turns {
-    const AT_ONCE: usize = 2;
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    const fn new() -> Self {
-        Self { taken: Mutex::new(0), freed: Condvar::new() }
+    pub(super) const fn new(at_once: usize) -> Self {
+        Self { at_once, taken: Mutex::new(0), freed: Condvar::new() }
     }
 
-    fn take(&self) -> Result<Turn<'_>, Wrong> {
+    pub(super) fn take(&self) -> Result<Turn<'_>, Wrong> {
         let until = Instant::now() + Self::PATIENCE;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken >= Self::AT_ONCE {
+        while *taken >= self.at_once {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Wrong::new("too many questions at once; ask again"));

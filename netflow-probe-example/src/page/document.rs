@@ -5,8 +5,14 @@ use super::{guard::random_token, http::Response};
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 /// In the order in which they build upon one another.
-const SCRIPTS: [&str; 4] =
-    [include_str!("basics.js"), include_str!("chart.js"), include_str!("tables.js"), include_str!("page.js")];
+const SCRIPTS: [&str; 6] = [
+    include_str!("basics.js"),
+    include_str!("chart.js"),
+    include_str!("tables.js"),
+    include_str!("health.js"),
+    include_str!("findings.js"),
+    include_str!("page.js"),
+];
 
 /// The page. Only the style and the script in it are let work, marked by a number used once, and it may talk to this
 /// server alone.

@@ -6,9 +6,10 @@ use serde_json::{Value as Json, json};
 
 use super::{
     alerts::alerts,
-    answers::Answers,
+    answers::{Answers, Asked},
     document::document,
     exporters,
+    findings::Findings,
     guard::Guard,
     http::{Request, Response},
     parameters::{Parameters, Wrong},
@@ -20,7 +21,8 @@ use super::{
 pub(super) struct Interface {
     pub(super) answers: Answers,
     pub(super) profiles: Profiles,
-    pub(super) account: Option<PathBuf>,
+    pub(super) findings: Findings,
+    pub(super) health: Option<PathBuf>,
     pub(super) guard: Guard,
 }
 
@@ -54,6 +56,8 @@ impl Interface {
             }
             ("GET", "/api/exporters") => self.exporters(&parameters),
             ("GET", "/api/alerts") => self.alerts(&parameters),
+            ("GET", "/api/ioc") => self.asked_of(&parameters, Findings::ioc),
+            ("GET", "/api/attacks") => self.asked_of(&parameters, Findings::attacks),
             ("GET", "/api/profiles") => self.profiles.all().map(|profiles| self.profiles_json(&profiles)),
             ("PUT", "/api/profiles") => self.put_profile(&request.body),
             ("DELETE", "/api/profiles") => {
@@ -74,21 +78,31 @@ impl Interface {
         if let Some(status) = status.as_object_mut() {
             status.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
             status.insert("can_save_profiles".to_owned(), self.profiles.can_change().into());
-            status.insert("has_account".to_owned(), self.account.is_some().into());
+            status.insert("has_health".to_owned(), self.health.is_some().into());
+            status.insert("has_indicators".to_owned(), self.findings.has_indicators().into());
         }
         Ok(status)
     }
 
-    /// From the store, and from the collector's account if there is one.
+    /// From the store, and what the collector says, if it is asked.
     fn exporters(&self, parameters: &Parameters) -> Result<Json, Wrong> {
         let mut answer = self.answers.exporters(parameters)?;
-        if let (Some(path), Some(answer)) = (&self.account, answer.as_object_mut()) {
-            match exporters::of_account(path) {
-                Ok(account) => answer.insert("account".to_owned(), account),
-                Err(error) => answer.insert("account_error".to_owned(), error.into()),
+        if let (Some(path), Some(answer)) = (&self.health, answer.as_object_mut()) {
+            match exporters::of_collector(path) {
+                Ok(health) => answer.insert("health".to_owned(), health),
+                Err(error) => answer.insert("health_error".to_owned(), error.into()),
             };
         }
         Ok(answer)
+    }
+
+    /// A search of the window that is asked for.
+    fn asked_of(
+        &self,
+        parameters: &Parameters,
+        search: impl FnOnce(&Findings, &Answers, Asked) -> Result<Json, Wrong>,
+    ) -> Result<Json, Wrong> {
+        search(&self.findings, &self.answers, self.answers.asked(parameters)?)
     }
 
     fn alerts(&self, parameters: &Parameters) -> Result<Json, Wrong> {

@@ -12,6 +12,7 @@ mod alerts;
 mod answers;
 mod document;
 mod exporters;
+mod findings;
 mod guard;
 mod http;
 mod interface;
@@ -33,7 +34,7 @@ use std::{
     thread,
 };
 
-use self::{answers::Answers, interface::Interface, profiles::Profiles};
+use self::{answers::Answers, findings::Findings, interface::Interface, profiles::Profiles};
 pub use self::{
     guard::{Guard, random_token},
     profiles::{Alert, Measure, Profile},
@@ -46,8 +47,11 @@ pub struct PageConfig {
     pub store: PathBuf,
     /// The file that profiles are kept in; without it they cannot be saved here.
     pub profiles: Option<PathBuf>,
-    /// The account or health document of the collector, for what is said of exporters.
-    pub account: Option<PathBuf>,
+    /// The control socket of the collector, or a file with its health document or its account, for what is said of
+    /// exporters.
+    pub health: Option<PathBuf>,
+    /// Files of indicators that flows are searched for.
+    pub indicators: Vec<PathBuf>,
     /// Who may ask.
     pub guard: Guard,
 }
@@ -66,7 +70,8 @@ pub fn serve(listener: &TcpListener, config: PageConfig, stop: &AtomicBool) -> i
     let interface = Arc::new(Interface {
         answers: Answers::new(config.store),
         profiles: Profiles::new(config.profiles),
-        account: config.account,
+        health: config.health,
+        findings: Findings::new(config.indicators),
         guard: config.guard,
     });
     let (connections, waiting) = sync_channel::<TcpStream>(WAITING);

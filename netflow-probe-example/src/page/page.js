@@ -241,6 +241,9 @@ const page = {
     this.write();
     this.controls();
     this.warn(null);
+    // What was found in another window is not counted.
+    findings.of(this.state);
+    findings.count();
     const by = this.state.by === "-" ? null : this.state.by;
     const bins = Math.max(30, Math.min(400, Math.round($("chart").clientWidth / 4)));
     try {
@@ -322,15 +325,12 @@ const page = {
   async showTable(turn) {
     const { tab } = this.state;
     try {
-      const { content, incomplete, count } = await panels[tab](this.state);
+      const { content, incomplete } = await panels[tab](this.state);
       if (turn !== this.turn || tab !== this.state.tab) return;
       const isFocused = document.activeElement && $("panel").contains(document.activeElement) ? document.activeElement.textContent : null;
       $("panel").replaceChildren(...content);
       // Whoever sorts by keyboard goes on where they were.
       if (isFocused) [...$("panel").querySelectorAll("th button")].find((button) => button.textContent === isFocused)?.focus();
-      if (tab === "alerts") {
-        $("tab-alerts").replaceChildren("Alerts", count ? make("span", { class: "count" }, String(count)) : "");
-      }
       this.complain(incomplete);
     } catch (error) {
       if (turn === this.turn) this.fail(error);

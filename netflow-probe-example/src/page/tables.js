@@ -1,4 +1,4 @@
-// The tables below the graph: what is greatest, flows, exporters, profiles, alerts.
+// The tables below the graph: what is greatest, flows, exporters, profiles.
 
 /** Elements that flows are grouped by, with their names for people and how a filter asks for a value of theirs. */
 const ELEMENTS = [
@@ -125,24 +125,8 @@ const panels = {
   async exporters() {
     const answer = await ask("/api/exporters", page.question());
     const content = [];
-    if (answer.account_error) content.push(make("p", { class: "warning" }, answer.account_error));
-    if (answer.account) {
-      const columns = [
-        { name: "Exporter", class: "left code", cell: (row) => valueButton(row.exporter, `router ip ${row.exporter}`) },
-        { name: "Version", class: "left", cell: (row) => (row.version === 10 ? "IPFIX" : `v${row.version}`) },
-        { name: "Domain", cell: (row) => String(row.domain) },
-        { name: "Last heard", class: "left", cell: (row) => (row.last_seen_ns ? time(ofNanos(row.last_seen_ns)) : "–") },
-        { name: "Records", cell: (row) => scaled(row.records) },
-        { name: "Lost", cell: (row) => lossTag(row) },
-        { name: "Templates", cell: (row) => (row.missing_templates ? make("span", { class: "tag bad" }, `${row.missing_templates} sets wait`) : make("span", { class: "tag" }, "all known")) },
-        { name: "Restarts", cell: (row) => String(row.restarts || 0) },
-        { name: "Faults", cell: (row) => (row.faults ? make("span", { class: "tag warn" }, scaled(row.faults)) : "0") },
-        { name: "Sampling", cell: (row) => (row.sampling ? `1 : ${row.sampling}` : "?") },
-      ];
-      content.push(make("h3", {}, "What the collector says"), table("Exporters by the account", columns, answer.account.lines));
-      if (answer.account.kernel_drops) content.push(make("p", { class: "warning" }, `The kernel dropped ${answer.account.kernel_drops} datagrams: the receive buffer was full.`));
-      content.push(make("h3", {}, "Flows of this window"));
-    }
+    if (answer.health_error) content.push(make("p", { class: "warning" }, answer.health_error));
+    if (answer.health) content.push(...health(answer.health), make("h3", {}, "Flows of this window"));
     const columns = [
       { name: "Exporter", class: "left code", cell: (row) => valueButton(row.router, `router ip ${row.router}`) },
       { name: "Domain", cell: (row) => (row.odid === null ? "–" : String(row.odid)) },
@@ -180,30 +164,7 @@ const panels = {
     });
     return { content: [make("div", { class: "profiles" }, ...cards)] };
   },
-
-  async alerts() {
-    const answer = await ask("/api/alerts", page.question());
-    const columns = [
-      { name: "Profile", class: "left", cell: (row) => row.profile },
-      { name: "From", class: "left", cell: (row) => time(row.from) },
-      { name: "For", cell: (row) => duration(row.to - row.from) },
-      { name: "Peak", cell: (row) => make("span", { class: "tag bad" }, `${scaled(row.peak)} ${row.measure}/s`) },
-      { name: "Threshold", cell: (row) => `${scaled(row.above)} ${row.measure}/s` },
-      { name: "", cell: (row) => make("button", { type: "button", onclick: () => page.set({ filter: row.filter, from: row.from, to: row.to, tab: "top" }) }, "Look") },
-    ];
-    const content = answer.alerts.length
-      ? [table("Alerts", columns, answer.alerts), make("p", { class: "muted" }, `Rates are averages over ${duration(answer.bin)}.`)]
-      : [empty("No threshold was passed in this window. Profiles that are saved on the server can have one.")];
-    return { content, count: answer.alerts.length };
-  },
 };
-
-function lossTag(row) {
-  if (row.lost === null || row.lost === undefined) return "?";
-  const whole = Number(row.lost) + Number(row.received || 0);
-  const text = `${scaled(row.lost)} ${row.unit || ""}${row.lost ? ` (${percent(row.lost, whole)})` : ""}`;
-  return make("span", { class: row.lost ? "tag bad" : "tag" }, text);
-}
 
 /** Profiles on the server, or where it keeps none, in this browser. */
 const profiles = {

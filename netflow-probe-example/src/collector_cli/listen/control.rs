@@ -69,22 +69,12 @@ impl Drop for Control {
     }
 }
 
-/// Asks a collector.
-pub(in crate::collector_cli) fn ask(path: &Path, question: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    stream.write_all(question.as_bytes())?;
-    stream.shutdown(std::net::Shutdown::Write)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
 #[cfg(test)]
 mod tests {
     use std::thread;
 
     use super::*;
+    use crate::account::health::ask;
 
     #[test]
     fn only_the_owner_can_ask_and_a_socket_left_behind_is_replaced() {

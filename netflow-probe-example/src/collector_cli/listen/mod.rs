@@ -19,7 +19,6 @@ use std::{
 use clap::Args;
 use netflow_codec::{CacheLimits, ScopePolicy};
 
-pub(super) use self::control::ask;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsArgs;
 use self::{

@@ -11,7 +11,7 @@ mod stix;
 mod watch;
 
 use core::{cmp::Reverse, net::IpAddr};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use netflow_codec::FlowFields;
 use serde::Serialize;
@@ -119,7 +119,7 @@ struct Contact {
 /// Flows being searched for indicators.
 #[derive(Debug)]
 pub struct Search {
-    indicators: Indicators,
+    indicators: Arc<Indicators>,
     contacts: HashMap<(u32, IpAddr, IpAddr), Contact>,
     bound: usize,
     beyond: u64,
@@ -161,9 +161,9 @@ impl Search {
 
     /// A search for these indicators, with at most so many pairs of host and indicator found.
     #[must_use]
-    pub fn new(indicators: Indicators, bound: usize) -> Self {
+    pub fn new(indicators: impl Into<Arc<Indicators>>, bound: usize) -> Self {
         Self {
-            indicators,
+            indicators: indicators.into(),
             contacts: HashMap::new(),
             bound: bound.max(1),
             beyond: 0,

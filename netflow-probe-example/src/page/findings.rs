@@ -1,0 +1,153 @@
+//! What is searched for in the window on request: who talked to indicators, and attacks.
+//!
+//! One search at a time, in bounded memory, and for a bounded time: what is found until then is shown, with the time up to
+//! which flows were looked at.
+
+use core::time::Duration;
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    answers::{Answers, Asked, Turns},
+    parameters::Wrong,
+};
+use crate::{
+    flow::Flow,
+    jobs::{
+        Seen,
+        attack::{Inquiry, Report, Survey, Thresholds},
+        ioc::{self, Indicators, Search},
+    },
+};
+
+/// How long the flows of a window are looked at, each time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Findings that are shown, at most.
+const ROWS: usize = 500;
+/// Counters of the survey for attacks.
+const COUNTERS: usize = 200_000;
+
+/// Searches of a window.
+#[derive(Debug)]
+pub(super) struct Findings {
+    files: Vec<PathBuf>,
+    known: Mutex<Option<Known>>,
+    turns: Turns,
+}
+
+/// Indicators, and the state of their files when they were read.
+#[derive(Debug)]
+struct Known {
+    files: Vec<Option<(SystemTime, u64)>>,
+    indicators: Arc<Indicators>,
+}
+
+impl Findings {
+    pub(super) const fn new(files: Vec<PathBuf>) -> Self {
+        Self { files, known: Mutex::new(None), turns: Turns::new(1) }
+    }
+
+    pub(super) const fn has_indicators(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Who talked to the indicators in the window.
+    pub(super) fn ioc(&self, answers: &Answers, asked: Asked) -> Result<Json, Wrong> {
+        if self.files.is_empty() {
+            return Err(Wrong::new("there are no indicators: the server was started without --indicators"));
+        }
+        let _turn = self.turns.take()?;
+        let indicators = self.indicators()?;
+        let mut search = Search::new(indicators, Search::BOUND);
+        let Looked { damaged, until } = look(answers, asked, |flow| search.add(flow))?;
+        let mut report = search.finish();
+        let found = report.findings.len();
+        report.findings.truncate(ROWS);
+        report.refused.truncate(ROWS);
+        Ok(json!({ "report": report, "found": found, "until": until, "incomplete": damaged }))
+    }
+
+    /// Attacks in the window.
+    pub(super) fn attacks(&self, answers: &Answers, asked: Asked) -> Result<Json, Wrong> {
+        let _turn = self.turns.take()?;
+        let thresholds = Thresholds { counters: COUNTERS, ..Thresholds::default() };
+        let (mut survey, mut seen) = (Survey::new(thresholds), Seen::default());
+        let mut looked = look(answers, asked, |flow| {
+            seen.add(flow);
+            survey.add(flow);
+        })?;
+        let (mut inquiry, dropped) = Inquiry::new(survey);
+        if !inquiry.is_empty() {
+            let again = look(answers, asked, |flow| inquiry.add(flow))?;
+            looked.until = looked.until.into_iter().chain(again.until).min();
+        }
+        let mut events = inquiry.finish();
+        let found = events.len();
+        events.truncate(ROWS);
+        let report = Report { thresholds, seen, events, dropped };
+        let Looked { damaged, until } = looked;
+        Ok(json!({ "report": report, "found": found, "until": until, "incomplete": damaged }))
+    }
+
+    /// The indicators as their files are now.
+    fn indicators(&self) -> Result<Arc<Indicators>, Wrong> {
+        let state = |path: &PathBuf| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        let files: Vec<_> = self.files.iter().map(state).collect();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref().filter(|known| known.files == files) {
+            return Ok(Arc::clone(&known.indicators));
+        }
+        let read = ioc::read(&self.files).map_err(|error| Wrong::new(error.to_string()))?;
+        let indicators = Arc::new(read);
+        *known = Some(Known { files, indicators: Arc::clone(&indicators) });
+        Ok(indicators)
+    }
+}
+
+/// What was looked at.
+struct Looked {
+    damaged: Vec<String>,
+    /// When the last flow came that was looked at, in seconds, if there was no time for the others.
+    until: Option<u64>,
+}
+
+/// Shows the flows of the window, in the order in which they came, as long as there is time.
+fn look(answers: &Answers, asked: Asked, visit: impl FnMut(&Flow<'_>)) -> Result<Looked, Wrong> {
+    look_for(PATIENCE, answers, asked, visit)
+}
+
+fn look_for(
+    patience: Duration,
+    answers: &Answers,
+    asked: Asked,
+    mut visit: impl FnMut(&Flow<'_>),
+) -> Result<Looked, Wrong> {
+    /// The clock is looked at once in so many flows.
+    const STEP: u64 = 1_024;
+    let end = Instant::now() + patience;
+    let (mut count, mut last, mut is_over) = (0_u64, 0, false);
+    let read = answers.each_flow(asked, |flow| {
+        count += 1;
+        if count % STEP == 0 && Instant::now() >= end {
+            is_over = true;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        last = flow.envelope.received.as_secs();
+        visit(flow);
+        Ok(())
+    })?;
+    match read {
+        Ok(damaged) => Ok(Looked { damaged, until: None }),
+        Err(_) if is_over => Ok(Looked { damaged: Vec::new(), until: Some(last) }),
+        Err(error) => Err(Wrong::new(error.to_string())),
+    }
+}
