@@ -202,10 +202,9 @@ fn what_somebody_should_look_at_is_found_by_keys_alone() {
     let collector = Listening::start(&["--bind", "127.0.0.1:0", "--control", control.to_str().unwrap()]);
     // Two datagrams are lost between these, and a template is missing.
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for datagram in [
-        v9(7, 1, &[template(300, &PLAIN), set(300, &plain(1, 100))]),
-        v9(7, 4, &[set(400, &plain(2, 100))]),
-    ] {
+    for datagram in
+        [v9(7, 1, &[template(300, &PLAIN), set(300, &plain(1, 100))]), v9(7, 4, &[set(400, &plain(2, 100))])]
+    {
         socket.send_to(&datagram, collector.addresses[0]).unwrap();
     }
     let served =
@@ -250,7 +249,9 @@ fn what_somebody_should_look_at_is_found_by_keys_alone() {
     browser.wait("document.querySelector('#found-attacks tbody')");
     let row = browser.value("document.querySelector('#found-attacks').innerText");
     let row = row.as_str().unwrap();
-    for told in ["1 attacks in", "SYN flood", "203.0.113.10", "sources of", "packet/s ±", "12:15:0"] {
+    for told in
+        ["1 attack in", "SYN flood", "203.0.113.10", "sources of", "packet/s ±", "seen once", "12:15:0"]
+    {
         assert!(row.contains(told), "{told}: {row}");
     }
     assert_eq!(browser.value("document.querySelector('#tab-alerts .count').textContent"), "2");

@@ -343,10 +343,9 @@ fn exporters_are_told_as_the_collector_knows_them() {
     // Two datagrams between these are lost; the second lacks its template.
     let collector = Listening::start(&["--bind", "127.0.0.1:0", "--control", &control_path]);
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    for datagram in [
-        v9(7, 1, &[template(300, &PLAIN), set(300, &plain(1, 100))]),
-        v9(7, 4, &[set(400, &plain(2, 100))]),
-    ] {
+    for datagram in
+        [v9(7, 1, &[template(300, &PLAIN), set(300, &plain(1, 100))]), v9(7, 4, &[set(400, &plain(2, 100))])]
+    {
         socket.send_to(&datagram, collector.addresses[0]).unwrap();
     }
     let mut health = Value::Null;
@@ -367,7 +366,8 @@ fn exporters_are_told_as_the_collector_knows_them() {
     assert!(loss["text"].as_str().unwrap().contains("2 of 4 packets were lost"), "{loss}");
 
     // The same from a file: what `status --json` printed, and the account at the end.
-    let told = Command::new(COLLECTOR).args(["status", "--json", "--control", &control_path]).output().unwrap();
+    let told =
+        Command::new(COLLECTOR).args(["status", "--json", "--control", &control_path]).output().unwrap();
     let document_path = document.to_str().unwrap().to_owned();
     fs::write(&document, &told.stdout).unwrap();
     let of_file = Served::start(&["--health", &document_path]);

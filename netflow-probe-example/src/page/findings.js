@@ -7,8 +7,8 @@ const SEARCHES = {
     isThere: () => page.status.has_indicators,
     without: "The server was started without indicators (see its option --indicators).",
     rows: (report) => report.findings,
-    say: (report, found) => `${scaled(report.indicators)} indicators against ${scaled(report.seen.flows)} flows: ${found || "no"} contacts.` +
-      (report.refused_entries ? ` ${report.refused_entries} entries of the files were not understood.` : "") +
+    say: (report, found) => `${counted(report.indicators, "indicator")} against ${counted(report.seen.flows, "flow")}: ${found ? counted(found, "contact") : "no contact"}.` +
+      (report.refused_entries ? ` Not understood of the files: ${counted(report.refused_entries, "entr", "y", "ies")}.` : "") +
       (report.flows_beyond_bound ? ` ${scaled(report.flows_beyond_bound)} flows of more contacts are not among them.` : ""),
     columns: () => [
       { name: "Indicator", class: "left code", cell: (row) => (row.indicator === row.address ? row.address : `${row.indicator} (${row.address})`) },
@@ -30,18 +30,18 @@ const SEARCHES = {
     about: "Floods, amplification, carpet bombing and scans, in all flows of this window; rates are scaled by sampling.",
     isThere: () => true,
     rows: (report) => report.events,
-    say: (report, found) => `${found || "No"} attacks in ${scaled(report.seen.flows)} flows.` +
+    say: (report, found) => `${found ? counted(found, "attack") : "No attack"} in ${counted(report.seen.flows, "flow")}.` +
       (report.dropped.counters ? ` ${scaled(report.dropped.counters)} counters, far below a threshold, had no room.` : ""),
     columns: () => [
       { name: "Attack", class: "left", cell: (row) => make("span", { class: "tag bad" }, row.kind.replace("-", " ").replace("syn", "SYN").replace("icmp", "ICMP").replace("udp", "UDP") + (row.service ? ` (${row.service})` : "")) },
       { name: "Target", class: "left code", cell: (row) => row.target },
-      { name: "From", class: "left code", cell: (row) => row.scanner || `${row.sources.is_estimated ? "about " : ""}${scaled(row.sources.distinct)} sources of ${scaled(row.source_as.distinct)} AS` },
+      { name: "From", class: "left", cell: (row) => row.scanner || `${row.sources.is_estimated ? "about " : ""}${scaled(row.sources.distinct)} sources of ${scaled(row.source_as.distinct)} AS` },
       { name: "Began", class: "left", cell: (row) => moment(row.start_ns) },
       { name: "For", cell: (row) => duration((row.end_ns - row.start_ns) / 1e9) },
       { name: "Peak", cell: (row) => `${scaled(row.peak_bits_per_second, "bit/s")}, ${scaled(row.peak_packets_per_second, "packet/s")}${row.error_percent ? ` ± ${row.error_percent.toFixed(0)} %` : ""}` },
       { name: "Ports", class: "left", cell: (row) => `${row.ports.top.slice(0, 3).map((part) => part.value).join(" ")}${row.ports.distinct > 3 ? " …" : ""}` },
-      { name: "Hints", class: "left hints", cell: (row) => row.hints.join("; ") || "–" },
     ],
+    beside: (row) => row.hints.map((hint) => make("li", {}, make("code", {}, row.target), ` ${hint}`)),
     filter: (row) => {
       const target = `dst ${row.target.includes("/") ? "net" : "ip"} ${row.target}`;
       return row.scanner ? `src ip ${row.scanner} and ${target}` : target;
@@ -50,6 +50,7 @@ const SEARCHES = {
   },
 };
 
+const counted = (count, noun, one = "", many = "s") => `${scaled(count)} ${noun}${count === 1 ? one : many}`;
 const moment = (nanos) => (nanos === null ? "–" : time(ofNanos(nanos)));
 
 /** What was found last, as long as the window stays. */
@@ -109,6 +110,8 @@ const findings = {
     } }, "Look") };
     const [kind, ...columns] = search.columns();
     content.push(table(search.title, [kind, look, ...columns], rows));
+    const beside = search.beside ? rows.flatMap(search.beside) : [];
+    if (beside.length) content.push(make("h4", {}, "Forged sources"), make("ul", { class: "beside" }, ...beside));
     if (found > rows.length) content.push(make("p", { class: "muted" }, `The first ${rows.length} of ${found}.`));
     return content;
   },

@@ -233,6 +233,9 @@ const page = {
       $(`tab-${name}`).tabIndex = name === state.tab ? 0 : -1;
     }
     $("panel").setAttribute("aria-labelledby", `tab-${state.tab}`);
+    // On a phone not all of them fit.
+    const [tab, tabs] = [$(`tab-${state.tab}`), $("tabs")];
+    tabs.scrollLeft = Math.max(Math.min(tabs.scrollLeft, tab.offsetLeft - tabs.offsetLeft), tab.offsetLeft + tab.offsetWidth - tabs.offsetLeft - tabs.clientWidth);
   },
 
   /** Asks for all that the state needs; answers that are not wanted any more are dropped. */
