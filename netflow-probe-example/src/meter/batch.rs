@@ -1,5 +1,5 @@
-//! Frames of files, metered many at once: the lookups of their flows overlap, which a table larger than the processor's
-//! cache gains from.
+//! Frames metered many at once: the lookups of their flows overlap, and so does the reading of the frames, which what is
+//! larger than the processor's cache gains from.
 
 use core::time::Duration;
 
@@ -38,9 +38,15 @@ impl Meter {
     /// Takes a frame apart, to be metered together with others by [`Self::meter_gathered`].
     #[inline]
     pub fn gather_frame(&mut self, frame: &Frame<'_>) {
+        self.gather_frame_at(frame, ObservationPoint::default());
+    }
+
+    /// As [`Self::gather_frame`], of a frame seen at `point`. What the frame itself says of it goes before.
+    #[inline]
+    pub fn gather_frame_at(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
         let time = frame.timestamp;
         self.gathered.until.get_or_insert_with(|| time.saturating_add(SPAN));
-        let Observed { packet, carried } = self.observe(frame, ObservationPoint::default());
+        let Observed { packet, carried } = self.observe(frame, point);
         for packet in packet.iter().chain(&carried) {
             if self.selects(packet, frame) {
                 self.gathered.packets.push((*packet, time));

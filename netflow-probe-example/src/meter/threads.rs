@@ -341,12 +341,24 @@ impl Outbox {
     #[inline]
     fn take_from(&mut self, meter: &mut Meter) {
         while self.batch.len() < BATCH || self.try_send() {
-            let Some(flow) = meter.poll_flow() else { break };
-            if self.batch.is_empty() {
+            let room = BATCH - self.batch.len();
+            let polled = meter.poll_flows(room, |flow| self.batch.push(*flow));
+            if polled > 0 && self.since.is_none() {
                 self.since = Some(Instant::now());
             }
-            self.batch.push(flow);
+            if polled < room {
+                break;
+            }
         }
+    }
+
+    /// Has the frames metered that were gathered, and takes the flows that end by them.
+    #[inline]
+    fn take_gathered(&mut self, meter: &mut Meter) {
+        while !meter.meter_gathered() {
+            self.take_from(meter);
+        }
+        self.take_from(meter);
     }
 
     /// Whether the batch could be sent.
@@ -450,11 +462,15 @@ impl<S: FrameSource> Worker<S> {
     /// Meters frames that are there; how many.
     fn read(&mut self) -> usize {
         let Self { meter, source, outbox, newest, .. } = self;
-        source.read(PATIENCE, |frame, point| {
+        let read = source.read(PATIENCE, |frame, point| {
+            if !meter.can_gather(frame.timestamp) || is_set_back(*newest, frame.timestamp) {
+                outbox.take_gathered(meter);
+            }
             tell_time(newest, frame.timestamp, meter, outbox);
-            meter.handle_frame_at(frame, point);
-            outbox.take_from(meter);
-        })
+            meter.gather_frame_at(frame, point);
+        });
+        outbox.take_gathered(meter);
+        read
     }
 
     /// Meters what was captured before the end.
@@ -476,8 +492,14 @@ impl<S: FrameSource> Worker<S> {
 fn tell_time(newest: &mut Timestamp, now: Timestamp, meter: &mut Meter, outbox: &mut Outbox) {
     if now >= *newest {
         *newest = now;
-    } else if now.saturating_add(REORDER) < *newest {
+    } else if is_set_back(*newest, now) {
         outbox.begin_time(now, meter);
         *newest = now;
     }
+}
+
+/// Whether a time is too far behind the newest one to be merely late.
+#[inline]
+fn is_set_back(newest: Timestamp, now: Timestamp) -> bool {
+    now.saturating_add(REORDER).as_nanos() < newest.as_nanos()
 }
