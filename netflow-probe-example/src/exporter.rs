@@ -316,7 +316,8 @@ impl Exporter {
         self.config.meter.sampling = sampling.clone();
         self.statistics_due = None;
         self.begin_sessions(false, self.now)?;
-        self.announce(self.now)
+        self.announce(self.now)?;
+        self.announce_change(self.now)
     }
 }
 
@@ -598,7 +599,15 @@ impl<M: FlowSource> Exporter<M> {
         self.begin_sessions(true, before)?;
         self.now = start;
         self.due = None;
-        self.announce(start)
+        self.announce(start)?;
+        self.announce_change(start)
+    }
+
+    /// Has destinations hear of a change more than once.
+    fn announce_change(&mut self, now: Timestamp) -> Result<(), SendError> {
+        self.delivery.destinations_mut().iter_mut().try_for_each(|to| to.announce_change(now))?;
+        self.due = self.next_due();
+        Ok(())
     }
 
     /// Sends what the sessions hold, as of `now`, and goes on with new ones.

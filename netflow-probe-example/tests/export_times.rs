@@ -226,3 +226,79 @@ fn no_flow_waits_longer_than_a_second_for_company() {
         assert!((20_000..=21_000).contains(&longest), "{version:?}: {longest}");
     }
 }
+
+/// Of each datagram: its milliseconds, whether it has templates of flows, whether it has flows.
+fn kinds(file: &Path) -> Vec<(u64, bool, bool)> {
+    let mut decoder = Decoder::new();
+    let mut capture = CaptureFile::open(file).unwrap();
+    let mut kinds = Vec::new();
+    while let Some(frame) = capture.next_frame().unwrap() {
+        let datagram = udp_datagram(frame.link_type, frame.data).unwrap();
+        let (mut templates, mut flows) = (false, false);
+        for batch in decoder.decode(&0, datagram.payload, Timestamp::ZERO).unwrap() {
+            match batch {
+                Batch::Template(..) => templates = true,
+                Batch::Data(_) => flows = true,
+                _ => {}
+            }
+        }
+        kinds.push((frame.timestamp.as_nanos() / 1_000_000, templates, flows));
+    }
+    kinds
+}
+
+#[test]
+fn after_a_change_templates_come_three_times_and_soon_again() {
+    // X7: sampling is changed. X8: the clock is set back by an hour.
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.pcap");
+    let hour = 3_600_000;
+    for (version, sets_clock) in [
+        (ExportVersion::V9, true),
+        (ExportVersion::V9, false),
+        (ExportVersion::Ipfix, true),
+        (ExportVersion::Ipfix, false),
+    ] {
+        let mut config = config(&out, version, Duration::from_secs(60), Duration::from_secs(1));
+        config.template_refresh_packets = 1_000;
+        let mut exporter = Exporter::new(config).unwrap();
+        // Ten packets a second for half a minute, a flow each second; and the same once more.
+        let second = if sets_clock { START - hour } else { START + 30_000 };
+        for start in [START, second] {
+            if start > START {
+                exporter.change_sampling(&"1:2".parse().unwrap(), 7).unwrap();
+            }
+            for number in 0..300 {
+                let data = frames::ipv4(17, &frames::udp(1_000 + number / 10, 53, &[0; 40]));
+                let frame = Frame {
+                    timestamp: PacketTime::from_millis(start + u64::from(number) * 100),
+                    link_type: LinkType::RAW,
+                    original_length: u32::try_from(data.len()).unwrap(),
+                    data: &data,
+                    interface: 0,
+                };
+                exporter.handle_frame(&frame).unwrap();
+            }
+        }
+        exporter.finish().unwrap();
+        let kinds = kinds(&out);
+        let context = format!("{version:?} {sets_clock}: {kinds:?}");
+        // The first of the new time, or of the new sampling, which has templates before flows.
+        let is_new = |millis: u64| if sets_clock { millis < START } else { millis + 150 >= second };
+        let begin = kinds.iter().position(|(millis, templates, _)| is_new(*millis) && *templates).unwrap();
+        let new = &kinds[begin..];
+        let at_once = new.iter().take_while(|(_, _, flows)| !flows).filter(|kind| kind.1).count();
+        assert!(at_once >= 3, "{context}");
+        let rounds = |from: u64, to: u64| {
+            let within = |millis: u64| (second + from..second + to).contains(&millis);
+            new.iter().filter(|(millis, templates, _)| *templates && within(*millis)).count()
+        };
+        assert_eq!(
+            (rounds(500, 10_000), rounds(10_000, 18_000), rounds(18_000, 29_000)),
+            (3, 1, 0),
+            "{context}"
+        );
+        let flows = new.iter().filter(|kind| kind.2).count();
+        assert!(flows > 20, "{context}");
+    }
+}

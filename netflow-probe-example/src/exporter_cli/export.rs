@@ -209,6 +209,7 @@ impl ExportArgs {
             stall: self.stall_timeout,
             resolve: self.resolve_interval,
             drain: self.drain_timeout,
+            biflows: false,
         }
     }
 }

@@ -64,6 +64,10 @@ pub struct MeteringArgs {
     #[arg(long)]
     pub biflow: bool,
 
+    /// IPFIX: export both directions of a conversation as one record (RFC 5103)
+    #[arg(long, requires = "biflow")]
+    pub biflow_records: bool,
+
     /// What becomes of flows that go on
     #[arg(long, value_enum, value_name = "KIND", default_value = "normal")]
     pub cache: Cache,

@@ -23,7 +23,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use netflow_codec::EncodeError;
+use netflow_codec::{EncodeError, ExportVersion};
 use tracing::warn;
 
 pub use attributes::{AttributesArgs, AutonomousSystemTypeArg};
@@ -172,12 +172,18 @@ impl Arguments {
     fn config(&self) -> Result<ExporterConfig, Failure> {
         let version = self.export.version()?;
         self.sampling.sampling.check(version).map_err(Failure::Usage)?;
+        let mut send = self.export.send(!self.capture.interface.is_empty());
+        send.biflows = self.metering.biflow_records;
+        if send.biflows && version != ExportVersion::Ipfix {
+            let text = "--biflow-records: only IPFIX (--export-version 10) has records of both directions";
+            return Err(Failure::Usage(text.to_owned()));
+        }
         Ok(ExporterConfig {
             meter: self.metering.config(self.sampling.sampling.clone()),
             targets: self.export.targets(version),
             version,
             source_id: self.export.source_id,
-            send: self.export.send(!self.capture.interface.is_empty()),
+            send,
             template_refresh_packets: self.export.template_refresh_packets.get(),
             template_refresh: self.export.template_refresh,
             interfaces: self.export.interface_name.clone(),

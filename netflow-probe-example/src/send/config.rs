@@ -56,6 +56,8 @@ pub struct SendConfig {
     pub resolve: Duration,
     /// At the end, how long to go on with sending what waits.
     pub drain: Duration,
+    /// IPFIX: a flow and the one behind it that answers it go as one record (RFC 5103).
+    pub biflows: bool,
 }
 
 impl SendConfig {
@@ -79,6 +81,7 @@ impl Default for SendConfig {
             stall: Duration::from_secs(30),
             resolve: Duration::from_secs(300),
             drain: Duration::from_secs(10),
+            biflows: false,
         }
     }
 }

@@ -1,12 +1,7 @@
 //! One destination: its session, and what its datagrams are handed to.
 
 use core::{mem, net::IpAddr, time::Duration};
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Instant,
-};
+use std::{sync::PoisonError, time::Instant};
 
 use netflow_codec::{
     EncodeError, ExportSession, ExportTransport, ExportVersion, FlowRecord, FlowTimes, OptionsData,
@@ -18,15 +13,29 @@ use super::{
     WhenFull,
     account::sum,
     announce::Told,
+    biflow::{self, Conversation, Paired, Pairing},
     default_port,
+    link::Link,
     mtu::{MAX_MESSAGE, max_datagram_to},
     output::FileOutput,
-    queue::Queue,
-    worker::{Whereabouts, Worker},
+    worker::Whereabouts,
 };
 
 /// How often a collector that is down gets the templates, so that one that comes back can read what follows.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// Rounds of templates that go at once when flows are not what they were, or their times: one may be lost.
+const COPIES: u8 = 3;
+/// How long after them the next round comes; after each round twice as long as before it, until there are enough.
+const FIRST_REPEAT: Duration = Duration::from_secs(1);
+const LAST_REPEAT: Duration = Duration::from_secs(8);
+
+/// The next round of templates behind a change.
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    due: Timestamp,
+    pause: Duration,
+}
 
 /// A session and where its datagrams go.
 #[derive(Debug)]
@@ -44,6 +53,9 @@ pub struct Destination {
     content: Content,
     next_probe: Option<Instant>,
     next_try: Option<Instant>,
+    repeat: Option<Repeat>,
+    /// Puts both directions into one record, if that is wanted.
+    pairing: Option<Pairing>,
     told: Told,
 }
 
@@ -51,17 +63,6 @@ pub struct Destination {
 enum Sink {
     File { file: FileOutput, written: u64 },
     Collector(Link),
-}
-
-/// The exporter's side of a collector's queue.
-#[derive(Debug)]
-struct Link {
-    queue: Arc<Queue>,
-    whereabouts: Arc<Mutex<Whereabouts>>,
-    /// The transport session that the session belongs to.
-    transport_session: u32,
-    when_full: WhenFull,
-    transport: Transport,
 }
 
 impl Destination {
@@ -92,6 +93,7 @@ impl Destination {
                 Sink::Collector(link)
             }
         };
+        let pairs = send.biflows && config.version == ExportVersion::Ipfix;
         Ok(Self {
             session: ExportSession::new(config.clone()).map_err(SendError::Session)?,
             target,
@@ -103,6 +105,8 @@ impl Destination {
             content: Content::default(),
             next_probe: None,
             next_try: None,
+            repeat: None,
+            pairing: pairs.then(Pairing::default),
             told: Told::default(),
         })
     }
@@ -118,17 +122,56 @@ impl Destination {
         if self.has_changed() {
             self.follow(now)?;
         }
+        match &mut self.pairing {
+            None => self.export(flow, now),
+            Some(pairing) => match pairing.take(flow, now) {
+                Paired::Waits => Ok(()),
+                Paired::One(flow) => self.export(&flow, now),
+                Paired::Both(both) => self.export_both(&both, now),
+            },
+        }
+    }
+
+    #[inline]
+    fn export(&mut self, flow: &FlowRecord, now: Timestamp) -> Result<(), SendError> {
         // A flow that is refused is counted by the session.
         let taken = self.session.handle_flow(flow, now).is_ok();
-        // A datagram that is complete now is so without this flow.
-        let before = mem::take(&mut self.content);
-        if taken {
-            self.content = Content { flows: 1, packets: flow.packets, octets: flow.octets };
+        let content = Content { flows: 1, packets: flow.packets, octets: flow.octets };
+        self.transmit_before(if taken { content } else { Content::default() }, now)
+    }
+
+    fn export_both(&mut self, both: &Conversation, now: Timestamp) -> Result<(), SendError> {
+        if self.pairing.as_ref().is_some_and(|pairing| !pairing.is_announced) {
+            for template in biflow::templates(&self.session, self.config.boot).map_err(SendError::Session)? {
+                self.session.add_template(template, now).map_err(SendError::Session)?;
+                self.transmit_before(Content::default(), now)?;
+            }
+            self.pairing.iter_mut().for_each(|pairing| pairing.is_announced = true);
         }
+        let Conversation { forward, reverse } = both;
+        let taken = self.session.handle_record(both.template_id(), both, now).is_ok();
+        let content = Content {
+            flows: 2,
+            packets: forward.packets.saturating_add(reverse.packets),
+            octets: forward.octets.saturating_add(reverse.octets),
+        };
+        self.transmit_before(if taken { content } else { Content::default() }, now)
+    }
+
+    /// Hands on datagrams that are complete: they are so without the `content` that has come last.
+    #[inline]
+    fn transmit_before(&mut self, content: Content, now: Timestamp) -> Result<(), SendError> {
+        let before = mem::replace(&mut self.content, content);
         if !self.transmit(before, now, false)? {
             self.content += before;
         }
         Ok(())
+    }
+
+    /// Exports the flow that waits for its reverse.
+    fn release(&mut self, now: Timestamp) -> Result<(), SendError> {
+        let waiting = self.pairing.as_mut().and_then(Pairing::release);
+        waiting.map_or(Ok(()), |flow| self.export(&flow, now))
     }
 
     /// Sends what has waited long enough, and templates that are due: by time, or because a collector may have come back.
@@ -139,6 +182,15 @@ impl Destination {
     pub fn handle_timeout(&mut self, now: Timestamp) -> Result<(), SendError> {
         if self.has_changed() {
             self.follow(now)?;
+        }
+        if self.pairing.as_ref().and_then(Pairing::due).is_some_and(|due| due <= now) {
+            self.release(now)?;
+        }
+        if let Some(repeat) = self.repeat.filter(|repeat| repeat.due <= now) {
+            self.announce(now)?;
+            let pause = repeat.pause * 2;
+            let next = Repeat { due: now.saturating_add(pause), pause };
+            self.repeat = Some(next).filter(|next| next.pause <= LAST_REPEAT);
         }
         self.session.handle_timeout(now);
         let content = mem::take(&mut self.content);
@@ -213,6 +265,23 @@ impl Destination {
         let _announced = self.session.announce_again(now);
         self.transmit(Content::default(), now, true)?;
         self.flush(now)
+    }
+
+    /// Sends all templates and options several times, and again sooner than they are due: what the exporter does, or its
+    /// clock, is not what it was (RFC 3954 section 7). Streams lose nothing, and get nothing twice.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::handle_flow`].
+    pub fn announce_change(&mut self, now: Timestamp) -> Result<(), SendError> {
+        if self.config.version == ExportVersion::V5 || self.config.transport == ExportTransport::Stream {
+            return Ok(());
+        }
+        for _ in 0..COPIES {
+            self.announce(now)?;
+        }
+        self.repeat = Some(Repeat { due: now.saturating_add(FIRST_REPEAT), pause: FIRST_REPEAT });
+        Ok(())
     }
 
     /// Sends what is left at `now`, by the old session's clock, and goes on with a session that booted at another time. Its
@@ -320,7 +389,9 @@ impl Destination {
     /// When [`Self::handle_timeout`] has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.session.poll_timeout()
+        let repeat = self.repeat.map(|repeat| repeat.due);
+        let pairing = self.pairing.as_ref().and_then(Pairing::due);
+        [self.session.poll_timeout(), repeat, pairing].into_iter().flatten().min()
     }
 
     /// How the session is configured.
@@ -446,6 +517,7 @@ impl Destination {
         self.before = self.total();
         self.config.first_sequence = first_sequence;
         self.session = ExportSession::new(self.config.clone()).map_err(SendError::Session)?;
+        self.pairing.iter_mut().for_each(|pairing| pairing.is_announced = false);
         Ok(())
     }
 
@@ -471,6 +543,7 @@ impl Destination {
     ///
     /// As [`Self::handle_flow`].
     pub fn flush(&mut self, now: Timestamp) -> Result<(), SendError> {
+        self.release(now)?;
         self.session.flush(now);
         let content = mem::take(&mut self.content);
         self.transmit(content, now, false).map(drop)
@@ -493,31 +566,6 @@ impl Destination {
             }
         }
         Ok(content.is_none())
-    }
-}
-
-impl Link {
-    fn open(collector: CollectorAddress, config: &SessionConfig, send: &SendConfig) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(send.queue_octets, config.max_datagram));
-        let whereabouts = Arc::default();
-        let transport = collector.transport();
-        let name = format!("to {collector}");
-        let worker = Worker::new(Arc::clone(&queue), Arc::clone(&whereabouts), collector, send.clone());
-        thread::Builder::new().name(name).spawn(move || worker.run())?;
-        Ok(Self { queue, whereabouts, transport_session: 0, when_full: send.when_full, transport })
-    }
-
-    fn push(&self, datagram: &mut Vec<u8>, content: Content, keep: bool) {
-        // Datagrams repeat their templates.
-        let keep = keep && self.transport == Transport::Tcp;
-        self.queue.push(datagram, content, self.transport_session, self.when_full, keep);
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        // The thread ends; nobody waits for it.
-        self.queue.close(Instant::now());
     }
 }
 

@@ -11,9 +11,11 @@
 
 mod account;
 mod announce;
+mod biflow;
 mod config;
 mod delivery;
 mod destination;
+mod link;
 mod mtu;
 mod output;
 mod pacer;
