@@ -1,5 +1,5 @@
 //! A decoder's life as a sequence of operations: templates, data, withdrawals, redefinitions, clock steps, restarts,
-//! sessions that end, snapshots.
+//! snapshots, quirks that are switched.
 //!
 //! Where [`decode`](crate::decode) leaves it to the fuzzer to find datagrams that make sense, here they are built
 //! from what it chooses, so that the deep states are reached: templates in use that are redefined, data that
@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use netflow_codec::{Batch, Decoder, Strictness, Timestamp, Transport};
+use netflow_codec::{Batch, Decoder, Quirk, Quirks, Strictness, Timestamp, Transport};
 
 use crate::{
     check::{Account, check_batch, check_error, limits},
@@ -35,6 +35,8 @@ enum Operation {
     Boot(Sender),
     /// The templates are stored, and restored.
     Snapshot,
+    /// Other quirks, a bit each, for one exporter or for all that have none of their own.
+    Quirks { of: Option<Sender>, bits: u64 },
 }
 
 /// One of a few exporters, with one of a few domains, in one of the two protocols.
@@ -160,6 +162,14 @@ impl Session {
             Operation::Snapshot => {
                 snapshot::again_at(&mut self.decoder, self.now);
                 self.account.check(self.decoder.cache(), self.strictness);
+            }
+            Operation::Quirks { of, bits } => {
+                let chosen = Quirk::ALL.iter().zip(0..64).filter(|(_, bit)| bits >> bit & 1 == 1);
+                let quirks = chosen.fold(Quirks::NONE, |quirks, (quirk, _)| quirks.with(*quirk));
+                match of {
+                    Some(sender) => self.decoder.set_quirks_of(sender.exporter(), Some(quirks)),
+                    None => self.decoder.set_quirks(quirks),
+                }
             }
         }
     }

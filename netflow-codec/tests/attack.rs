@@ -11,8 +11,10 @@ use core::{
 };
 use std::{alloc::System, time::Instant};
 
-use common::sets::{START, at, set, template, told, v9};
-use netflow_codec::{CacheLimits, Decoder, Timestamp};
+use common::sets::{START, at, ipfix, set, template, told, v9};
+use netflow_codec::{
+    Batch, CacheLimits, Decoder, FieldValue, FieldView, MAX_LIST_DEPTH, Template, Timestamp,
+};
 
 /// Counts the octets that a thread holds, and the most it has held.
 struct Counting;
@@ -84,7 +86,7 @@ impl WellMeaning {
     fn send(&self, decoder: &mut Decoder<IpAddr>, now: Timestamp) {
         let mut flows = 0;
         for batch in decoder.decode(&OWN, &self.data, now).unwrap() {
-            if let netflow_codec::Batch::Data(records) = batch {
+            if let Batch::Data(records) = batch {
                 flows += records.flows().map(|flow| flow.octets).sum::<u64>();
             }
         }
@@ -315,6 +317,87 @@ fn the_work_of_a_flood_is_linear_in_its_length() {
         let (doubled_time, doubled_allocations) = measure(MILLION / 10);
         assert!(doubled_allocations < 3 * allocations, "{name}: {allocations} {doubled_allocations}");
         assert!(doubled_time < time * 6, "{name}: {time:?} {doubled_time:?}");
+    }
+}
+
+const BASIC_LIST: u16 = 291;
+const SUB_TEMPLATE_LIST: u16 = 292;
+
+/// A value of variable length, its length in three octets.
+fn variable(value: &[u8]) -> Vec<u8> {
+    [&[255][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat()
+}
+
+/// Lists within one another, down to so many levels, each so many times in the next as long as there is room for it.
+fn nested_lists(header: &[u8], levels: u32, width: usize, innermost: &[u8], room: usize) -> Vec<u8> {
+    let mut list = [header, innermost].concat();
+    for _ in 1..levels {
+        let value = variable(&list);
+        let width = if width * value.len() + header.len() < room { width } else { 1 };
+        list = [header, &value.repeat(width)].concat();
+    }
+    list
+}
+
+/// Reads every value within a field, and how many there are.
+fn read_all(field: &FieldView<'_>, own: &Template) -> usize {
+    match field.value() {
+        FieldValue::BasicList(list) => {
+            assert_eq!(list.fault(), None);
+            1 + list.iter().map(|value| read_all(&value, own)).sum::<usize>()
+        }
+        FieldValue::SubTemplateList(list) => {
+            1 + list
+                .records(own)
+                .flat_map(|record| record.fields().map(|field| read_all(&field, own)))
+                .sum::<usize>()
+        }
+        _ => 1,
+    }
+}
+
+#[test]
+fn lists_within_lists_are_read_in_proportion_to_their_octets_without_allocating() {
+    // D59, D67: each octet is looked at once a level, and there are eight levels whatever a message says.
+    let basic = [&[255][..], &BASIC_LIST.to_be_bytes(), &[0xff, 0xff]].concat();
+    let octets_of = |element: u16| [&[255][..], &element.to_be_bytes(), &[0, 1]].concat();
+    let own = [&[255][..], &300u16.to_be_bytes()].concat();
+    let room = 64_000;
+    for (name, element, value) in [
+        ("as deep as it gets", BASIC_LIST, nested_lists(&basic, 7_000, 1, &[], room)),
+        ("as wide as it gets", BASIC_LIST, nested_lists(&basic, 12, 3, &[], room)),
+        ("of smallest values", BASIC_LIST, [octets_of(4), vec![6; room]].concat()),
+        ("of lists that are none", BASIC_LIST, [octets_of(BASIC_LIST), vec![6; room]].concat()),
+        ("records of themselves, deep", SUB_TEMPLATE_LIST, nested_lists(&own, 9_000, 1, &[], room)),
+        ("records of themselves, wide", SUB_TEMPLATE_LIST, nested_lists(&own, 12, 3, &[], room)),
+    ] {
+        let mut decoder = Decoder::new();
+        let other = WellMeaning::new(&mut decoder);
+        told(
+            &mut decoder,
+            &address(1),
+            &ipfix(1, 61, &[set(2, &template(300, &[(element, 0xffff)]))]),
+            at(61),
+        );
+        let message = ipfix(1, 61, &[set(300, &variable(&value))]);
+        let mut values = 0;
+        let mut read = |decoder: &mut Decoder<IpAddr>| {
+            let mut batches = decoder.decode(&address(1), &message, at(61)).unwrap();
+            while let Some(batch) = batches.next() {
+                let Batch::Data(records) = batch else { panic!("{name}: {batch:?}") };
+                let template = batches.template(300).unwrap();
+                values = records
+                    .iter()
+                    .flat_map(|record| record.fields())
+                    .map(|field| read_all(&field, template))
+                    .sum();
+            }
+        };
+        read(&mut decoder);
+        let (most, allocations) = most_held(|| read(&mut decoder));
+        assert_eq!((most, allocations), (0, 0), "{name}");
+        assert!(values > 7 && values < message.len() * usize::from(MAX_LIST_DEPTH), "{name}: {values}");
+        other.send(&mut decoder, at(62));
     }
 }
 
