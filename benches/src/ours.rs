@@ -86,7 +86,7 @@ pub fn projected<const N: usize>(
     let mut sum = 0;
     for batch in decoder.decode(&7, datagram, NOW).unwrap() {
         if let Batch::Data(records) = batch {
-            sum = projection.of(&records).fold(sum, |sum, row| consume_values(sum, &row.values()));
+            projection.for_each_row(&records, |values| sum = consume_values(sum, values));
         }
     }
     sum

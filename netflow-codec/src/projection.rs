@@ -1,11 +1,12 @@
 //! A few elements of each record, read from the datagram, and nothing else.
 
 use alloc::sync::Arc;
+use core::ops::Range;
 
 use crate::{
     element::ElementId,
     record::{DataRecord, DataRecords, Records},
-    template::{LEAD, Slot, Template, WINDOW},
+    template::{LEAD, LastWindow, Lead, Slot, Template, WINDOW},
     wire::unsigned,
 };
 
@@ -69,13 +70,82 @@ impl<const N: usize> Projection<N> {
 
     /// The records of a set, one after the other.
     pub fn of<'p, 'a>(&'p mut self, records: &'p DataRecords<'a>) -> ProjectedRecords<'p, 'a, N> {
-        let template = records.template();
+        let bound = self.bind(records.template());
+        ProjectedRecords { bound, records: records.iter(), datagram: records.datagram() }
+    }
+
+    /// Calls `visit` with the [values](ProjectedRecord::values) of each record of a set, read into the same place one
+    /// after the other: the fastest way to a few members.
+    ///
+    /// ```
+    /// # use netflow_codec::{Batch, Decoder, ElementId, Projection, Timestamp};
+    /// # let datagram: &[u8] = &[
+    /// #     0, 9, 0, 2, 0, 0, 0, 1, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 1, 0, 0, 0, 1,
+    /// #     0, 0, 0, 16, 1, 44, 0, 2, 0, 4, 0, 1, 0, 7, 0, 2,
+    /// #     1, 44, 0, 12, 6, 0, 80, 17, 0, 53, 0, 0,
+    /// # ];
+    /// let mut projection = Projection::new([ElementId::PROTOCOL_IDENTIFIER, ElementId::SOURCE_TRANSPORT_PORT]);
+    /// let (mut decoder, mut ports) = (Decoder::new(), Vec::new());
+    /// for batch in decoder.decode(&"192.0.2.1", datagram, Timestamp::ZERO).unwrap() {
+    ///     if let Batch::Data(records) = batch {
+    ///         projection.for_each_row(&records, |[_, port]| ports.push(*port));
+    ///     }
+    /// }
+    /// assert_eq!(ports, [80, 53]);
+    /// ```
+    #[inline]
+    pub fn for_each_row(&mut self, records: &DataRecords<'_>, mut visit: impl FnMut(&[u64; N])) {
+        let bound = self.bind(records.template());
+        let length = records.template().minimum_length();
+        if bound.has_others || records.template().is_variable_length() || length == 0 {
+            self.of(records).for_each(|row| visit(&row.values()));
+        } else {
+            for_each_row(&bound.slots, records.datagram(), records.set(), length, visit);
+        }
+    }
+
+    fn bind(&mut self, template: &Arc<Template>) -> &Bound<N> {
         let bound = match self.bound.take() {
             Some(bound) if Arc::ptr_eq(&bound.template, template) => bound,
             _ => Bound::new(&self.elements, template),
         };
-        let datagram = records.datagram();
-        ProjectedRecords { bound: self.bound.insert(bound), records: records.iter(), datagram }
+        self.bound.insert(bound)
+    }
+}
+
+#[inline]
+fn for_each_row<const N: usize>(
+    slots: &[Slot; N],
+    datagram: &[u8],
+    set: Range<usize>,
+    length: usize,
+    mut visit: impl FnMut(&[u64; N]),
+) {
+    let mut values = [0; N];
+    // A header precedes every record.
+    let (mut place, mut left) = (set.start.saturating_sub(LEAD), set.len());
+    while left >= length
+        && let Some(lead) = datagram.get(place..)
+    {
+        if let Some(window) = lead.first_chunk::<WINDOW>() {
+            read_all(slots, window, &mut values);
+        } else if let Some(window) = LastWindow::new(datagram, place) {
+            read_all(slots, &window, &mut values);
+        } else {
+            read_all(slots, lead, &mut values);
+        }
+        visit(&values);
+        place += length;
+        left -= length;
+    }
+}
+
+/// Not inlined: in a loop over records the compiler would keep a place of its own for each slot, more than there are
+/// registers.
+#[inline(never)]
+fn read_all<const N: usize>(slots: &[Slot; N], lead: &(impl Lead + ?Sized), values: &mut [u64; N]) {
+    for (value, slot) in values.iter_mut().zip(slots) {
+        *value = slot.read(lead);
     }
 }
 
@@ -145,12 +215,13 @@ impl<'p, 'a, const N: usize> ProjectedRecord<'p, 'a, N> {
     #[inline]
     pub fn values(&self) -> [u64; N] {
         // A header precedes every record.
-        let lead = self.datagram.get(self.offset.saturating_sub(LEAD)..).unwrap_or(&[]);
-        let slots = &self.bound.slots;
-        let mut values = match lead.first_chunk::<WINDOW>() {
-            Some(window) => slots.map(|slot| slot.read(window)),
-            None => slots.map(|slot| slot.read(lead)),
-        };
+        let place = self.offset.saturating_sub(LEAD);
+        let lead = self.datagram.get(place..).unwrap_or(&[]);
+        let mut values = [0; N];
+        match lead.first_chunk::<WINDOW>() {
+            Some(window) => read_all(&self.bound.slots, window, &mut values),
+            None => read_all(&self.bound.slots, lead, &mut values),
+        }
         if self.bound.has_others {
             self.read_others(&mut values);
         }

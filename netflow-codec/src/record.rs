@@ -79,6 +79,11 @@ impl<'a> DataRecords<'a> {
         self.datagram
     }
 
+    /// Where in the datagram the set's body is.
+    pub(crate) const fn set(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
     /// Octets from the start of the datagram to the FlowSet's header.
     #[must_use]
     pub const fn set_offset(&self) -> usize {

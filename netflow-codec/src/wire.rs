@@ -56,3 +56,13 @@ pub(crate) fn variable_length(octets: &[u8]) -> Option<(usize, usize)> {
         short => Some((1, usize::from(short))),
     }
 }
+
+/// Where the variable-length value that begins at `position`, its length included, ends; the value itself may reach beyond
+/// the octets.
+#[inline]
+pub(crate) fn behind_variable_length(octets: &[u8], position: usize) -> Option<usize> {
+    match *octets.get(position)? {
+        255 => Some(position + 3 + usize::from(u16_at(octets, position + 1)?)),
+        short => Some(position + 1 + usize::from(short)),
+    }
+}

@@ -138,6 +138,9 @@ fn check_projection(records: &DataRecords<'_>, fields: &[(u16, u16)]) {
     let mut projection = Projection::new(elements);
     let rows: Vec<_> = projection.of(records).map(|row| row.record()).collect();
     assert_eq!(rows.len(), records.iter().count());
+    let mut values = Vec::new();
+    projection.for_each_row(records, |row| values.push(*row));
+    assert!(values.iter().copied().eq(projection.of(records).map(|row| row.values())), "{fields:?}");
     // The second time it is bound to the template already.
     for (row, record) in projection.of(records).zip(records) {
         assert_eq!(row.record().offset(), record.offset());

@@ -6,9 +6,9 @@ mod wire;
 
 use alloc::{boxed::Box, vec::Vec};
 
-use crate::{element::ElementId, quirk::Quirks, wire::variable_length};
+use crate::{element::ElementId, quirk::Quirks, wire::behind_variable_length};
 
-pub(crate) use plan::{Dates, LEAD, LastWindow, RecordPlan, Slot, Straight, WINDOW};
+pub(crate) use plan::{Dates, LEAD, LastWindow, Lead, RecordPlan, Slot, Straight, WINDOW};
 pub(crate) use wire::{TemplateRecord, TemplateRecords, WireTemplate};
 
 /// Which of the template protocols: their template ids are independent.
@@ -251,9 +251,7 @@ impl Template {
     pub(crate) fn record_length(&self, octets: &[u8]) -> Option<usize> {
         let mut length = 0;
         for gap in &self.gaps {
-            length += gap;
-            let (header, value) = variable_length(octets.get(length..)?)?;
-            length += header + value;
+            length = behind_variable_length(octets, length + gap)?;
         }
         length += self.last_gap;
         (length <= octets.len()).then_some(length)

@@ -14,15 +14,15 @@ mod window;
 
 use alloc::boxed::Box;
 
-pub(crate) use window::{LEAD, LastWindow, Slot, WINDOW};
-use window::{Lead, read_sixteen, read_v4, read_v6};
+pub(crate) use window::{LEAD, LastWindow, Lead, Slot, WINDOW};
+use window::{read_sixteen, read_v4, read_v6};
 
 use super::FieldSpecifier;
 use crate::{
     flow::{FlowFields, FlowRecord, MplsLabels},
     member::{Member, Target, TimeCoding},
     time::{Epoch, ExportClock, SysUptime, Timestamp},
-    wire::variable_length,
+    wire::behind_variable_length,
 };
 
 /// The family of source and destination address, both of which are there, and where their last octets are: the 8
@@ -403,21 +403,19 @@ impl Straight {
         clock: &ExportClock,
         flow: &mut FlowRecord,
     ) -> Option<usize> {
-        let mut position = 0;
+        let mut position = LEAD;
         for tail in &self.tails {
-            position += tail.gap;
-            let (header, length) = variable_length(lead.get(LEAD + position..)?)?;
-            position += header + length;
+            position = behind_variable_length(lead, position + tail.gap)?;
             if tail.extras.is_empty() {
                 continue;
             }
-            let lead = lead.get(position..)?;
+            let lead = lead.get(position - LEAD..)?;
             match lead.first_chunk::<WINDOW>() {
                 Some(window) => tail.extras.iter().for_each(|extra| extra.decode(window, clock, flow)),
                 None => tail.extras.iter().for_each(|extra| extra.decode(lead, clock, flow)),
             }
         }
-        let length = position + self.last_gap;
+        let length = position - LEAD + self.last_gap;
         (length <= left).then_some(length)
     }
 
