@@ -134,6 +134,33 @@ fn a_dns_amplification_is_found_with_its_reflectors() {
 }
 
 #[test]
+fn floods_of_icmp_fragments_and_udp_are_found_with_their_rates() {
+    let folder = TempDir::new().unwrap();
+    let mut scenario = Scenario::new(37, 100).background(30_000);
+    let [icmp, fragments, udp] = ["203.0.113.11", "203.0.113.12", "203.0.113.13"];
+    scenario.icmp_flood(icmp.parse().unwrap(), 300 * SECOND, 60, 10_000);
+    scenario.fragment_flood(fragments.parse().unwrap(), 900 * SECOND, 60, 20_000);
+    scenario.udp_flood(udp.parse().unwrap(), 1_500 * SECOND, 60, 200_000);
+    let report = attacks(&scenario.write_store(folder.path()));
+    let expected = [
+        ("icmp-flood", icmp, 300, 10_000.0, 1_028.0, 50),
+        ("fragment-flood", fragments, 900, 20_000.0, 1_500.0, 200),
+        ("udp-flood", udp, 1_500, 200_000.0, 540.0, 30),
+    ];
+    let events = report["events"].as_array().unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, expected.map(|(kind, ..)| kind));
+    for (event, (kind, target, start, rate, octets, sources)) in events.iter().zip(expected) {
+        assert_eq!(event["target"], target, "{kind}");
+        assert_time(event, start, 60);
+        assert_rate(event, "peak_packets_per_second", rate);
+        assert_rate(event, "peak_bits_per_second", rate * octets * 8.0);
+        assert_eq!(event["sources"]["distinct"], sources, "{kind}");
+        assert_eq!(event["packet_sizes"]["mean"], octets, "{kind}");
+    }
+}
+
+#[test]
 fn carpet_bombing_is_one_event_of_the_prefix() {
     let folder = TempDir::new().unwrap();
     let mut scenario = Scenario::new(33, 100).background(30_000);
