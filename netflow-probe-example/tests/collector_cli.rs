@@ -15,13 +15,11 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::UdpSocket,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
 };
 
-use collector_datagrams::{PLAIN, options_template, plain, set, template, v5, v7, v9};
-use netflow_flowcache::Timestamp;
-use netflow_probe_example::pcap::DatagramWriter;
+use collector_datagrams::{PLAIN, capture, options_template, plain, set, template, v5, v7, v9};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -123,18 +121,6 @@ fn json_lines(text: &str) -> Vec<Value> {
 
 fn socket(address: impl Into<IpAddr>) -> UdpSocket {
     UdpSocket::bind((address.into(), 0)).unwrap()
-}
-
-/// Writes datagrams from one exporter to port 2055, a second apart, into a capture file.
-fn capture(folder: &TempDir, datagrams: &[Vec<u8>]) -> PathBuf {
-    let path = folder.path().join("capture.pcap");
-    let mut writer = DatagramWriter::new(fs::File::create(&path).unwrap()).unwrap();
-    for (second, datagram) in (1_700_000_000..).zip(datagrams) {
-        let (source, destination) = ("192.0.2.7:4444".parse().unwrap(), "192.0.2.254:2055".parse().unwrap());
-        writer.write(Timestamp::from_secs(second), source, destination, datagram).unwrap();
-    }
-    writer.finish().unwrap();
-    path
 }
 
 fn run(arguments: &[&str]) -> Output {

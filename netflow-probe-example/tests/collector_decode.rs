@@ -10,13 +10,11 @@ mod collector_datagrams;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
 };
 
-use collector_datagrams::{set, template, v5, v9};
-use netflow_flowcache::Timestamp;
-use netflow_probe_example::pcap::DatagramWriter;
+use collector_datagrams::{capture, set, template, v5, v9};
 use serde_json::{Value, json};
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
@@ -29,18 +27,6 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 
 fn text(octets: &[u8]) -> String {
     String::from_utf8(octets.to_vec()).unwrap()
-}
-
-/// Writes datagrams to port 2055 into `capture.pcap`.
-fn capture(folder: &Path, datagrams: &[Vec<u8>]) -> PathBuf {
-    let path = folder.join("capture.pcap");
-    let mut writer = DatagramWriter::new(fs::File::create(&path).unwrap()).unwrap();
-    for (second, datagram) in (1_700_000_000..).zip(datagrams) {
-        let (source, destination) = ("192.0.2.7:4444".parse().unwrap(), "192.0.2.254:2055".parse().unwrap());
-        writer.write(Timestamp::from_secs(second), source, destination, datagram).unwrap();
-    }
-    writer.finish().unwrap();
-    path
 }
 
 #[test]

@@ -19,9 +19,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use collector_datagrams::set;
-use netflow_flowcache::Timestamp;
-use netflow_probe_example::pcap::DatagramWriter;
+use collector_datagrams::{capture, set};
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netflow-collector");
@@ -49,15 +47,6 @@ fn description(name: &[u8]) -> Vec<Vec<u8>> {
     let length = u8::try_from(name.len()).unwrap();
     let record = [&[0, 0, 0x7e, 0xd9, 0, 7, 3, length], name].concat();
     vec![set(3, &template), set(400, &record)]
-}
-
-fn capture(folder: &Path, datagrams: &[Vec<u8>]) {
-    let mut writer = DatagramWriter::new(fs::File::create(folder.join("capture.pcap")).unwrap()).unwrap();
-    for datagram in datagrams {
-        let (source, destination) = ("192.0.2.7:4444".parse().unwrap(), "192.0.2.254:2055".parse().unwrap());
-        writer.write(Timestamp::from_secs(1_700_000_000), source, destination, datagram).unwrap();
-    }
-    writer.finish().unwrap();
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {

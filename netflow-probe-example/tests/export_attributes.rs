@@ -3,18 +3,16 @@
 
 mod common;
 
-use core::time::Duration;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    thread,
+    process::{Command, Output},
 };
 
 use common::{
     files::Order,
     frames,
-    peers::{Background, free_port, is_bound, is_drained, run, wait_until},
+    peers::{Nfcapd, run},
 };
 use netflow_codec::{Batch, Decoder, FlowRecord, Timestamp};
 use netflow_probe_example::{dissect::udp_datagram, pcap::CaptureFile};
@@ -133,24 +131,14 @@ fn nfdump_reads_the_attributes() {
     let (read, path) = (capture(folder.path()), table(folder.path()));
     for version in ["5", "9", "10"] {
         let store = tempfile::tempdir().unwrap();
-        let store = store.path().to_str().unwrap();
-        let port = free_port();
-        let nfcapd = Command::new("nfcapd")
-            .args(["-w", store, "-p", &port.to_string(), "-b", "127.0.0.1", "-t", "3600"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut nfcapd = Background(nfcapd);
-        wait_until("nfcapd's start", || is_bound(port));
-        let collector = format!("127.0.0.1:{port}");
+        let nfcapd = Nfcapd::start(store.path(), &[]);
         run(
             EXPORTER,
             &[
                 "--read",
                 read.to_str().unwrap(),
                 "--collector",
-                &collector,
+                &nfcapd.address(),
                 "--export-version",
                 version,
                 "--attributes",
@@ -158,9 +146,8 @@ fn nfdump_reads_the_attributes() {
                 "--quiet",
             ],
         );
-        wait_until("nfcapd's reading", || is_drained(port));
-        thread::sleep(Duration::from_millis(100));
-        nfcapd.terminate();
+        nfcapd.finish();
+        let store = store.path().to_str().unwrap();
         let listed = run("nfdump", &["-R", store, "-q", "-N", "-o", "fmt:%sa|%da|%sas|%das|%smk|%dmk|%nh"]);
         let rows: Vec<Vec<&str>> =
             listed.lines().map(|line| line.split('|').map(str::trim).collect()).collect();

@@ -5,14 +5,10 @@
 
 mod common;
 
-use core::{net::SocketAddr, time::Duration};
-use std::{
-    net::UdpSocket,
-    path::Path,
-    process::{Command, Stdio},
-    thread,
-};
+use core::net::SocketAddr;
+use std::{net::UdpSocket, path::Path, process::Command};
 
+use common::peers::Nfcapd;
 use netflow_codec::{
     ApplicationName, BasicListBuilder, ElementId, ExportSession, ExportVersion, FieldSpecifier, FieldValue,
     FlowRecord, InterfaceName, ListSemantic, OptionsData, Protocol, SamplingAlgorithm, SamplingInfo,
@@ -171,29 +167,11 @@ fn through_nfcapd(datagrams: &[Vec<u8>]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().to_str().unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    // Whatever happens, it ends.
-    let mut nfcapd = Command::new("timeout")
-        .args(["20", "nfcapd", "-w", store, "-b", "127.0.0.1", "-t", "3600", "-p", &port.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let needle = format!(":{port:04X} ");
-    for _ in 0..500 {
-        if std::fs::read_to_string("/proc/net/udp").unwrap().contains(&needle) {
-            break;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
+    let nfcapd = Nfcapd::start(folder.path(), &[]);
     for datagram in datagrams {
-        socket.send_to(datagram, ("127.0.0.1", port)).unwrap();
+        socket.send_to(datagram, nfcapd.address()).unwrap();
     }
-    thread::sleep(Duration::from_millis(500));
-    // The signal goes on to nfcapd, which writes its file.
-    let ended = Command::new("kill").args(["-TERM", &nfcapd.id().to_string()]).status().unwrap();
-    assert!(ended.success());
-    nfcapd.wait().unwrap();
+    nfcapd.finish();
     let output = Command::new("nfdump").args(["-R", store, "-q", "-N", "-o", "csv"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));

@@ -4,16 +4,11 @@
 
 mod common;
 
-use std::{
-    fs,
-    net::UdpSocket,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, net::UdpSocket, path::Path};
 
 use common::{
     jobs::{collector, json, text},
-    peers::{Background, free_port, is_bound, is_drained, wait_until},
+    peers::Nfcapd,
     scenario::Scenario,
 };
 use netflow_probe_example::jobs::plan::Assumptions;
@@ -80,36 +75,17 @@ fn wrong_numbers_are_refused() {
 fn of_nfcapd(scenario: &mut Scenario, folder: &Path, compression: &str) -> f64 {
     let folder = folder.join(compression);
     fs::create_dir(&folder).unwrap();
-    let port = free_port();
-    let nfcapd = Command::new("nfcapd")
-        .args([
-            "-w",
-            folder.to_str().unwrap(),
-            "-p",
-            &port.to_string(),
-            "-b",
-            "127.0.0.1",
-            "-t",
-            "3600",
-            compression,
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut nfcapd = Background(nfcapd);
-    wait_until("nfcapd's start", || is_bound(port));
+    let nfcapd = Nfcapd::start(&folder, &[compression]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut sent = 0;
     scenario.datagrams(|datagram, _| {
-        socket.send_to(datagram, ("127.0.0.1", port)).unwrap();
+        socket.send_to(datagram, nfcapd.address()).unwrap();
         sent += 1;
         if sent % 20 == 0 {
-            wait_until("nfcapd's reading", || is_drained(port));
+            nfcapd.drained();
         }
     });
-    wait_until("nfcapd's reading", || is_drained(port));
-    nfcapd.terminate();
+    nfcapd.finish();
     let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
     let files = files.filter(|entry| entry.file_name().to_str().unwrap().starts_with("nfcapd."));
     let octets: u64 = files.map(|entry| entry.metadata().unwrap().len()).sum();

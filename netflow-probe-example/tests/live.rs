@@ -7,17 +7,17 @@
 
 mod common;
 
-use core::net::IpAddr;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use common::{
     namespace::{Network, Started, can_make_networks, number},
     peers::{free_port, run, wait_until},
+    truth::{expected as truth, of_json as by_key, of_nfdump, totals, traffic as captures},
 };
 use netflow_probe_example::{
     dissect::{Outcome, dissect},
@@ -35,38 +35,6 @@ const TRAFFIC: &[&str] = &[
     "zeek__ftp-ipv6-multiline-reply.pcap",
     "ntop__dropbox.pcap",
 ];
-
-fn captures(names: &[&str]) -> Option<Vec<PathBuf>> {
-    let shared = common::shared_dir()?;
-    Some(names.iter().map(|name| shared.join("traffic").join(name)).collect())
-}
-
-/// Packets and octets by source, destination and ports; ICMP has no ports.
-type Flows = BTreeMap<(IpAddr, IpAddr, u16, u16), (u64, u64)>;
-
-fn truth(captures: &[PathBuf], only_ipv4: bool) -> Flows {
-    let mut flows = Flows::new();
-    for capture in captures {
-        let text = fs::read(capture.with_extension("flows.json")).unwrap();
-        let truth: Value = serde_json::from_slice(&text).unwrap();
-        for flow in truth["flows"].as_array().unwrap() {
-            let address = |name: &str| flow[name].as_str().unwrap().parse::<IpAddr>().unwrap();
-            let number = |name: &str| flow[name].as_u64().unwrap();
-            let port = |name: &str| u16::try_from(number(name)).unwrap();
-            if only_ipv4 && address("src").is_ipv6() {
-                continue;
-            }
-            let key = (address("src"), address("dst"), port("src_port"), port("dst_port"));
-            let sum = flows.entry(key).or_default();
-            *sum = (sum.0 + number("packets"), sum.1 + number("bytes"));
-        }
-    }
-    flows
-}
-
-fn totals(flows: &Flows) -> (u64, u64) {
-    flows.values().fold((0, 0), |sum, flow| (sum.0 + flow.0, sum.1 + flow.1))
-}
 
 /// An exporter on `in0` that has begun to capture.
 fn exporter(network: &Network, arguments: &[&str]) -> Started {
@@ -93,22 +61,6 @@ fn sum_of(flows: &[Value]) -> (u64, u64) {
     flows.iter().fold((0, 0), |sum, flow| {
         (sum.0 + flow["packets"].as_u64().unwrap(), sum.1 + flow["bytes"].as_u64().unwrap())
     })
-}
-
-fn by_key(flows: &[Value]) -> Flows {
-    let mut found = Flows::new();
-    for flow in flows {
-        let address = |name: &str| flow[name].as_str().unwrap().parse::<IpAddr>().unwrap();
-        let icmp = matches!(flow["proto"].as_str(), Some("ICMP" | "IPv6-ICMP"));
-        let port = |name: &str| {
-            let number = if icmp { 0 } else { flow[name].as_u64().unwrap_or(0) };
-            u16::try_from(number).unwrap()
-        };
-        let key = (address("src_addr"), address("dst_addr"), port("src_port"), port("dst_port"));
-        let sum = found.entry(key).or_default();
-        *sum = (sum.0 + flow["packets"].as_u64().unwrap(), sum.1 + flow["bytes"].as_u64().unwrap());
-    }
-    found
 }
 
 /// What the closing account says adds up: each frame the kernel saw was read, dropped or left, and each frame read was
@@ -147,22 +99,7 @@ fn nfcapd_gets_what_was_on_the_wire() {
         wait_until("nfcapd's reading", || network.is_drained(port));
         nfcapd.terminate();
         let listed = run("nfdump", &["-R", store, "-o", "csv", "-q", "-N"]);
-        let mut flows = Flows::new();
-        for line in listed.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())) {
-            let columns: Vec<&str> = line.split(',').collect();
-            let icmp = matches!(columns[7], "ICMP" | "ICMP6" | "1" | "58");
-            let port = |text: &str| if icmp { 0 } else { text.parse().unwrap() };
-            let key = (
-                columns[3].parse().unwrap(),
-                columns[4].parse().unwrap(),
-                port(columns[5]),
-                port(columns[6]),
-            );
-            let sum = flows.entry(key).or_default();
-            let number = |column: usize| columns[column].parse::<u64>().unwrap();
-            *sum = (sum.0 + number(11), sum.1 + number(12));
-        }
-        assert_eq!(flows, truth(&captures, version == "5"), "v{version}: {account}");
+        assert_eq!(of_nfdump(&listed), truth(&captures, version == "5"), "v{version}: {account}");
     }
 }
 

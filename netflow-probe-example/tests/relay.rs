@@ -5,17 +5,12 @@ mod collector_datagrams;
 mod common;
 
 use core::{net::SocketAddr, time::Duration};
-use std::{
-    fs,
-    net::UdpSocket,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, net::UdpSocket, path::Path, process::Command};
 
 use collector_datagrams::v5;
 use common::{
     listening::{Listening, PROGRAM},
-    peers::{Background, free_port, is_bound, is_drained, run, wait_until},
+    peers::{Nfcapd, free_port, run},
 };
 use netflow_probe_example::relay::{Relay, RelayError};
 
@@ -130,17 +125,8 @@ fn nfcapd_behind_the_relay_sees_the_exporter() {
     }
     for keeps in [false, true] {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let nfcapd = Command::new("nfcapd")
-            .args(["-w", folder.path().to_str().unwrap(), "-b", "127.0.0.1", "-p", &port.to_string()])
-            .args(["-t", "3600"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut nfcapd = Background(nfcapd);
-        wait_until("nfcapd's start", || is_bound(port));
-        let target = format!("127.0.0.1:{port}");
+        let nfcapd = Nfcapd::start(folder.path(), &[]);
+        let target = nfcapd.address();
         let mut arguments = vec!["--bind", "127.0.0.1:0", "--relay", &target];
         if keeps {
             arguments.push("--relay-keep-source");
@@ -153,8 +139,7 @@ fn nfcapd_behind_the_relay_sees_the_exporter() {
         listening.drained();
         let left = listening.terminate();
         assert_eq!((left.flows.len(), &left.summary["relay"][0]["datagrams"]), (120, &4.into()));
-        wait_until("nfcapd's reading", || is_drained(port));
-        nfcapd.terminate();
+        nfcapd.finish();
         let file = stored(folder.path());
         let lines = run("nfdump", &["-r", &file, "-q", "-N", "-o", "fmt:%ra %sa %byt"]);
         assert_eq!(lines.lines().count(), 120, "{lines}");

@@ -12,14 +12,14 @@ use std::{
 
 /// A requirement: id, what must hold, and why no test proves it if none does.
 #[derive(Debug)]
-pub struct Requirement<'t> {
-    pub id: &'t str,
-    pub text: &'t str,
-    pub not_done: Option<&'t str>,
+struct Requirement<'t> {
+    id: &'t str,
+    text: &'t str,
+    not_done: Option<&'t str>,
 }
 
 /// The lines of a list of requirements, `id | text` or `id | text | why it is not done`.
-pub fn requirements(list: &str) -> Vec<Requirement<'_>> {
+fn requirements(list: &str) -> Vec<Requirement<'_>> {
     let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
@@ -31,10 +31,27 @@ pub fn requirements(list: &str) -> Vec<Requirement<'_>> {
 }
 
 /// The tests that name an id, as `file::test`.
-pub type Proofs = BTreeMap<String, BTreeSet<String>>;
+type Proofs = BTreeMap<String, BTreeSet<String>>;
+
+/// Holds a package to its requirements: each is proven by a test or says why not, and no test names an id that is none of
+/// them. Ids are told from other words by their letters; longer ones than any of them are names of devices.
+pub fn hold(package: &str, folders: &[&str], list: &str) {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let requirements = requirements(list);
+    let known: BTreeSet<&str> = requirements.iter().map(|requirement| requirement.id).collect();
+    assert_eq!(known.len(), requirements.len(), "an id is listed twice");
+    let proofs = scan(workspace, folders);
+    let letters: BTreeSet<char> = known.iter().filter_map(|id| id.chars().next()).collect();
+    let longest = known.iter().map(|id| id.len()).max().unwrap_or(0);
+    let own = |id: &&String| id.len() <= longest && id.starts_with(|letter| letters.contains(&letter));
+    let unknown: Vec<_> = proofs.keys().filter(own).filter(|id| !known.contains(id.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?} are ids of nothing");
+    let table = workspace.join(package).join("CONFORMANCE.md");
+    check(&table, &format!("Conformance of {package}"), &requirements, &proofs);
+}
 
 /// The proofs in the Rust sources of these folders below `root`.
-pub fn scan(root: &Path, folders: &[&str]) -> Proofs {
+fn scan(root: &Path, folders: &[&str]) -> Proofs {
     let mut proofs = Proofs::new();
     for folder in folders {
         for path in sources(&root.join(folder)) {
@@ -99,7 +116,7 @@ fn ids(comment: &str) -> Vec<String> {
 }
 
 /// The table: id, what must hold, the tests that prove it or why none does.
-pub fn table(title: &str, requirements: &[Requirement<'_>], proofs: &Proofs) -> String {
+fn table(title: &str, requirements: &[Requirement<'_>], proofs: &Proofs) -> String {
     let done = requirements.iter().filter(|requirement| proofs.contains_key(requirement.id)).count();
     let mut text = format!(
         "# {title}\n\n{done} of {} requirements are proven by a test that names them. This file is made from the \
@@ -118,7 +135,7 @@ pub fn table(title: &str, requirements: &[Requirement<'_>], proofs: &Proofs) -> 
 
 /// Holds a table against the tests: each id is listed, and each test that it names is there and names the id. With
 /// `UPDATE_CONFORMANCE=1` the table is written anew instead.
-pub fn check(path: &Path, title: &str, requirements: &[Requirement<'_>], proofs: &Proofs) {
+fn check(path: &Path, title: &str, requirements: &[Requirement<'_>], proofs: &Proofs) {
     if std::env::var_os("UPDATE_CONFORMANCE").is_some() {
         fs::write(path, table(title, requirements, proofs)).unwrap();
         return;

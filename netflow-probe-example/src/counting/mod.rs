@@ -16,7 +16,7 @@ mod totals;
 use core::{fmt, time::Duration};
 use std::io;
 
-use netflow_codec::{FlowFields, Timestamp};
+use netflow_codec::FlowFields;
 
 pub use self::{
     bins::Bins,
@@ -24,8 +24,8 @@ pub use self::{
     totals::{FirewallOctets, Totals},
 };
 use crate::{
-    flow::{Flow, Record},
-    output::FlowSink,
+    flow::Flow,
+    output::{FlowSink, hand_on},
 };
 
 /// Which stages there are.
@@ -193,21 +193,7 @@ impl<S: FlowSink> FlowSink for Counting<S> {
         }
     }
 
-    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
-        self.sink.record(record)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
-    }
-
-    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
-        self.sink.tick(now)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.sink.finish()
-    }
+    hand_on!(self, self.sink);
 }
 
 /// Octets of a flow, if it carries them.

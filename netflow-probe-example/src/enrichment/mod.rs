@@ -16,11 +16,11 @@ use std::{
 };
 
 use maxminddb::{PathElement, Reader};
-use netflow_codec::{FlowFields, Timestamp};
+use netflow_codec::FlowFields;
 
 use crate::{
-    flow::{Countries, Country, Flow, Record},
-    output::FlowSink,
+    flow::{Countries, Country, Flow},
+    output::{FlowSink, hand_on},
 };
 
 /// Databases of addresses, which threads share.
@@ -192,19 +192,5 @@ impl<S: FlowSink> FlowSink for Enriched<S> {
         self.sink.flow(&flow)
     }
 
-    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
-        self.sink.record(record)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
-    }
-
-    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
-        self.sink.tick(now)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.sink.finish()
-    }
+    hand_on!(self, self.sink);
 }

@@ -26,6 +26,7 @@ pub use self::{
     records::RecordsSink,
     table::TableSink,
 };
+pub(crate) use ordered::Buffer;
 pub(crate) use table::{seconds, tcp_flags, time};
 
 use crate::flow::{Flow, Record};
@@ -80,26 +81,34 @@ pub trait FlowSink {
     }
 }
 
+/// All of [`FlowSink`] but `flow`, handed on to another sink.
+macro_rules! hand_on {
+    ($self:ident, $to:expr) => {
+        fn record(&mut $self, record: &$crate::flow::Record<'_>) -> std::io::Result<()> {
+            $to.record(record)
+        }
+
+        fn flush(&mut $self) -> std::io::Result<()> {
+            $to.flush()
+        }
+
+        fn tick(&mut $self, now: netflow_codec::Timestamp) -> std::io::Result<()> {
+            $to.tick(now)
+        }
+
+        fn finish(&mut $self) -> std::io::Result<()> {
+            $to.finish()
+        }
+    };
+}
+pub(crate) use hand_on;
+
 impl<S: FlowSink + ?Sized> FlowSink for &mut S {
     fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
         (**self).flow(flow)
     }
 
-    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
-        (**self).record(record)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (**self).flush()
-    }
-
-    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
-        (**self).tick(now)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        (**self).finish()
-    }
+    hand_on!(self, (**self));
 }
 
 impl<S: FlowSink + ?Sized> FlowSink for Box<S> {
@@ -107,21 +116,7 @@ impl<S: FlowSink + ?Sized> FlowSink for Box<S> {
         (**self).flow(flow)
     }
 
-    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
-        (**self).record(record)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (**self).flush()
-    }
-
-    fn tick(&mut self, now: Timestamp) -> io::Result<()> {
-        (**self).tick(now)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        (**self).finish()
-    }
+    hand_on!(self, (**self));
 }
 
 impl<A: FlowSink, B: FlowSink> FlowSink for (A, B) {

@@ -44,7 +44,7 @@ enum Renderer {
 
 /// Memory that a sink writes to and the renderer takes from.
 #[derive(Clone, Default)]
-struct Buffer(Rc<RefCell<Vec<u8>>>);
+pub(crate) struct Buffer(pub(crate) Rc<RefCell<Vec<u8>>>);
 
 impl Write for Buffer {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {

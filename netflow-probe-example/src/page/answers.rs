@@ -1,10 +1,9 @@
 //! Answers from the store, as JSON.
 
-use core::{cell::RefCell, time::Duration};
+use core::time::Duration;
 use std::{
-    io::{self, Write},
+    io,
     path::PathBuf,
-    rc::Rc,
     sync::{Condvar, Mutex, PoisonError},
     time::Instant,
 };
@@ -14,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::parameters::{Parameters, Wrong, window};
 use crate::{
     flow::Flow,
-    output::{FlowSink as _, Format, OrderedSink},
+    output::{Buffer, FlowSink as _, Format, OrderedSink},
     query::{
         Bins, Damaged, Filter, Groups, GroupsOfStore, Key, Order, Question, Scanned, Series, SeriesOfStore,
         Totals, Values, Window, group_json, summary_json, value_json,
@@ -311,19 +310,5 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.freed.notify_one();
-    }
-}
-
-/// Memory that a sink writes to.
-#[derive(Clone, Default)]
-struct Buffer(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Buffer {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

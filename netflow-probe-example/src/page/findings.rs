@@ -151,3 +151,45 @@ fn look_for(
         Err(error) => Err(Wrong::new(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use netflow_codec::{ExportSession, ExportVersion, FlowRecord, SessionConfig, Timestamp};
+
+    use super::*;
+    use crate::{
+        collector::Collector,
+        store::{Store, StoreConfig},
+    };
+
+    #[test]
+    fn what_there_is_no_time_for_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Timestamp::from_secs(1_772_366_400);
+        let mut collector = Collector::new(Store::open(StoreConfig::new(folder.path())).unwrap());
+        let mut session = ExportSession::new(SessionConfig::new(ExportVersion::V9, start)).unwrap();
+        let mut datagram = Vec::new();
+        for second in 0..3_000 {
+            let mut flow = FlowRecord::default();
+            (flow.packets, flow.octets) = (1, 100);
+            let now = Timestamp::from_secs(start.as_secs() + second);
+            (flow.start, flow.end) = (now, now);
+            session.handle_flow(&flow, now).unwrap();
+            session.flush(now);
+            while session.poll_transmit(&mut datagram).is_some() {
+                collector.handle_datagram("192.0.2.1:9".parse().unwrap(), &datagram, now).unwrap();
+                datagram.clear();
+            }
+        }
+        collector.finish().unwrap();
+        let answers = Answers::new(folder.path().to_owned());
+        let asked = Asked { from: start.as_secs(), to: start.as_secs() + 3_600 };
+        let mut seen = 0;
+        let looked = look_for(Duration::from_secs(600), &answers, asked, |_| seen += 1).unwrap();
+        assert_eq!((seen, looked.until, looked.damaged.len()), (3_000, None, 0));
+        // The clock is looked at before flow 1024.
+        let mut seen = 0;
+        let looked = look_for(Duration::ZERO, &answers, asked, |_| seen += 1).unwrap();
+        assert_eq!((seen, looked.until), (1_023, Some(start.as_secs() + 1_022)));
+    }
+}

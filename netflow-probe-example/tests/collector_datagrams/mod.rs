@@ -1,6 +1,23 @@
 //! NetFlow datagrams built by hand.
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
+use std::path::{Path, PathBuf};
+
+use netflow_flowcache::Timestamp;
+use netflow_probe_example::pcap::DatagramWriter;
+
+/// Writes datagrams from one exporter to port 2055, a second apart, into `capture.pcap`.
+pub(crate) fn capture(folder: impl AsRef<Path>, datagrams: &[Vec<u8>]) -> PathBuf {
+    let path = folder.as_ref().join("capture.pcap");
+    let mut writer = DatagramWriter::create(&path).unwrap();
+    for (second, datagram) in (1_700_000_000..).zip(datagrams) {
+        let (source, destination) = ("192.0.2.7:4444".parse().unwrap(), "192.0.2.254:2055".parse().unwrap());
+        writer.write(Timestamp::from_secs(second), source, destination, datagram).unwrap();
+    }
+    writer.finish().unwrap();
+    path
+}
+
 /// A v5 datagram: version, count | uptime | seconds | nanoseconds | sequence | engine, sampling | records.
 pub(crate) fn v5(sequence: u32, records: usize) -> Vec<u8> {
     let mut datagram = vec![0, 5];

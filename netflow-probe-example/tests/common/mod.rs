@@ -18,6 +18,7 @@ pub(crate) mod peers;
 pub(crate) mod python;
 pub(crate) mod scenario;
 pub(crate) mod stored;
+pub(crate) mod truth;
 
 use std::{
     env, fs,

@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::{
     fs,
     net::UdpSocket,
-    process::{Child, Command},
+    path::Path,
+    process::{Child, Command, Stdio},
     thread,
     time::Instant,
 };
@@ -63,5 +64,54 @@ impl Drop for Background {
         // It has ended already when all went well.
         let _ended = self.0.kill();
         let _reaped = self.0.wait();
+    }
+}
+
+/// nfcapd, which stores what comes to its port.
+pub(crate) struct Nfcapd {
+    process: Background,
+    pub(crate) port: u16,
+}
+
+impl Nfcapd {
+    /// Starts it with a folder that is there, and arguments of one's own.
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        // Somebody may take a port that is free before it does.
+        for _ in 0..5 {
+            let port = free_port();
+            let child = Command::new("nfcapd")
+                .args(["-w", folder.to_str().unwrap(), "-b", "127.0.0.1", "-p", &port.to_string()])
+                .args(["-t", "3600"])
+                .args(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut process = Background(child);
+            let mut has_ended = false;
+            wait_until("nfcapd's start", || {
+                has_ended = process.0.try_wait().unwrap().is_some();
+                has_ended || is_bound(port)
+            });
+            if !has_ended {
+                return Self { process, port };
+            }
+        }
+        panic!("nfcapd does not start");
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until it has read what was sent.
+    pub(crate) fn drained(&self) {
+        wait_until("nfcapd's reading", || is_drained(self.port));
+    }
+
+    /// Ends it when it has read what was sent: its file is complete then.
+    pub(crate) fn finish(mut self) {
+        self.drained();
+        self.process.terminate();
     }
 }
