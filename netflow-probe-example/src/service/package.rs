@@ -1,6 +1,6 @@
 //! What comes with the programs in packages: completions for shells, and manual pages.
 
-use std::{io, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use clap::{Command, Subcommand};
 use clap_complete::Shell;
@@ -17,7 +17,7 @@ pub enum Package {
     /// Write manual pages, one for the program and one for each of its subcommands.
     #[command(hide = true)]
     Man {
-        /// The directory to write them to; without it the page of the program is printed.
+        /// The directory to write them to, which is made when it is not there; without it the page of the program is printed.
         directory: Option<PathBuf>,
     },
 }
@@ -36,7 +36,13 @@ impl Package {
                 clap_complete::generate(*shell, &mut command, name, &mut text);
                 io::Write::write_all(&mut io::stdout(), &text)
             }
-            Self::Man { directory: Some(directory) } => clap_mangen::generate_to(command, directory),
+            Self::Man { directory: Some(directory) } => {
+                let failed = |error: io::Error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
+                };
+                fs::create_dir_all(directory).map_err(failed)?;
+                clap_mangen::generate_to(command, directory).map_err(failed)
+            }
             Self::Man { directory: None } => clap_mangen::Man::new(command).render(&mut io::stdout()),
         }
     }
