@@ -9,7 +9,7 @@ use core::{
     time::Duration,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpStream, UdpSocket},
@@ -20,7 +20,10 @@ use std::{
     time::Instant,
 };
 
-use common::files::Order;
+use common::{
+    files::Order,
+    scrape::{ask, get, samples},
+};
 use netflow_probe_example::demo::SyntheticTraffic;
 use serde_json::Value;
 
@@ -162,54 +165,6 @@ impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-fn ask(address: SocketAddr, request: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap().to_owned(), body.to_owned())
-}
-
-fn get(address: SocketAddr, path: &str) -> (String, String) {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
-}
-
-/// Reads the text format of Prometheus, strictly: names with labels, and their values.
-fn samples(text: &str) -> BTreeMap<String, f64> {
-    let mut samples = BTreeMap::new();
-    let (mut name, mut kind) = (String::new(), String::new());
-    let mut names = BTreeSet::new();
-    for line in text.lines() {
-        if let Some(help) = line.strip_prefix("# HELP ") {
-            let (of, text) = help.split_once(' ').unwrap();
-            assert!(text.ends_with('.') && names.insert(of.to_owned()), "{line}");
-            of.clone_into(&mut name);
-        } else if let Some(of) = line.strip_prefix("# TYPE ") {
-            let (of, of_kind) = of.split_once(' ').unwrap();
-            assert_eq!(of, name);
-            of_kind.clone_into(&mut kind);
-            assert!(
-                ["counter", "gauge"].contains(&of_kind) && name.ends_with("_total") == (kind == "counter"),
-                "{line}"
-            );
-        } else {
-            let (sample, value) = line.rsplit_once(' ').unwrap();
-            assert!(
-                sample == name
-                    || sample
-                        .strip_prefix(&name)
-                        .is_some_and(|rest| rest.starts_with('{') && rest.ends_with('}')),
-                "{line}"
-            );
-            assert!(samples.insert(sample.to_owned(), value.parse().unwrap()).is_none(), "{line}");
-        }
-    }
-    assert!(!kind.is_empty());
-    samples
 }
 
 #[test]

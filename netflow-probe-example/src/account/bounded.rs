@@ -51,6 +51,17 @@ impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
         }
     }
 
+    /// The entry of a key, which does not count as used for that.
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    /// Puts an entry in, whatever the limit.
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        self.uses += 1;
+        self.entries.insert(key, (self.uses, value));
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, (_, value))| (key, value))
     }

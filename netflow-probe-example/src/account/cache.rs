@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use netflow_codec::{Decoder, Quirk, TaughtStats};
 use serde_json::{Map, Value, json};
 
+use super::measure::measure;
+use crate::service::Metrics;
+
 /// What became of templates, of quirks and of elements described by exporters, at one moment; of one decoder or of several
 /// together.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +73,52 @@ impl CacheReport {
     #[must_use]
     pub const fn to_json(&self) -> &Value {
         &self.json
+    }
+
+    /// Writes it down for Prometheus.
+    pub(super) fn measure(&self, metrics: &mut Metrics) {
+        let count = |name: &str| self.json.get(name).and_then(Value::as_u64).unwrap_or(0);
+        for (name, help, value) in [
+            ("netflow_collector_templates", "Templates that are known.", count("templates")),
+            (
+                "netflow_collector_template_scopes",
+                "Exporters and observation domains that templates are known of.",
+                count("scopes"),
+            ),
+            (
+                "netflow_collector_template_cache_bytes",
+                "Memory of the template cache.",
+                count("memory_octets"),
+            ),
+            (
+                "netflow_collector_waiting_sets",
+                "Data sets that wait for their template.",
+                self.waiting as u64,
+            ),
+        ] {
+            metrics.gauge(name, help, &[], measure(value));
+        }
+        for change in ["new", "refreshed", "replaced", "refused", "expired", "withdrawn", "forgotten"] {
+            let help = "Templates, by what became of them.";
+            metrics.counter("netflow_collector_templates_total", help, &[("change", change)], count(change));
+        }
+        for (what, value) in [("templates", count("evicted_templates")), ("domains", count("evicted_scopes"))]
+        {
+            let help = "Templates, and domains with all their templates, that had to make room for others.";
+            metrics.counter("netflow_collector_template_evictions_total", help, &[("what", what)], value);
+        }
+        for (fate, value) in [
+            ("kept", count("pending_kept")),
+            ("recovered", count("pending_recovered")),
+            ("dropped", count("pending_dropped")),
+        ] {
+            let help = "Data sets that came before their template, by what became of them.";
+            metrics.counter("netflow_collector_early_sets_total", help, &[("fate", fate)], value);
+        }
+        for (quirk, count) in &self.quirks {
+            let help = "Times that a quirk was tolerated.";
+            metrics.counter("netflow_collector_quirks_total", help, &[("quirk", quirk.name())], *count);
+        }
     }
 
     /// Elements that exporters described, and descriptions that were ignored.

@@ -173,6 +173,26 @@ impl ExporterAccount {
         missing.octets += octets as u64;
     }
 
+    /// A copy without what may be much: what it calls things, and which templates are missing.
+    pub(super) fn without_names(&self) -> Self {
+        Self {
+            datagrams: self.datagrams,
+            octets: self.octets,
+            flows: self.flows,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            last_sound: self.last_sound,
+            skew: self.skew,
+            rates: self.rates,
+            refused: self.refused,
+            last_fault: self.last_fault,
+            missing: BTreeMap::new(),
+            names: Names::default(),
+            gate: self.gate.namesake(),
+            faults: self.faults,
+        }
+    }
+
     /// Adds what another collector knows of the same exporter.
     pub(super) fn absorb(&mut self, other: Self) {
         self.datagrams += other.datagrams;

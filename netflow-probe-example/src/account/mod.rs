@@ -5,167 +5,41 @@
 
 mod bounded;
 mod cache;
+mod counts;
 mod exporter;
 mod fault;
 pub mod health;
+mod limiter;
+mod measure;
 mod names;
 mod report;
 mod saved;
+mod stream;
 
-use core::{
-    net::{IpAddr, SocketAddr},
-    ops::AddAssign,
-    time::Duration,
-};
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use netflow_codec::{
-    DataRecord, ExportClock, FlowRecord, Quirks, Restart, RestartDetector, RestartEvidence, RestartKind,
-    SamplingInfo, SequenceCounts, SequenceEvent, SequenceTracker, SequenceUnit, Timestamp,
+    DataRecord, Quirks, Restart, RestartEvidence, RestartKind, SamplingInfo, SequenceCounts, SequenceEvent,
+    Timestamp,
 };
 
 use crate::policy::{Policy, Prefix, Refusal, Refusals, Sampling};
 
 use bounded::BoundedMap;
 pub use cache::CacheReport;
+pub use counts::Counts;
 pub use exporter::{ClockSkew, ExporterAccount, MissingTemplate, Rates};
 use fault::FAULT_KINDS;
 pub use fault::{Fault, FaultKind, What};
+use limiter::Limiter;
+pub(crate) use measure::measure;
 pub use names::Names;
 pub use report::Summary;
 pub use saved::SavedAccount;
-
-/// What datagrams carried.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counts {
-    /// Datagrams whose header was sound.
-    pub datagrams: u64,
-    /// Octets of these datagrams.
-    pub octets: u64,
-    /// Template records, repeated ones included.
-    pub template_records: u64,
-    /// Options template records, repeated ones included.
-    pub options_template_records: u64,
-    /// Templates withdrawn (IPFIX), obeyed or not.
-    pub withdrawals: u64,
-    /// Data records of flows, those that waited for their template included.
-    pub data_records: u64,
-    /// Data records of options, those that waited for their template included.
-    pub options_records: u64,
-    /// Data sets whose template was not known when they came.
-    pub sets_without_template: u64,
-    /// Those of them that were decoded when their template came.
-    pub sets_recovered: u64,
-    /// Records of flows and of options in these.
-    pub records_recovered: u64,
-    /// Sets of a reserved id, which are skipped.
-    pub reserved_sets: u64,
-    /// Packets of flows, as exporters counted them.
-    pub flow_packets: u64,
-    /// Octets of flows, as exporters counted them.
-    pub flow_octets: u64,
-    /// The same packets, multiplied by the sampling rates where they are known.
-    pub scaled_packets: u64,
-    /// The same octets, multiplied by the sampling rates where they are known.
-    pub scaled_octets: u64,
-    /// Flows of which nobody said at what rate they were sampled.
-    pub flows_of_unknown_rate: u64,
-}
-
-impl Counts {
-    /// Adds the counters of a flow.
-    pub(crate) fn flow(&mut self, flow: &FlowRecord, sampling: Option<&SamplingInfo>) {
-        let scale = |count: u64| match sampling {
-            Some(info) if info.interval > 1 => info.rate.scale(count),
-            _ => count,
-        };
-        self.flow_packets = self.flow_packets.saturating_add(flow.packets);
-        self.flow_octets = self.flow_octets.saturating_add(flow.octets);
-        self.scaled_packets = self.scaled_packets.saturating_add(scale(flow.packets));
-        self.scaled_octets = self.scaled_octets.saturating_add(scale(flow.octets));
-        self.flows_of_unknown_rate += u64::from(sampling.is_none());
-    }
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.datagrams += other.datagrams;
-        self.octets += other.octets;
-        self.template_records += other.template_records;
-        self.options_template_records += other.options_template_records;
-        self.withdrawals += other.withdrawals;
-        self.data_records += other.data_records;
-        self.options_records += other.options_records;
-        self.sets_without_template += other.sets_without_template;
-        self.sets_recovered += other.sets_recovered;
-        self.records_recovered += other.records_recovered;
-        self.reserved_sets += other.reserved_sets;
-        // Exporters may claim any number of them.
-        self.flow_packets = self.flow_packets.saturating_add(other.flow_packets);
-        self.flow_octets = self.flow_octets.saturating_add(other.flow_octets);
-        self.scaled_packets = self.scaled_packets.saturating_add(other.scaled_packets);
-        self.scaled_octets = self.scaled_octets.saturating_add(other.scaled_octets);
-        self.flows_of_unknown_rate += other.flows_of_unknown_rate;
-    }
-}
-
-/// Whose sequence numbers belong together.
-///
-/// Exporters that share an address (behind one NAT, or processes of one device) differ in the port. One that sends from
-/// another port after a restart is a new stream.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Stream {
-    /// The exporter.
-    pub exporter: IpAddr,
-    /// Version of the protocol.
-    pub version: u16,
-    /// IPFIX: observation domain; v9: source ID; v5: engine type (high octet) and engine number (low octet); else 0.
-    pub observation_domain: u32,
-    /// The port that it sends from.
-    pub port: u16,
-}
-
-/// What is known of one stream.
-#[derive(Clone, Debug, Default)]
-pub struct StreamAccount {
-    /// When its first datagram came.
-    pub first_seen: Timestamp,
-    /// When its last datagram came.
-    pub last_seen: Timestamp,
-    /// What its datagrams carried.
-    pub counts: Counts,
-    /// Its sequence numbers.
-    pub sequence: SequenceTracker,
-    /// What its headers say of restarts.
-    pub restarts: RestartDetector,
-    /// How often its exporter was restarted, or its clock set.
-    pub restarted: u64,
-    /// The last time that it was.
-    pub last_restart: Option<Restart>,
-    /// What its exporter said last of sampling.
-    pub sampling: Option<SamplingInfo>,
-}
-
-impl StreamAccount {
-    /// How long a stream is a newcomer, which is forgotten before the others when there are too many.
-    const PROBATION: Duration = Duration::from_secs(30);
-
-    fn is_established(&self) -> bool {
-        self.counts.data_records > 0 && self.last_seen.saturating_since(self.first_seen) >= Self::PROBATION
-    }
-}
-
-/// What a datagram's header says, and what followed it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Header {
-    pub(crate) sequence: Option<u32>,
-    /// By how much the sequence number of its stream advances, if that is known.
-    pub(crate) units: Option<u32>,
-    pub(crate) clock: ExportClock,
-    pub(crate) received: Timestamp,
-    /// Whether a template took the place of another one.
-    pub(crate) redefines_templates: bool,
-}
+pub(crate) use stream::Header;
+pub use stream::{Stream, StreamAccount};
+use stream::{add_counts, add_sequence};
 
 /// A socket, and what the kernel says of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -206,6 +80,8 @@ pub struct Account {
     strangers: BTreeMap<Prefix, u64>,
     /// Those of prefixes for which there was no room.
     other_strangers: u64,
+    /// Exporters that are known, and left out here.
+    others: u64,
     /// Octets of the names of all exporters.
     name_octets: usize,
     /// When the last datagram came.
@@ -255,6 +131,7 @@ impl Account {
             refused: Refusals::default(),
             strangers: BTreeMap::new(),
             other_strangers: 0,
+            others: 0,
             name_octets: 0,
             now: Timestamp::ZERO,
             limiter: Limiter::default(),
@@ -320,30 +197,36 @@ impl Account {
 
     /// Adds the account of a collector of other exporters. Nothing is forgotten for it.
     pub fn absorb(&mut self, other: Self) {
+        self.add_sums(&other);
+        self.exporters.absorb(other.exporters, ExporterAccount::absorb);
+        // Whose sequence numbers belong together was all of one collector.
+        self.streams.absorb(other.streams, |account, other| account.counts += other.counts);
+    }
+
+    /// Adds all that is not of one exporter.
+    fn add_sums(&mut self, other: &Self) {
         self.datagrams += other.datagrams;
         self.octets += other.octets;
         self.counts += other.counts;
-        for (version, count) in other.by_version {
-            *self.by_version.entry(version).or_default() += count;
+        for (version, count) in &other.by_version {
+            *self.by_version.entry(*version).or_default() += count;
         }
-        for (version, count) in other.unsupported {
-            *self.unsupported.entry(version).or_default() += count;
+        for (version, count) in &other.unsupported {
+            *self.unsupported.entry(*version).or_default() += count;
         }
         self.unsupported_others += other.unsupported_others;
         for (count, more) in self.faults.iter_mut().zip(other.faults) {
             *count += more;
         }
-        self.exporters.absorb(other.exporters, ExporterAccount::absorb);
-        // Whose sequence numbers belong together was all of one collector.
-        self.streams.absorb(other.streams, |account, other| account.counts += other.counts);
         for (sum, more) in self.forgotten.iter_mut().zip(&other.forgotten) {
             add_counts(sum, more);
         }
         self.refused.absorb(&other.refused);
-        for (prefix, count) in other.strangers {
-            *self.strangers.entry(prefix).or_default() += count;
+        for (prefix, count) in &other.strangers {
+            *self.strangers.entry(*prefix).or_default() += count;
         }
         self.other_strangers += other.other_strangers;
+        self.others += other.others;
     }
 
     /// A datagram came, whatever it is. Whether it comes in, and how it is decoded: with `quirks`, unless the policy has
@@ -415,7 +298,7 @@ impl Account {
     /// How often the datagrams of an address that may not send were refused by now, if that should be reported.
     pub(crate) fn refused_stranger(&mut self, exporter: IpAddr) -> Option<u64> {
         let count = self.strangers.get(&Self::neighbourhood(exporter)).copied()?;
-        self.reports(count).then_some(count)
+        self.limiter.reports(count).then_some(count)
     }
 
     /// Datagrams that were refused.
@@ -526,66 +409,14 @@ impl Account {
         }
         let (account, _) = self.exporters.entry(exporter);
         let count = account.fault(what, self.now);
-        self.reports(count).then_some(count)
-    }
-
-    /// Whether a fault that came so often by now is worth a report.
-    fn reports(&mut self, count: u64) -> bool {
-        let is_milestone = || (2..20).any(|power| 10_u64.checked_pow(power) == Some(count));
-        (count <= Limiter::EACH || is_milestone()) && self.limiter.admit()
-    }
-}
-
-/// Versions without sequence numbers have counted nothing.
-fn add_sequence(sums: &mut [SequenceCounts; 3], version: u16, counts: &SequenceCounts) {
-    let [flows, packets, records] = sums;
-    let sum = match SequenceUnit::of(version) {
-        Some(SequenceUnit::Packets) => packets,
-        Some(SequenceUnit::Records) => records,
-        _ => flows,
-    };
-    add_counts(sum, counts);
-}
-
-const fn add_counts(sum: &mut SequenceCounts, counts: &SequenceCounts) {
-    sum.received += counts.received;
-    sum.lost += counts.lost;
-    sum.gaps += counts.gaps;
-    sum.late += counts.late;
-    sum.duplicates += counts.duplicates;
-    sum.strays += counts.strays;
-    sum.resets += counts.resets;
-}
-
-/// Keeps floods of faults out of the log: of every exporter and kind the first few are reported, then the 100th,
-/// the 1,000th and so on; of all together so many a second.
-#[derive(Debug, Default)]
-struct Limiter {
-    second: u64,
-    admitted: u64,
-}
-
-impl Limiter {
-    /// Reports of one exporter and kind before milestones only.
-    const EACH: u64 = 5;
-    /// Reports in a second.
-    const A_SECOND: u64 = 100;
-
-    const fn advance(&mut self, now: Timestamp) {
-        if now.as_secs() != self.second {
-            self.second = now.as_secs();
-            self.admitted = 0;
-        }
-    }
-
-    const fn admit(&mut self) -> bool {
-        self.admitted += 1;
-        self.admitted <= Self::A_SECOND
+        self.limiter.reports(count).then_some(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use netflow_codec::ExportClock;
+
     use super::*;
 
     fn address(number: u32) -> IpAddr {

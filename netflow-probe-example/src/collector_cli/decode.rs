@@ -51,7 +51,7 @@ pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     // The account is complete even when nobody reads the flows.
     let mut effects = Effect::of(stored(&collector), counted(&collector));
     effects.extend(shared.finish());
-    args.output.conclude(&collector.summary().with_udp_datagrams_ignored(ignored), &effects)?;
+    args.output.conclude(&collector.summary().with_udp_datagrams_ignored(ignored), &effects, true)?;
     written.map_err(Failure::Output)
 }
 

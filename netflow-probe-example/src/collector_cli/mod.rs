@@ -52,7 +52,7 @@ pub use timeline::TimelineArgs;
 
 use crate::{
     config::{self, ConfigError},
-    service::Package,
+    service::{Package, tell_failure},
 };
 
 /// What the program is called.
@@ -112,13 +112,17 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Err(error) => return ConfigError::Arguments(error).conclude(NAME).into(),
     };
     match (&cli.command, told.matches().subcommand()) {
-        (Command::Listen(args), Some((name, matches))) if args.config.check => {
+        (Command::Listen(args), Some((name, matches))) => {
             let Some(listen) = command.find_subcommand(name) else { return ExitCode::FAILURE };
-            let effective = config::effective(listen, matches, &told);
-            match io::stdout().write_all(effective.as_bytes()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::FAILURE,
-            }
+            let done = if args.config.check {
+                args.policy().and_then(|_understood| {
+                    let effective = config::effective(listen, matches, &told);
+                    io::stdout().write_all(effective.as_bytes()).map_err(Failure::Output)
+                })
+            } else {
+                listen::run(args, listen::configuration(arguments, config::effective(listen, matches, &told)))
+            };
+            conclude(done.map(|()| ExitCode::SUCCESS))
         }
         _ => cli.run(),
     }
@@ -128,8 +132,8 @@ impl Cli {
     /// Does it. What goes wrong is told on standard error.
     #[must_use]
     pub fn run(&self) -> ExitCode {
-        let result = match &self.command {
-            Command::Listen(args) => listen::run(args),
+        conclude(match &self.command {
+            Command::Listen(args) => listen::run(args, Box::new(|| Ok(None))).map(|()| ExitCode::SUCCESS),
             Command::Decode(args) => decode::run(args),
             Command::Status(args) => status::run(args),
             Command::Query(args) => query::run(args),
@@ -144,26 +148,30 @@ impl Cli {
             Command::Package(package) => {
                 package.print(Self::command()).map(|()| ExitCode::SUCCESS).map_err(Failure::Output)
             }
-        };
-        match result {
-            Ok(code) => code,
-            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Err(failure) => {
-                session::tell(format_args!("netflow-collector: {failure}"));
-                // The status of wrong arguments, as clap has it.
-                if matches!(
-                    failure,
-                    Failure::SameFile { .. }
-                        | Failure::Filter(_)
-                        | Failure::Policy(_)
-                        | Failure::Elements { .. }
-                        | Failure::Indicators(_)
-                        | Failure::Twice
-                ) {
-                    ExitCode::from(2)
-                } else {
-                    ExitCode::FAILURE
-                }
+        })
+    }
+}
+
+/// Tells what went wrong, and gives the exit status.
+fn conclude(result: Result<ExitCode, Failure>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell_failure(NAME, &failure.to_string());
+            // The status of wrong arguments, as clap has it.
+            if matches!(
+                failure,
+                Failure::SameFile { .. }
+                    | Failure::Filter(_)
+                    | Failure::Policy(_)
+                    | Failure::Elements { .. }
+                    | Failure::Indicators(_)
+                    | Failure::Twice
+            ) {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
             }
         }
     }
@@ -251,9 +259,13 @@ enum Failure {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(crate::receive::TlsError),
+    #[error("cannot watch for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Service(#[from] crate::service::ServiceError),
+    #[error(transparent)]
+    Privileges(#[from] crate::service::PrivilegeError),
     /// A thread ended without a word.
     #[error("a thread that receives panicked")]
     Worker,
-    #[error("cannot watch for signals: {0}")]
-    Signals(#[source] io::Error),
 }

@@ -3,7 +3,7 @@
 use core::{fmt, time::Duration};
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,13 +18,14 @@ use super::{
     sinks::{CountingArgs, Effect, GeoArgs, Shared, Sinks},
 };
 use crate::{
-    account::Summary,
+    account::{Fault, Summary},
     collector::Collector,
     config::{parse_duration, parse_octets, same_file},
     elements,
     jobs::ioc::Watch,
     output::{FlowSink, Format, OutputQueue, RecordsSink},
     policy::Policy,
+    service::announce,
     store::{Retention, Store, StoreConfig},
 };
 
@@ -136,9 +137,10 @@ pub(super) fn limits_of_files() -> CacheLimits {
     limits
 }
 
-/// Says something on standard error. That nobody may be listening there is no reason to stop.
+/// Says something on standard error, in the form that was asked for. That nobody may be listening there is no reason to
+/// stop.
 pub(super) fn tell(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{message}");
+    announce(message);
 }
 
 impl OutputArgs {
@@ -190,7 +192,7 @@ impl OutputArgs {
         let policy = self.with_quirks(Policy::default());
         let printer = watched(self.alerts.watch(self.quiet)?, printer);
         let sinks = shared.staged(&self.counting, (printer, store));
-        Ok(self.collector_with(limits, elements, sinks, Arc::new(policy)))
+        Ok(self.collector_with(limits, elements, sinks, Arc::new(policy), |fault| tell(fault)))
     }
 
     /// What is printed to; nothing, when flows go elsewhere and no output is named.
@@ -219,11 +221,12 @@ impl OutputArgs {
         elements: ElementRegistry,
         sinks: Sinks,
         policy: Arc<Policy>,
+        report: fn(&Fault),
     ) -> Collector<Sinks> {
         let strictness = if self.strict { Strictness::Rfc } else { Strictness::Lenient };
         let mut collector = Collector::with_limits(sinks, limits, strictness);
         if !self.quiet {
-            collector.on_fault(|fault| tell(fault));
+            collector.on_fault(report);
         }
         collector.split_biflows(self.split_biflows);
         collector.set_policy(policy);
@@ -267,9 +270,14 @@ impl OutputArgs {
         if self.records { Ok(()) } else { self.format.sink(queue.output()).flush() }
     }
 
-    /// Tells the account, after the last datagram.
-    pub(super) fn conclude(&self, summary: &Summary<'_>, effects: &[Effect]) -> Result<(), Failure> {
-        if !self.quiet {
+    /// Tells the account, after the last datagram, unless that is done elsewhere.
+    pub(super) fn conclude(
+        &self,
+        summary: &Summary<'_>,
+        effects: &[Effect],
+        is_told: bool,
+    ) -> Result<(), Failure> {
+        if is_told && !self.quiet {
             tell(summary.to_string().trim_end());
             for effect in effects {
                 tell(&effect.line);

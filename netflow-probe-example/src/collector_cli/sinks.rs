@@ -6,9 +6,9 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Failure, OutputArgs, session::tell};
+use super::{Failure, OutputArgs};
 #[cfg(feature = "kafka")]
-use crate::output::{Kafka, KafkaConfig, WhenFull};
+use crate::output::{Kafka, KafkaConfig, KafkaStats, WhenFull};
 use crate::{
     collector::Collector,
     config::parse_duration,
@@ -109,11 +109,21 @@ impl Shared {
         }
     }
 
-    /// Reads again what may have changed. When that fails, what was before stays.
-    pub(super) fn reload(&self) {
-        if let Some(Err(error)) = self.enrichment.as_ref().map(|enrichment| enrichment.reload()) {
-            tell(format_args!("netflow-collector: {error}; the databases before stay"));
-        }
+    /// Reads again what may have changed. When that fails, what was before stays, and it is said why.
+    pub(super) fn reload(&self) -> Result<(), String> {
+        let reloaded = self.enrichment.as_ref().map_or(Ok(()), |enrichment| enrichment.reload());
+        reloaded.map_err(|error| format!("{error}; the databases before stay"))
+    }
+
+    /// What became of datagrams that were handed on so far.
+    pub(super) fn relayed(&self) -> Vec<RelayStats> {
+        self.relay.as_ref().map(Relay::stats).unwrap_or_default()
+    }
+
+    /// What became of flows that were sent to Kafka so far.
+    #[cfg(feature = "kafka")]
+    pub(super) fn kafka(&self) -> Option<KafkaStats> {
+        self.kafka.as_ref().map(|kafka| kafka.stats())
     }
 
     /// Ends what takes flows, and says what became of all that was handed on.

@@ -87,7 +87,9 @@ impl CountingStats {
         }
     }
 
-    const fn named(&self) -> [(&'static str, u64); 11] {
+    /// Its counters by their names.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("duplicate_flows", self.duplicate_flows),
             ("duplicate_octets", self.duplicate_octets),

@@ -81,6 +81,8 @@ struct State {
     /// Blocks to be filled again.
     empty: Vec<Vec<u8>>,
     stats: QueueStats,
+    /// Those who wait for room.
+    waiting: usize,
     is_over: bool,
     error: Option<io::Error>,
 }
@@ -121,6 +123,12 @@ impl OutputQueue {
     #[must_use]
     pub fn stats(&self) -> QueueStats {
         self.shared.held().stats
+    }
+
+    /// Whether somebody waits for room by now.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        self.shared.held().waiting > 0
     }
 
     /// Waits until everything is written.
@@ -213,7 +221,9 @@ impl Shared {
                 has_waited = true;
                 state.stats.waits += 1;
             }
+            state.waiting += 1;
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
         let mut block = state.empty.pop().unwrap_or_default();
         block.extend_from_slice(begun);

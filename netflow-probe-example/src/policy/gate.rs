@@ -90,6 +90,13 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Another one that knows the name and nothing else.
+    #[must_use]
+    pub fn namesake(&self) -> Self {
+        let rules = Rules { name: self.rules.name.clone(), ..Rules::default() };
+        Self { rules, ..Self::default() }
+    }
+
     /// Whether a datagram of so many octets comes in. Streams have no quota: what is left out of one is missed by all that
     /// follows, and who reads slowly has its exporter wait.
     ///

@@ -1,5 +1,6 @@
 //! Messages on standard error, as text or as JSON.
 
+use core::fmt;
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
@@ -8,7 +9,6 @@ use std::{
 
 use clap::ValueEnum;
 use tracing::{Level, error};
-use tracing_subscriber::fmt;
 
 use super::ServiceOptions;
 
@@ -64,8 +64,11 @@ pub fn start_log(options: &ServiceOptions, is_quiet: bool) {
     let _ = FORMAT.set(options.log_format);
     let level = Level::from(options.log_level);
     let level = if is_quiet { level.min(Level::WARN) } else { level };
-    let log =
-        fmt().with_writer(io::stderr).with_max_level(level).with_target(false).log_internal_errors(false);
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(level)
+        .with_target(false)
+        .log_internal_errors(false);
     // That there is a log already is no fault.
     let _ = match options.log_format {
         LogFormat::Json => {
@@ -78,6 +81,23 @@ pub fn start_log(options: &ServiceOptions, is_quiet: bool) {
 
 fn is_journal() -> bool {
     env::var_os("JOURNAL_STREAM").is_some() && !io::stderr().is_terminal()
+}
+
+/// Tells something that is to be known whatever the level of messages: a line of text as it is, or as a message in JSON.
+pub fn announce(message: impl fmt::Display) {
+    let line = match format() {
+        LogFormat::Text => format!("{message}\n"),
+        LogFormat::Json => {
+            let line = serde_json::json!({
+                "timestamp": jiff::Timestamp::now().to_string(),
+                "level": "INFO",
+                "message": message.to_string(),
+            });
+            format!("{line}\n")
+        }
+    };
+    // That nobody may be listening there changes nothing.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Tells why a program ends.

@@ -123,6 +123,11 @@ impl<A: Account> Service<A> {
         self.shared.board.look(thread, account);
     }
 
+    /// All threads that are not heard of wait for somebody else, which is no reason to give the program up.
+    pub fn excuse(&self) {
+        self.shared.board.excuse();
+    }
+
     /// The last account of a thread.
     pub fn conclude(&self, thread: usize, account: A) {
         self.shared.board.conclude(thread, account);
@@ -167,7 +172,7 @@ impl<A: Account> Runner<A> {
             let is_over = self.shared.is_over.load(Ordering::Acquire);
             let signals = &self.shared.signals;
             if let (Some(signal), None) = (signals.stop(), stopping) {
-                info!(signal, "stopping: what there is will be sent within {:?}", self.shared.drain);
+                info!(signal, "stopping: what there is goes out within {:?}", self.shared.drain);
                 notify_stopping("stopping");
                 stopping = Some(Instant::now());
             }

@@ -46,6 +46,15 @@ impl Listening {
     }
 
     pub(crate) fn start_with_output(arguments: &[&str], output: Option<&Path>) -> Self {
+        Self::begin(arguments, output, str::to_owned)
+    }
+
+    /// One that says where it listens in lines from which `message` takes the text.
+    pub(crate) fn start_told(arguments: &[&str], message: impl Fn(&str) -> String) -> Self {
+        Self::begin(arguments, None, message)
+    }
+
+    fn begin(arguments: &[&str], output: Option<&Path>, message: impl Fn(&str) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let output = output.map_or_else(|| folder.path().join("flows"), Path::to_owned);
         let mut command = Command::new(PROGRAM);
@@ -56,7 +65,7 @@ impl Listening {
         let (mut addresses, mut streams) = (Vec::new(), Vec::new());
         let count = |names: &[&str]| arguments.iter().filter(|argument| names.contains(argument)).count();
         for _ in 0..count(&["--bind", "--bind-tcp", "--bind-tls"]) {
-            let line = next_line(&mut stderr);
+            let line = next_line(&mut stderr, &message);
             let (over, address) = line.trim().rsplit_once(' ').expect("an address");
             let addresses = if over == "listening on" { &mut addresses } else { &mut streams };
             addresses.push(address.parse().unwrap_or_else(|_| panic!("{line}")));
@@ -113,9 +122,11 @@ impl Drop for Listening {
     }
 }
 
-fn next_line(stderr: &mut BufReader<ChildStderr>) -> String {
+/// The next line, which says where it listens.
+fn next_line(stderr: &mut BufReader<ChildStderr>, message: impl Fn(&str) -> String) -> String {
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
+    line = message(&line);
     if !line.starts_with("listening") {
         stderr.read_to_string(&mut line).unwrap();
         panic!("{line}");

@@ -17,6 +17,7 @@ pub(crate) mod namespace;
 pub(crate) mod peers;
 pub(crate) mod python;
 pub(crate) mod scenario;
+pub(crate) mod scrape;
 pub(crate) mod stored;
 pub(crate) mod truth;
 

@@ -1,6 +1,8 @@
 //! `netflow-collector listen`: flows from exporters.
 
+mod account;
 mod control;
+mod reload;
 mod state;
 mod supervisor;
 #[cfg(feature = "tls")]
@@ -11,34 +13,36 @@ use core::{net::SocketAddr, time::Duration};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::{Arc, mpsc},
     thread,
 };
 
 use clap::Args;
 use netflow_codec::{CacheLimits, ScopePolicy};
+use tracing::warn;
 
 #[cfg(feature = "tls")]
 pub use self::tls::TlsArgs;
 use self::{
+    account::CollectorAccount,
     control::Control,
+    reload::Configuration,
     state::State,
-    supervisor::{Signals, Supervisor},
+    supervisor::Supervisor,
     worker::{Activity, Ended, Input, Plan},
 };
+pub(super) use self::{control::ask, reload::configuration};
 use super::{
-    Failure, OutputArgs, RelayArgs,
-    session::tell,
-    sinks::{Effect, Shared, both},
+    Failure, NAME, OutputArgs, RelayArgs,
+    session::{file_failure, tell},
+    sinks::Shared,
 };
 use crate::{
-    account::{Account, CacheReport, Summary},
     config::{ConfigArgs, parse_duration, parse_octets},
     output::{OutputQueue, QueueStats, WhenFull},
     policy::Policy,
-    receive::{Security, SocketWatch, Sockets, StreamLimits, StreamListener, StreamStats, receiver_of},
-    store::StoreStats,
+    receive::{Security, SocketWatch, Sockets, StreamLimits, StreamListener, receiver_of},
+    service::{Account as _, LogFormat, Service, ServiceOptions, drop_privileges, start_log},
 };
 
 /// Arguments of `listen`.
@@ -105,6 +109,12 @@ pub struct ListenArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub output: OutputArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub service: ServiceOptions,
+    /// Tell so many exporters one by one at --metrics: those that were known first. The others are in the sums only.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000, help_heading = "Service")]
+    pub metrics_exporters: usize,
 }
 
 impl ListenArgs {
@@ -119,6 +129,21 @@ impl ListenArgs {
 
     fn stream_limits(&self) -> StreamLimits {
         StreamLimits { sessions: self.tcp_sessions, idle: self.tcp_idle, ..StreamLimits::default() }
+    }
+
+    /// Opens all sockets that are received at.
+    fn bind_all(&self) -> Result<Bound, Failure> {
+        let any = PORTS.map(Sockets::any);
+        let mut streams = StreamListener::new(self.stream_limits());
+        let stream_addresses = self.bind_streams(&mut streams)?;
+        let streams = (!streams.is_empty()).then_some(streams);
+        let addresses = if self.bind.is_empty() && streams.is_none() { &any } else { self.bind.as_slice() };
+        let datagrams = if addresses.is_empty() {
+            Vec::new()
+        } else {
+            Sockets::bind_several(addresses, self.receive_buffer, self.workers)?
+        };
+        Ok(Bound { datagrams, streams, stream_addresses })
     }
 
     /// Binds what sessions are accepted at; what they are over, and where.
@@ -137,7 +162,7 @@ impl ListenArgs {
     }
 
     /// The policy of the file, or the one without a file.
-    fn policy(&self) -> Result<Policy, Failure> {
+    pub(super) fn policy(&self) -> Result<Policy, Failure> {
         let policy = match &self.policy {
             None => Policy::parse(""),
             Some(path) => fs::read_to_string(path)
@@ -187,25 +212,27 @@ fn parse_workers(text: &str) -> Result<usize, String> {
     workers.ok_or_else(|| format!("a whole number from 1 to {MOST} expected"))
 }
 
-/// Receives until a signal comes, or nothing for as long as asked.
-pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
+/// Receives until a signal comes, or nothing for as long as asked. `configuration` is asked at a reload what became other in
+/// the configuration file.
+pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(), Failure> {
+    start_log(&args.service, args.output.quiet);
     args.output.check(args.state.as_slice())?;
     let policy = Arc::new(args.policy()?);
-    let signals = Signals::watch().map_err(Failure::Signals)?;
-    let any = PORTS.map(Sockets::any);
-    let mut streams = StreamListener::new(args.stream_limits());
-    let stream_addresses = args.bind_streams(&mut streams)?;
-    let addresses = if args.bind.is_empty() && streams.is_empty() { &any } else { args.bind.as_slice() };
-    let bound = if addresses.is_empty() {
-        Vec::new()
-    } else {
-        Sockets::bind_several(addresses, args.receive_buffer, args.workers)?
-    };
-    let sockets: Vec<_> = bound.iter().flat_map(Sockets::watch).collect();
+    let Bound { datagrams, streams, stream_addresses } = args.bind_all()?;
+    let sockets: Vec<_> = datagrams.iter().flat_map(Sockets::watch).collect();
+    let shared = Arc::new(Shared::open(&args.output, Some(&args.relay))?);
+    let addresses: Vec<_> = datagrams.first().into_iter().flat_map(Sockets::addresses).collect();
+    let mut inputs: Vec<Input> = datagrams.into_iter().map(Input::Datagrams).collect();
+    inputs.extend(streams.map(Input::Streams));
+    let (workers, asks): (Vec<_>, Vec<_>) = inputs.iter().map(|_| mpsc::channel()).unzip();
+    let reload = reload::reload(args, Arc::clone(&shared), workers.clone(), configuration);
+    // The supervisor is one more thread that is to be heard of.
+    let service = Service::start(&args.service, NAME, inputs.len() + 1, DRAIN, reload)?;
+    drop_privileges(&args.service)?;
+    // What stands below is done with the rights that are left.
     let elements = args.output.defined()?;
     let watch = args.output.alerts.watch(args.output.quiet)?;
     let store = args.output.store.open()?;
-    let shared = Shared::open(&args.output, Some(&args.relay))?;
     let limit = usize::try_from(args.output_queue).unwrap_or(usize::MAX);
     let start = |output| OutputQueue::start(output, limit, args.when_full);
     let mut queue = args
@@ -215,57 +242,53 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
         .transpose()
         .map_err(Failure::Output)?;
     // Also when quiet: with port 0 there is no other way to know.
-    for address in bound.first().into_iter().flat_map(Sockets::addresses) {
+    for address in addresses {
         tell(format_args!("listening on {address}"));
     }
     for (over, address) in stream_addresses {
         tell(format_args!("listening for {over} on {address}"));
     }
-    let state = args.state.as_deref().map(|path| restored(path, args)).unwrap_or_default();
+    let state = args.state.as_deref().map(restored).unwrap_or_default();
     let control = args.control.as_deref().map(bind_control).transpose()?;
     warn_of_small_buffers(&sockets, args);
-    let mut inputs: Vec<Input> = bound.into_iter().map(Input::Datagrams).collect();
-    if !streams.is_empty() {
-        inputs.push(Input::Streams(streams));
-    }
     let is_alone = inputs.len() == 1;
     if !is_alone && let Some(queue) = &queue {
         args.output.print_headings(queue).map_err(Failure::Output)?;
     }
-    let (mut plans, mut workers) = (Vec::new(), Vec::new());
-    for (number, input) in inputs.into_iter().enumerate() {
+    let mut plans = Vec::new();
+    for (number, (input, asks)) in inputs.into_iter().zip(asks).enumerate() {
         let state = state.of(|exporter| receiver_of(exporter, args.workers) == number);
         let store = match &store {
             Some(store) if number > 0 => Some(store.another().map_err(Failure::Output)?),
             _ => None,
         };
-        let (ask, asks) = mpsc::channel();
-        workers.push(ask);
         plans.push(Plan {
-            policy: Arc::clone(&policy),
-            asks,
+            number,
             args,
             input,
-            is_alone,
             queue: queue.as_ref(),
+            is_alone,
             store,
             shared: &shared,
             state,
             elements: elements.clone(),
             watch: watch.clone(),
+            policy: Arc::clone(&policy),
+            asks,
+            service: &service,
         });
     }
     if let Some(first) = plans.first_mut() {
         first.store = store;
     }
-    let activity = Activity::new(Arc::clone(&signals.stop));
+    let activity = Activity::new();
     let supervisor = Supervisor {
         args,
         activity: &activity,
         sockets: &sockets,
         queue: queue.as_ref(),
         shared: &shared,
-        signals,
+        service: &service,
         control,
         workers,
     };
@@ -279,29 +302,39 @@ pub(super) fn run(args: &ListenArgs) -> Result<ExitCode, Failure> {
     conclude(args, ended, &sockets, &shared, written)
 }
 
+/// How long what has come may take to be decoded and written at the end, half of what is waited for in all.
+const DRAIN: Duration = Duration::from_secs(40);
+
+/// Sockets that are open.
+struct Bound {
+    /// One for each worker.
+    datagrams: Vec<Sockets>,
+    streams: Option<StreamListener>,
+    /// Of sessions: over what, and where.
+    stream_addresses: Vec<(&'static str, SocketAddr)>,
+}
+
 /// What an earlier run left behind. A file that is of no use is no reason not to start.
-fn restored(path: &Path, args: &ListenArgs) -> State {
+fn restored(path: &Path) -> State {
     let (state, faults) = State::read(path);
     for fault in faults {
-        if !args.output.quiet {
-            tell(format_args!("state of {}: {fault}", path.display()));
-        }
+        warn!("state of {}: {fault}", path.display());
     }
     state
 }
 
 fn bind_control(path: &Path) -> Result<Control, Failure> {
-    Control::bind(path).map_err(|error| Failure::File { path: path.display().to_string(), error })
+    Control::bind(path).map_err(|error| file_failure(path, error))
 }
 
 fn warn_of_small_buffers(sockets: &[SocketWatch], args: &ListenArgs) {
     let granted = sockets.iter().map(|socket| socket.account().receive_buffer).min().unwrap_or(0);
-    if granted < args.receive_buffer && !args.output.quiet {
-        tell(format_args!(
-            "receive buffer: {granted} octets granted of {} asked for; bursts may be lost \
-             (raise it with: sysctl -w net.core.rmem_max={})",
+    if granted < args.receive_buffer && !args.output.quiet && !sockets.is_empty() {
+        warn!(
+            "receive buffer: {granted} octets granted of {} asked for; bursts may be lost (raise it with: sysctl -w \
+             net.core.rmem_max={})",
             args.receive_buffer, args.receive_buffer
-        ));
+        );
     }
 }
 
@@ -312,40 +345,32 @@ fn conclude(
     sockets: &[SocketWatch],
     shared: &Shared,
     written: io::Result<Option<QueueStats>>,
-) -> Result<ExitCode, Failure> {
-    let (mut account, mut cache) = (Account::default(), CacheReport::default());
-    let mut store: Option<StoreStats> = None;
-    let mut streams: Option<StreamStats> = None;
-    let mut counting = None;
+) -> Result<(), Failure> {
+    let mut account = CollectorAccount::default();
     let mut kept = State::default();
     let mut result = Ok(());
     for worker in ended {
-        account.absorb(worker.account);
-        cache.absorb(worker.cache);
-        store = match (store, worker.store) {
-            (Some(stats), Some(more)) => Some(stats.and(more)),
-            (stats, more) => stats.or(more),
-        };
-        streams = streams.or(worker.streams);
-        counting = both(counting, worker.counting);
+        account.merge(worker.account);
         kept.append(worker.state);
         result = result.and(worker.result);
     }
-    let queue = written.as_ref().ok().copied().flatten();
-    let summary = Summary::new(&account, cache)
-        .with_sockets(sockets.iter().map(SocketWatch::account).collect())
-        .with_sessions(streams.map(|stats| stats.to_json()))
-        .with_queue(queue.map(|stats| stats.to_json()), queue.map_or(0, |stats| stats.refused_lines));
+    account.sockets = sockets.iter().map(SocketWatch::account).collect();
+    account.queue = written.as_ref().ok().copied().flatten();
     // The account is complete even when nobody reads the flows.
-    let mut effects = Effect::of(store, counting);
+    let mut effects = account.effects();
     effects.extend(shared.finish());
-    args.output.conclude(&summary, &effects)?;
+    account.relay = shared.relayed();
+    if !args.output.quiet && args.service.log_format == LogFormat::Json {
+        Service::tell(&account);
+    }
+    let is_told = args.service.log_format == LogFormat::Text;
+    args.output.conclude(&account.summary(), &effects, is_told)?;
     if let Some(path) = &args.state {
-        kept.write(path).map_err(|error| Failure::File { path: path.display().to_string(), error })?;
+        kept.write(path).map_err(|error| file_failure(path, error))?;
     }
     result?;
     written.map_err(Failure::Output)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 #[cfg(test)]

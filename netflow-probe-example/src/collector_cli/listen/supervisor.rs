@@ -1,57 +1,26 @@
-//! What is done beside the workers: signals, the control socket, the state file.
+//! What is done beside the workers: the control socket, the state file, what the kernel drops.
 
-use core::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, mpsc},
-    thread,
-    time::Instant,
-};
+use core::time::Duration;
+use std::{path::Path, sync::mpsc, thread, time::Instant};
 
 use serde_json::{Map, Value};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
+use tracing::{error, warn};
 
 use super::{
     ListenArgs,
+    account::CollectorAccount,
     control::Control,
     state::State,
     worker::{Activity, Ask},
 };
 use crate::{
     account::health,
-    collector_cli::{session::tell, sinks::Shared},
+    collector_cli::sinks::Shared,
     output::OutputQueue,
     receive::{SocketWatch, now},
-    service::{Watchdog, notify_ready, notify_reloading, notify_stopping},
+    service::Service,
     store::StoreStats,
 };
-
-/// What signals ask for.
-pub(super) struct Signals {
-    /// To stop; a second signal ends the program at once.
-    pub(super) stop: Arc<AtomicBool>,
-    /// To read the policy again.
-    reload: Arc<AtomicBool>,
-}
-
-impl Signals {
-    pub(super) fn watch() -> io::Result<Self> {
-        let signals = Self { stop: Arc::default(), reload: Arc::default() };
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop))?;
-            flag::register(signal, Arc::clone(&signals.stop))?;
-        }
-        flag::register(SIGHUP, Arc::clone(&signals.reload))?;
-        Ok(signals)
-    }
-}
 
 /// Does what is not the workers' work.
 pub(super) struct Supervisor<'s> {
@@ -60,7 +29,7 @@ pub(super) struct Supervisor<'s> {
     pub(super) sockets: &'s [SocketWatch],
     pub(super) queue: Option<&'s OutputQueue>,
     pub(super) shared: &'s Shared,
-    pub(super) signals: Signals,
+    pub(super) service: &'s Service<CollectorAccount>,
     pub(super) control: Option<Control>,
     pub(super) workers: Vec<mpsc::Sender<Ask>>,
 }
@@ -75,24 +44,21 @@ impl Supervisor<'_> {
 
     /// Until it is time to stop.
     pub(super) fn run(self) {
-        let Self { args, activity, sockets, signals, control, .. } = &self;
+        let Self { args, activity, sockets, service, control, .. } = &self;
         let mut saved = Instant::now();
         let mut drops = Drops { known: 0, checked: Instant::now() };
-        let mut watchdog = Watchdog::from_environment();
-        notify_ready("receiving");
+        service.ready("receiving");
         while !activity.is_over() {
-            if args.idle_exit.is_some_and(|limit| activity.idle() >= limit) {
+            if service.stop().is_some() || args.idle_exit.is_some_and(|limit| activity.idle() >= limit) {
                 activity.end();
             }
             if drops.checked.elapsed() >= Self::CHECK && !args.output.quiet {
                 drops.warn(sockets);
             }
-            if signals.reload.swap(false, Ordering::Relaxed) {
-                notify_reloading();
-                self.reload();
-                notify_ready("receiving");
+            service.look(self.workers.len(), || self.account());
+            if self.queue.is_some_and(OutputQueue::is_waited_for) {
+                service.excuse();
             }
-            watchdog.keep_alive(Duration::ZERO);
             if let Some(control) = control {
                 control.answer(|question| self.answer(question));
             }
@@ -104,7 +70,18 @@ impl Supervisor<'_> {
             }
             thread::sleep(Self::LOOK);
         }
-        notify_stopping("decoding what has come");
+        service.conclude(self.workers.len(), self.account());
+    }
+
+    /// What no worker knows.
+    fn account(&self) -> CollectorAccount {
+        CollectorAccount {
+            sockets: self.sockets.iter().map(SocketWatch::account).collect(),
+            queue: self.queue.map(OutputQueue::stats),
+            relay: self.shared.relayed(),
+            exporters: self.args.metrics_exporters,
+            ..CollectorAccount::default()
+        }
     }
 
     /// Has every worker asked, and gathers what comes in a reasonable time: a worker may have to wait for the output.
@@ -160,25 +137,8 @@ impl Supervisor<'_> {
             state.append(of_worker);
         }
         if let Err(error) = state.write(path) {
-            tell(format_args!("netflow-collector: cannot write {}: {error}", path.display()));
+            error!("cannot write {}: {error}", path.display());
         }
-    }
-
-    /// Reads the policy again. When it cannot be understood, the one before stays.
-    fn reload(&self) {
-        self.shared.reload();
-        let policy = match self.args.policy() {
-            Ok(policy) => Arc::new(policy),
-            Err(failure) => {
-                return tell(format_args!("netflow-collector: {failure}; the policy before stays"));
-            }
-        };
-        for worker in &self.workers {
-            // One that has ended needs no policy.
-            let _ = worker.send(Ask::Policy(Arc::clone(&policy)));
-        }
-        // Whoever reloads wants to know that it happened.
-        tell("the policy was read again; limits of the template cache hold from the next start on");
     }
 }
 
@@ -194,9 +154,7 @@ impl Drops {
         let drops = sockets.iter().filter_map(|socket| socket.account().drops).sum();
         if drops > self.known {
             let new = drops - self.known;
-            tell(format_args!(
-                "the kernel dropped {new} datagrams: the receive buffer was full, see --receive-buffer"
-            ));
+            warn!("the kernel dropped {new} datagrams: the receive buffer was full, see --receive-buffer");
             self.known = drops;
         }
     }

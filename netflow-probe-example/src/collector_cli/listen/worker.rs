@@ -12,26 +12,28 @@ use std::{
 
 use netflow_codec::ElementRegistry;
 use serde_json::Value;
+use tracing::{info, warn};
 
-use super::{ListenArgs, state::State};
+use super::{ListenArgs, account::CollectorAccount, state::State};
 use crate::{
-    account::{Account, CacheReport},
     collector::Collector,
     collector_cli::{
         Failure,
-        session::{tell, watched},
+        session::watched,
         sinks::{Shared, Sinks, counted, stored},
     },
-    counting::CountingStats,
     jobs::ioc::Watch,
     output::{FlowSink, OutputQueue},
     policy::Policy,
     receive::{Closed, Receiver, Sockets, StreamEvent, StreamListener, StreamReceiver, StreamStats, now},
+    service::Service,
     store::{Store, StoreStats},
 };
 
 /// What a worker needs.
 pub(super) struct Plan<'p> {
+    /// Which of the workers it is, from 0.
+    pub(super) number: usize,
     pub(super) args: &'p ListenArgs,
     pub(super) input: Input,
     pub(super) queue: Option<&'p OutputQueue>,
@@ -44,6 +46,7 @@ pub(super) struct Plan<'p> {
     pub(super) watch: Option<Watch>,
     pub(super) policy: Arc<Policy>,
     pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) service: &'p Service<CollectorAccount>,
 }
 
 /// Where a worker receives.
@@ -64,43 +67,30 @@ pub(super) enum Ask {
 
 /// What a worker leaves behind.
 pub(super) struct Ended {
-    pub(super) account: Account,
-    pub(super) cache: CacheReport,
-    pub(super) store: Option<StoreStats>,
-    pub(super) counting: Option<CountingStats>,
+    pub(super) account: CollectorAccount,
     pub(super) state: State,
-    pub(super) streams: Option<StreamStats>,
     pub(super) result: Result<(), Failure>,
 }
 
 impl Ended {
     /// Of a worker of which nothing is left.
     pub(super) fn panicked() -> Self {
-        Self {
-            account: Account::default(),
-            cache: CacheReport::default(),
-            store: None,
-            streams: None,
-            counting: None,
-            state: State::default(),
-            result: Err(Failure::Worker),
-        }
+        Self { account: CollectorAccount::default(), state: State::default(), result: Err(Failure::Worker) }
     }
 }
 
 /// What workers and their supervisor tell one another.
 #[derive(Debug)]
 pub(super) struct Activity {
-    stop: Arc<AtomicBool>,
+    stop: AtomicBool,
     start: Instant,
     /// When the last datagram was handled, in milliseconds from the start.
     last: AtomicU64,
 }
 
 impl Activity {
-    /// `stop` says from outside that it is time to stop.
-    pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
-        Self { stop, start: Instant::now(), last: AtomicU64::new(0) }
+    pub(super) fn new() -> Self {
+        Self { stop: AtomicBool::new(false), start: Instant::now(), last: AtomicU64::new(0) }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -137,16 +127,17 @@ impl Plan<'_> {
         let _ends = EndsAll(activity);
         let mut collector = self.collector();
         self.restore(&mut collector);
-        let args = self.args;
+        let Self { number, args, shared, service, asks, .. } = self;
+        let exporters = args.metrics_exporters;
+        let duties = Duties { number, asks, activity, service, exporters };
         let mut streams = None;
         let result = match self.input {
             Input::Datagrams(sockets) => {
-                let mut source = (sockets.into_receiver(), self.shared);
-                receive(&mut source, &mut collector, &self.asks, activity)
+                duties.receive(&mut (sockets.into_receiver(), shared), &mut collector)
             }
             Input::Streams(listener) => {
                 let mut receiver = listener.into_receiver();
-                let result = receive(&mut receiver, &mut collector, &self.asks, activity);
+                let result = duties.receive(&mut receiver, &mut collector);
                 streams = Some(receiver.stats());
                 result
             }
@@ -155,19 +146,19 @@ impl Plan<'_> {
             Err(Failure::Output(_)) => Ok(()),
             _ => collector.finish().map_err(Failure::Output),
         };
-        Ended {
+        service.conclude(number, CollectorAccount::excerpt(&collector, streams, exporters));
+        let is_kept = args.state.is_some() && streams.is_none();
+        let state = if is_kept { state_of(&collector) } else { State::default() };
+        let account = CollectorAccount {
             cache: collector.cache_report(),
             store: stored(&collector),
             counting: counted(&collector),
             streams,
-            state: if args.state.is_some() && streams.is_none() {
-                state_of(&collector)
-            } else {
-                State::default()
-            },
             account: collector.into_account(),
-            result: result.and(written),
-        }
+            exporters,
+            ..CollectorAccount::default()
+        };
+        Ended { account, state, result: result.and(written) }
     }
 
     /// What is made here, and not by who starts the thread, never leaves the thread.
@@ -177,8 +168,13 @@ impl Plan<'_> {
         let printer = watched(watch.take(), queue.map(sink));
         let sinks = shared.staged(&args.output.counting, (printer, store.take()));
         let limits = policy.limits.over(ListenArgs::limits());
-        let collector =
-            args.output.collector_with(limits, core::mem::take(elements), sinks, Arc::clone(policy));
+        let collector = args.output.collector_with(
+            limits,
+            core::mem::take(elements),
+            sinks,
+            Arc::clone(policy),
+            |fault| warn!("{fault}"),
+        );
         match input {
             Input::Datagrams(_) => collector.with_scopes(args.template_scope.policy()),
             Input::Streams(_) => collector.of_sessions(),
@@ -190,19 +186,16 @@ impl Plan<'_> {
         let State { templates, account } = core::mem::take(&mut self.state);
         collector.restore_account(&account);
         let restored = templates.map(|templates| collector.cache_mut().restore(&templates, now()));
-        if self.args.output.quiet {
-            return;
-        }
         let path = path.display();
         match restored {
-            Some(Ok(restored)) => tell(format_args!(
+            Some(Ok(restored)) => info!(
                 "{} templates of {path} taken, {} were too old; {} sequence numbers, names of {} exporters",
                 restored.templates,
                 restored.expired,
                 account.streams(),
                 account.exporters()
-            )),
-            Some(Err(error)) => tell(format_args!("no templates of {path} taken: {error}")),
+            ),
+            Some(Err(error)) => warn!("no templates of {path} taken: {error}"),
             None => {}
         }
     }
@@ -220,34 +213,48 @@ trait Source {
 
     /// Waits for something, at most so long.
     fn wait(&mut self, at_most: Duration) -> io::Result<()>;
+
+    /// What became of sessions, where there are any.
+    fn sessions(&self) -> Option<StreamStats> {
+        None
+    }
 }
 
-fn receive(
-    source: &mut impl Source,
-    collector: &mut Collector<Sinks>,
-    asks: &mpsc::Receiver<Ask>,
-    activity: &Activity,
-) -> Result<(), Failure> {
+/// Whom a worker listens to besides.
+struct Duties<'d> {
+    number: usize,
+    asks: mpsc::Receiver<Ask>,
+    activity: &'d Activity,
+    service: &'d Service<CollectorAccount>,
+    exporters: usize,
+}
+
+impl Duties<'_> {
     /// How long to wait before looking whether to stop.
     const LOOK: Duration = Duration::from_millis(100);
     /// How long what had come before the end is fetched behind it.
     const REST: Duration = Duration::from_secs(1);
-    while !activity.is_over() {
-        if source.fetch(collector)? {
-            activity.note();
-        } else {
-            // What came is printed as soon as there is time.
-            collector.flush().map_err(Failure::Output)?;
-            source.wait(LOOK).map_err(Failure::Receive)?;
+
+    fn receive(&self, source: &mut impl Source, collector: &mut Collector<Sinks>) -> Result<(), Failure> {
+        while !self.activity.is_over() {
+            if source.fetch(collector)? {
+                self.activity.note();
+            } else {
+                // What came is printed as soon as there is time.
+                collector.flush().map_err(Failure::Output)?;
+                source.wait(Self::LOOK).map_err(Failure::Receive)?;
+            }
+            collector.tick(now()).map_err(Failure::Output)?;
+            for ask in self.asks.try_iter() {
+                ask.answer(collector);
+            }
+            let account = || CollectorAccount::excerpt(collector, source.sessions(), self.exporters);
+            self.service.look(self.number, account);
         }
-        collector.tick(now()).map_err(Failure::Output)?;
-        for ask in asks.try_iter() {
-            ask.answer(collector);
-        }
+        let over = Instant::now();
+        while over.elapsed() < Self::REST && source.fetch(collector)? {}
+        Ok(())
     }
-    let over = Instant::now();
-    while over.elapsed() < REST && source.fetch(collector)? {}
-    Ok(())
 }
 
 impl Ask {
@@ -310,5 +317,9 @@ impl Source for StreamReceiver {
 
     fn wait(&mut self, at_most: Duration) -> io::Result<()> {
         Self::wait(self, at_most)
+    }
+
+    fn sessions(&self) -> Option<StreamStats> {
+        Some(self.stats())
     }
 }

@@ -1,0 +1,79 @@
+//! What datagrams carried, counted.
+
+use core::ops::AddAssign;
+
+use netflow_codec::{FlowRecord, SamplingInfo};
+
+/// What datagrams carried.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Datagrams whose header was sound.
+    pub datagrams: u64,
+    /// Octets of these datagrams.
+    pub octets: u64,
+    /// Template records, repeated ones included.
+    pub template_records: u64,
+    /// Options template records, repeated ones included.
+    pub options_template_records: u64,
+    /// Templates withdrawn (IPFIX), obeyed or not.
+    pub withdrawals: u64,
+    /// Data records of flows, those that waited for their template included.
+    pub data_records: u64,
+    /// Data records of options, those that waited for their template included.
+    pub options_records: u64,
+    /// Data sets whose template was not known when they came.
+    pub sets_without_template: u64,
+    /// Those of them that were decoded when their template came.
+    pub sets_recovered: u64,
+    /// Records of flows and of options in these.
+    pub records_recovered: u64,
+    /// Sets of a reserved id, which are skipped.
+    pub reserved_sets: u64,
+    /// Packets of flows, as exporters counted them.
+    pub flow_packets: u64,
+    /// Octets of flows, as exporters counted them.
+    pub flow_octets: u64,
+    /// The same packets, multiplied by the sampling rates where they are known.
+    pub scaled_packets: u64,
+    /// The same octets, multiplied by the sampling rates where they are known.
+    pub scaled_octets: u64,
+    /// Flows of which nobody said at what rate they were sampled.
+    pub flows_of_unknown_rate: u64,
+}
+
+impl Counts {
+    /// Adds the counters of a flow.
+    pub(crate) fn flow(&mut self, flow: &FlowRecord, sampling: Option<&SamplingInfo>) {
+        let scale = |count: u64| match sampling {
+            Some(info) if info.interval > 1 => info.rate.scale(count),
+            _ => count,
+        };
+        self.flow_packets = self.flow_packets.saturating_add(flow.packets);
+        self.flow_octets = self.flow_octets.saturating_add(flow.octets);
+        self.scaled_packets = self.scaled_packets.saturating_add(scale(flow.packets));
+        self.scaled_octets = self.scaled_octets.saturating_add(scale(flow.octets));
+        self.flows_of_unknown_rate += u64::from(sampling.is_none());
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.datagrams += other.datagrams;
+        self.octets += other.octets;
+        self.template_records += other.template_records;
+        self.options_template_records += other.options_template_records;
+        self.withdrawals += other.withdrawals;
+        self.data_records += other.data_records;
+        self.options_records += other.options_records;
+        self.sets_without_template += other.sets_without_template;
+        self.sets_recovered += other.sets_recovered;
+        self.records_recovered += other.records_recovered;
+        self.reserved_sets += other.reserved_sets;
+        // Exporters may claim any number of them.
+        self.flow_packets = self.flow_packets.saturating_add(other.flow_packets);
+        self.flow_octets = self.flow_octets.saturating_add(other.flow_octets);
+        self.scaled_packets = self.scaled_packets.saturating_add(other.scaled_packets);
+        self.scaled_octets = self.scaled_octets.saturating_add(other.scaled_octets);
+        self.flows_of_unknown_rate += other.flows_of_unknown_rate;
+    }
+}
