@@ -70,6 +70,12 @@ impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
         self.entries.iter_mut().map(|(key, (_, value))| (key, value))
     }
 
+    /// Takes out all entries of which this holds.
+    pub(super) fn take_if(&mut self, mut holds: impl FnMut(&V) -> bool) -> Vec<(K, V)> {
+        let taken = self.entries.extract_if(|_, (_, value)| holds(value));
+        taken.map(|(key, (_, value))| (key, value)).collect()
+    }
+
     fn forget(&mut self) -> Vec<(K, V)> {
         let is_established = self.is_established;
         let rank = |used: u64, value: &V| (is_established(value), used);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use netflow_codec::Timestamp;
 
-use super::{FaultKind, What, fault::FAULT_KINDS, names::Names};
+use super::{FaultKind, Statements, What, fault::FAULT_KINDS, names::Names};
 use crate::policy::{Gate, Refusals};
 
 /// What is known of one exporter besides its streams.
@@ -35,6 +35,8 @@ pub struct ExporterAccount {
     pub missing: BTreeMap<(u16, u32, u16), MissingTemplate>,
     /// What it says of interfaces, VRFs, applications and samplers.
     pub names: Names,
+    /// What it says of its own work.
+    pub statements: Statements,
     pub(crate) gate: Gate,
     faults: [u64; FAULT_KINDS],
 }
@@ -130,6 +132,11 @@ impl ExporterAccount {
         self.gate.name()
     }
 
+    /// Octets of what it says.
+    pub(super) const fn said_octets(&self) -> usize {
+        self.names.octets() + self.statements.octets()
+    }
+
     /// Whether it has sent something sound some time after it was first seen.
     pub(super) fn is_established(&self) -> bool {
         self.last_sound.is_some_and(|last| last.saturating_since(self.first_seen) >= Self::PROBATION)
@@ -188,6 +195,7 @@ impl ExporterAccount {
             last_fault: self.last_fault,
             missing: BTreeMap::new(),
             names: Names::default(),
+            statements: Statements::default(),
             gate: self.gate.namesake(),
             faults: self.faults,
         }

@@ -4,6 +4,7 @@ use core::{fmt, net::IpAddr};
 
 use netflow_codec::{DecodeError, DecodeErrorKind, Restart, RestartKind};
 
+use super::KeysFault;
 use crate::policy::Refusal;
 
 /// Something that is wrong with a datagram, or missing before it: who sent it, where in it, what.
@@ -54,6 +55,13 @@ pub enum What {
         id: u16,
         /// Octets from the start of the datagram to the set.
         offset: usize,
+    },
+    /// Flow keys cannot be marked in the template that they are said to be of.
+    FlowKeys {
+        /// The template's id.
+        template_id: u16,
+        /// Why not.
+        fault: KeysFault,
     },
     /// Sequence numbers are missing.
     Gap {
@@ -111,6 +119,7 @@ impl What {
             Self::TemplateMissing { .. } => F::TemplateMissing,
             Self::CacheFull { .. } => F::CacheFull,
             Self::ReservedSet { .. } => F::ReservedSet,
+            Self::FlowKeys { .. } => F::FlowKeys,
             Self::Gap { .. } => F::Gap,
             Self::SequenceReset => F::SequenceReset,
             Self::Restart(Restart { kind: RestartKind::ClockSet, .. }) => F::ClockSet,
@@ -189,6 +198,8 @@ fault_kinds! {
     CacheFull = "cache_full",
     /// A set with a reserved id was skipped.
     ReservedSet = "reserved_set",
+    /// Flow keys cannot be marked.
+    FlowKeys = "flow_keys",
     /// Sequence numbers are missing.
     Gap = "sequence_gap",
     /// The sequence numbers began anew.
@@ -215,6 +226,7 @@ impl FaultKind {
                 | Self::TemplateMissing
                 | Self::CacheFull
                 | Self::ReservedSet
+                | Self::FlowKeys
                 | Self::Gap
                 | Self::SequenceReset
                 | Self::Restart
@@ -265,6 +277,9 @@ impl fmt::Display for What {
             ),
             Self::ReservedSet { id, offset } => {
                 write!(f, "a set with the reserved id {id}, at octet {offset}, is skipped")
+            }
+            Self::FlowKeys { template_id, fault } => {
+                write!(f, "the flow key is told of template {template_id}, {fault}")
             }
             Self::Gap { lost, unit } => {
                 write!(f, "the sequence number says that {lost} {unit} before this datagram are missing")

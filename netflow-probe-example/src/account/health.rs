@@ -19,7 +19,9 @@ use std::{
 use netflow_codec::{SequenceUnit, TemplateCache, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{Account, ExporterAccount, FaultKind, Names, Stream, StreamAccount, cache::add, report};
+use super::{
+    Account, ExporterAccount, FaultKind, Process, ProcessCounts, Stream, StreamAccount, cache::add, report,
+};
 
 /// How long an exporter may be silent before that is a question.
 const SILENCE: Duration = Duration::from_secs(300);
@@ -193,13 +195,14 @@ fn exporter_json(
         "refused": exporter.refused.iter().map(|(name, count)| (name.to_owned(), count.into())).collect::<Map<_, _>>(),
         "faults": faults,
         "last_fault": exporter.last_fault.map(|(at, what)| json!({ "time": time(at), "text": what.to_string() })),
-        "says": names_json(&exporter.names),
+        "says": said_json(exporter),
         "domains": streams.iter().map(|(stream, account)| report::stream_json(stream, account)).collect::<Value>(),
         "questions": questions(exporter, streams, now),
     })
 }
 
-fn names_json(names: &Names) -> Value {
+fn said_json(exporter: &ExporterAccount) -> Value {
+    let ExporterAccount { names, statements, .. } = exporter;
     let map = |names: &BTreeMap<u64, String>| {
         names.iter().map(|(number, name)| (number.to_string(), name.as_str().into())).collect::<Map<_, _>>()
     };
@@ -208,8 +211,22 @@ fn names_json(names: &Names) -> Value {
         "vrfs": map(&names.vrfs),
         "applications": map(&names.applications),
         "samplers": map(&names.samplers),
-        "refused": names.refused,
+        "statistics": statements.processes.iter().map(statistics_json).collect::<Value>(),
+        "flow_keys": statements.flow_keys.iter().map(|((version, domain, template), keys)| json!({
+            "version": version, "observation_domain": domain, "template_id": template, "fields": keys.fields,
+        })).collect::<Value>(),
+        "refused": names.refused + statements.refused,
     })
+}
+
+fn statistics_json((process, counts): (&Process, &ProcessCounts)) -> Value {
+    let mut json: Map<_, _> =
+        counts.named().into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+    json.insert("version".to_owned(), process.version.into());
+    json.insert("observation_domain".to_owned(), process.observation_domain.into());
+    json.insert("scope".to_owned(), process.scope.as_str().into());
+    json.insert("said".to_owned(), time(counts.said));
+    json.into()
 }
 
 fn questions(
@@ -228,6 +245,17 @@ fn questions(
                 missing.sets
             );
             ask("missing_template", "attention", text);
+        }
+    }
+    for (Process { version, observation_domain, scope }, counts) in &exporter.statements.processes {
+        let ignored = counts.ignored_packets.unwrap_or(0);
+        let (flows, packets) = (counts.not_sent_flows.unwrap_or(0), counts.not_sent_packets.unwrap_or(0));
+        let whose = format!("v{version} domain {observation_domain}, {scope}: it says that it");
+        if ignored > 0 {
+            ask("not_metered", "attention", format!("{whose} has not metered {ignored} packets"));
+        }
+        if flows + packets > 0 {
+            ask("not_sent", "attention", format!("{whose} has not sent {flows} flows of {packets} packets"));
         }
     }
     let silence = now.saturating_since(exporter.last_seen);

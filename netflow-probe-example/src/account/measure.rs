@@ -126,6 +126,8 @@ impl Account {
         metrics.gauge("netflow_collector_exporters", help, &[], measure(shown + self.others));
         let help = "Exporters that are remembered and not told of one by one.";
         metrics.gauge("netflow_collector_exporters_not_shown", help, &[], measure(self.others));
+        let help = "Exporters that were forgotten because they were silent for too long.";
+        metrics.counter("netflow_collector_idle_exporters_total", help, &[], self.idle);
         let mut streams: BTreeMap<IpAddr, Vec<(&Stream, &StreamAccount)>> = BTreeMap::new();
         for (stream, account) in self.streams() {
             streams.entry(stream.exporter).or_default().push((stream, account));

@@ -14,6 +14,7 @@ mod measure;
 mod names;
 mod report;
 mod saved;
+mod statements;
 mod stream;
 
 use core::net::{IpAddr, SocketAddr};
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 
 use netflow_codec::{
     DataRecord, Quirks, Restart, RestartEvidence, RestartKind, SamplingInfo, SequenceCounts, SequenceEvent,
-    Timestamp,
+    Template, Timestamp,
 };
 
 use crate::policy::{Policy, Prefix, Refusal, Refusals, Sampling};
@@ -37,6 +38,7 @@ pub(crate) use measure::measure;
 pub use names::Names;
 pub use report::Summary;
 pub use saved::SavedAccount;
+pub use statements::{FlowKeys, KeysFault, Process, ProcessCounts, Statements};
 pub(crate) use stream::Header;
 pub use stream::{Stream, StreamAccount};
 use stream::{add_counts, add_sequence};
@@ -80,9 +82,11 @@ pub struct Account {
     strangers: BTreeMap<Prefix, u64>,
     /// Those of prefixes for which there was no room.
     other_strangers: u64,
+    /// Exporters that were forgotten because they were silent for too long.
+    idle: u64,
     /// Exporters that are known, and left out here.
     others: u64,
-    /// Octets of the names of all exporters.
+    /// Octets of what all exporters say.
     name_octets: usize,
     /// When the last datagram came.
     now: Timestamp,
@@ -109,7 +113,7 @@ impl Account {
     pub const STREAMS: usize = 65_536;
     /// Prefixes of refused senders that are told apart.
     const PREFIXES: usize = 256;
-    /// Octets of names of all exporters.
+    /// Octets of what all exporters say of names and of themselves.
     const NAME_OCTETS: usize = 64 << 20;
     /// Unsupported versions that are counted one by one.
     const VERSIONS: usize = 16;
@@ -131,6 +135,7 @@ impl Account {
             refused: Refusals::default(),
             strangers: BTreeMap::new(),
             other_strangers: 0,
+            idle: 0,
             others: 0,
             name_octets: 0,
             now: Timestamp::ZERO,
@@ -227,6 +232,7 @@ impl Account {
         }
         self.other_strangers += other.other_strangers;
         self.others += other.others;
+        self.idle += other.idle;
     }
 
     /// A datagram came, whatever it is. Whether it comes in, and how it is decoded: with `quirks`, unless the policy has
@@ -250,7 +256,7 @@ impl Account {
                 return Err(Refusal::NotAllowed);
             }
             let (_, forgotten) = self.exporters.entry(exporter);
-            let octets: usize = forgotten.iter().map(|(_, account)| account.names.octets()).sum();
+            let octets: usize = forgotten.iter().map(|(_, account)| account.said_octets()).sum();
             self.name_octets = self.name_octets.saturating_sub(octets);
         }
         let (account, _) = self.exporters.entry(exporter);
@@ -327,22 +333,68 @@ impl Account {
         }
     }
 
-    /// A template came.
-    pub(crate) fn learned(&mut self, stream: Stream, template_id: u16) {
-        if let Some(account) = self.exporters.get_mut(&stream.exporter)
-            && !account.missing.is_empty()
-        {
-            account.missing.remove(&(stream.version, stream.observation_domain, template_id));
+    /// A template came, perhaps another one than the one before of its id.
+    pub(crate) fn learned(&mut self, stream: Stream, template_id: u16, is_other: bool) {
+        let Some(account) = self.exporters.get_mut(&stream.exporter) else { return };
+        let key = (stream.version, stream.observation_domain, template_id);
+        if !account.missing.is_empty() {
+            account.missing.remove(&key);
+        }
+        if is_other && !account.statements.flow_keys.is_empty() {
+            let before = account.said_octets();
+            account.statements.forget_keys(key);
+            self.name_octets = (self.name_octets + account.said_octets()).saturating_sub(before);
         }
     }
 
     /// An options record came that may name something.
     pub(crate) fn named(&mut self, exporter: IpAddr, record: &DataRecord<'_, '_>) {
+        self.says(exporter, |account, room| account.names.learn(record, room + account.names.octets()));
+    }
+
+    /// An options record came that says something of a process.
+    pub(crate) fn stated(&mut self, stream: Stream, record: &DataRecord<'_, '_>) {
+        let now = self.now;
+        self.says(stream.exporter, |account, room| {
+            account.statements.learn(stream, record, now, room + account.statements.octets());
+        });
+    }
+
+    /// An options record came that says which fields of a template are the flow key.
+    pub(crate) fn marked(
+        &mut self,
+        stream: Stream,
+        keys: (u16, u64),
+        template: Option<&Template>,
+    ) -> Result<(), KeysFault> {
+        let mut result = Ok(());
+        self.says(stream.exporter, |account, room| {
+            let room = room + account.statements.octets();
+            result = account.statements.mark(stream, keys, template, room);
+        });
+        result
+    }
+
+    /// An exporter says something for which so much room is left besides what it has said already.
+    fn says(&mut self, exporter: IpAddr, learn: impl FnOnce(&mut ExporterAccount, usize)) {
         if let Some(account) = self.exporters.get_mut(&exporter) {
-            let before = account.names.octets();
-            account.names.learn(record, Self::NAME_OCTETS.saturating_sub(self.name_octets) + before);
-            self.name_octets = (self.name_octets + account.names.octets()).saturating_sub(before);
+            let before = account.said_octets();
+            learn(account, Self::NAME_OCTETS.saturating_sub(self.name_octets));
+            self.name_octets = (self.name_octets + account.said_octets()).saturating_sub(before);
         }
+    }
+
+    /// Forgets those whose last datagram came before, but for the sums, and says who they are.
+    pub(crate) fn forget_idle(&mut self, before: Timestamp) -> Vec<IpAddr> {
+        let idle = self.exporters.take_if(|exporter| exporter.last_seen < before);
+        for (_, account) in &idle {
+            self.name_octets = self.name_octets.saturating_sub(account.said_octets());
+        }
+        for (stream, account) in self.streams.take_if(|stream| stream.last_seen < before) {
+            add_sequence(&mut self.forgotten, stream.version, account.sequence.counts());
+        }
+        self.idle += idle.len() as u64;
+        idle.into_iter().map(|(address, _)| address).collect()
     }
 
     /// A datagram of an unsupported version came.

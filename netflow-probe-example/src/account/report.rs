@@ -107,6 +107,7 @@ impl<'a> Summary<'a> {
             ("template_cache".to_owned(), self.cache.json.clone()),
             ("element_types".to_owned(), self.cache.taught_json()),
             ("quirks".to_owned(), self.cache.quirks_json()),
+            ("idle_exporters_forgotten".to_owned(), account.idle.into()),
             ("exporters".to_owned(), self.exporters_json()),
         ]);
         json.into()

@@ -1,9 +1,10 @@
 //! The collector: datagrams in, flows and an account out.
 
 mod faults;
+mod idle;
 mod work;
 
-use core::{fmt, net::SocketAddr};
+use core::{fmt, net::SocketAddr, time::Duration};
 use std::{io, sync::Arc};
 
 use netflow_codec::{
@@ -18,6 +19,7 @@ use crate::{
     policy::{Policy, Refusal},
 };
 use faults::{Faults, Report};
+use idle::Idle;
 use work::Work;
 
 /// Decodes the datagrams of any number of exporters, hands what they carry to a sink and keeps account.
@@ -52,6 +54,7 @@ pub struct Collector<S> {
     quirks: Quirks,
     policy: Arc<Policy>,
     has_quotas: bool,
+    idle: Option<Idle>,
     on_fault: Option<Report>,
 }
 
@@ -74,6 +77,7 @@ impl<S: FlowSink> Collector<S> {
             given: 0,
             layouts: Layouts::default(),
             splits_biflows: false,
+            idle: None,
             on_fault: None,
         }
     }
@@ -91,6 +95,12 @@ impl<S: FlowSink> Collector<S> {
     /// Whether the reverse direction of a biflow (RFC 5103) becomes a flow of its own, behind the forward one.
     pub const fn split_biflows(&mut self, splits_biflows: bool) {
         self.splits_biflows = splits_biflows;
+    }
+
+    /// Has exporters forgotten that sent nothing for so long: their templates, names and accounts. What they sent stays
+    /// in the sums. [`Self::tick`] has to be called then.
+    pub const fn forget_after(&mut self, idle: Duration) {
+        self.idle = Some(Idle::new(idle));
     }
 
     /// Chooses whose templates are whose, before the first datagram.
@@ -262,12 +272,18 @@ impl<S: FlowSink> Collector<S> {
         faults.add(None, what);
     }
 
-    /// Has the sink do what is due by now.
+    /// Does what is due by now, and has the sink do so.
     ///
     /// # Errors
     ///
     /// Those of the sink.
     pub fn tick(&mut self, now: Timestamp) -> io::Result<()> {
+        if let Some(before) = self.idle.as_mut().and_then(|idle| idle.due(now)) {
+            for exporter in self.account.forget_idle(before) {
+                self.decoder.cache_mut().remove_exporter(&SocketAddr::new(exporter, 0));
+            }
+            self.decoder.cache_mut().handle_timeout(now);
+        }
         self.sink.tick(now)
     }
 

@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 
 use super::faults::Faults;
 use crate::{
-    account::{Counts, Names, Stream, What},
+    account::{Counts, Names, Statements, Stream, What},
     flow::{Context, Countries, Envelope, Flow, Layout, Layouts, Record, RecordFields},
     output::FlowSink,
     policy::Sampling,
@@ -92,8 +92,9 @@ impl<S: FlowSink> Work<'_, '_, S> {
                 Batch::Data(records) => self.data(&records, place, self.envelope)?,
                 Batch::Options(records) => self.options(&records, place)?,
                 Batch::Template(template, learned) => {
-                    self.redefines_templates |= learned == Learned::Replaced;
-                    self.faults.account.learned(self.origin, template.id());
+                    let is_other = learned == Learned::Replaced;
+                    self.redefines_templates |= is_other;
+                    self.faults.account.learned(self.origin, template.id(), is_other);
                     if template.is_options() {
                         self.counts.options_template_records += 1;
                     } else {
@@ -229,12 +230,26 @@ impl<S: FlowSink> Work<'_, '_, S> {
         Ok(())
     }
 
+    /// Takes what an exporter says of its own work.
+    fn stated(&mut self, record: &DataRecord<'_, '_>, set: usize) {
+        self.faults.account.stated(self.origin, record);
+        let Some(keys) = Statements::flow_keys_of(record) else { return };
+        let template = self.decoded.template(keys.0).map(|template| &**template);
+        if let Err(fault) = self.faults.account.marked(self.origin, keys, template) {
+            self.faults.add(Some(set), What::FlowKeys { template_id: keys.0, fault });
+        }
+    }
+
     fn options(&mut self, records: &DataRecords<'_>, place: Place) -> io::Result<()> {
         let template = Described::by(records);
         let are_naming = Names::are_in(records.template());
+        let are_statements = Statements::are_in(records.template());
         for record in records {
             if are_naming {
                 self.faults.account.named(self.faults.exporter, &record);
+            }
+            if are_statements {
+                self.stated(&record, place.set);
             }
             let fields = RecordFields::Data(record);
             let context = Context::new(&self.decoded, *records.clock());

@@ -21,6 +21,7 @@ use clap::Args;
 use netflow_codec::{CacheLimits, ScopePolicy};
 use tracing::warn;
 
+pub(super) use self::reload::configuration;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsArgs;
 use self::{
@@ -31,7 +32,6 @@ use self::{
     supervisor::Supervisor,
     worker::{Activity, Ended, Input, Plan},
 };
-pub(super) use self::{control::ask, reload::configuration};
 use super::{
     Failure, NAME, OutputArgs, RelayArgs,
     session::{file_failure, tell},
@@ -77,6 +77,10 @@ pub struct ListenArgs {
     /// Whose templates are whose.
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
     pub template_scope: TemplateScope,
+    /// Forget exporters that sent nothing for so long: their templates, names, sequence numbers and accounts. What they
+    /// sent stays in the sums.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1d")]
+    pub exporter_idle: Duration,
     /// Stop when nothing came for so long, as in 500ms, 2s, 5m, 1h.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub idle_exit: Option<Duration>,

@@ -168,13 +168,14 @@ impl Plan<'_> {
         let printer = watched(watch.take(), queue.map(sink));
         let sinks = shared.staged(&args.output.counting, (printer, store.take()));
         let limits = policy.limits.over(ListenArgs::limits());
-        let collector = args.output.collector_with(
+        let mut collector = args.output.collector_with(
             limits,
             core::mem::take(elements),
             sinks,
             Arc::clone(policy),
             |fault| warn!("{fault}"),
         );
+        collector.forget_after(args.exporter_idle);
         match input {
             Input::Datagrams(_) => collector.with_scopes(args.template_scope.policy()),
             Input::Streams(_) => collector.of_sessions(),
