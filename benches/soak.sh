@@ -64,4 +64,5 @@ captured=$(number "packets captured"); read=$(number "packets read")
 dropped=$(number "dropped by the kernel"); left=$(number "left when it ended")
 [ "$captured" = $((read + dropped + left)) ] || { echo "packets are unaccounted for" >&2; exit 1; }
 [ "$now" -le $((first + first / 20)) ] || { echo "memory grew from $first to $now KiB" >&2; exit 1; }
-grep -o '"sequence":{[^}]*}' "$folder/summary.json" | head -n 1
+# What the collector missed by the sequence numbers.
+tr -d ' \n' <"$folder/summary.json" | grep -o '"sequence":{[^}]*}' | head -n 1

@@ -7,15 +7,11 @@
 
 mod common;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::fs;
 
 use common::{
-    namespace::{Network, Started, can_make_networks, number},
+    live::{COLLECTOR, EXPORTER, TRAFFIC, assert_conserved, decode, exporter, lines, sum_of},
+    namespace::{Network, can_make_networks, number},
     peers::{free_port, run, wait_until},
     truth::{expected as truth, of_json as by_key, of_nfdump, totals, traffic as captures},
 };
@@ -24,55 +20,6 @@ use netflow_probe_example::{
     pcap::CaptureFile,
 };
 use serde_json::Value;
-
-const EXPORTER: &str = env!("CARGO_BIN_EXE_netflow-exporter");
-const COLLECTOR: &str = env!("CARGO_BIN_EXE_netflow-collector");
-
-/// IPv4 and IPv6, TCP and UDP, some ARP; no fragments.
-const TRAFFIC: &[&str] = &[
-    "zeek__http-methods.pcap",
-    "ntop__coap-mqtt.pcap",
-    "zeek__ftp-ipv6-multiline-reply.pcap",
-    "ntop__dropbox.pcap",
-];
-
-/// An exporter on `in0` that has begun to capture.
-fn exporter(network: &Network, arguments: &[&str]) -> Started {
-    let fixed = ["--interface", "in0", "--direction", "in"];
-    let mut exporter = network.start("exporter.log", EXPORTER, &[&fixed, arguments].concat());
-    exporter.wait_for("capturing from in0", 1);
-    exporter
-}
-
-/// What our collector reads of a file of datagrams: a flow each, and the account.
-fn decode(network: &Network, written: &Path) -> (Vec<Value>, Value) {
-    let (flows, summary) = (network.path("flows.json"), network.path("summary.json"));
-    let arguments = ["decode", written.to_str().unwrap(), "--output", flows.to_str().unwrap(), "--summary"];
-    run(COLLECTOR, &[&arguments[..], &[summary.to_str().unwrap()]].concat());
-    (lines(&flows), serde_json::from_slice(&fs::read(summary).unwrap()).unwrap())
-}
-
-fn lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn sum_of(flows: &[Value]) -> (u64, u64) {
-    flows.iter().fold((0, 0), |sum, flow| {
-        (sum.0 + flow["packets"].as_u64().unwrap(), sum.1 + flow["bytes"].as_u64().unwrap())
-    })
-}
-
-/// What the closing account says adds up: each frame the kernel saw was read, dropped or left, and each frame read was
-/// metered or counted for why not.
-fn assert_conserved(account: &str) {
-    let read = number(account, "packets read");
-    let lost = number(account, "dropped by the kernel") + number(account, "left when it ended");
-    assert_eq!(number(account, "packets captured"), read + lost, "{account}");
-    let others = ["not IP", "link type not supported", "malformed", "sampled out", "no room in flow table"];
-    let others: u64 = others.iter().map(|label| number(account, label)).sum();
-    assert_eq!(read, number(account, "metered") + others, "{account}");
-}
 
 #[test]
 fn nfcapd_gets_what_was_on_the_wire() {
@@ -153,34 +100,37 @@ fn nfacctd_gets_what_was_on_the_wire() {
     if !can_make_networks() || !common::has_program("nfacctd") {
         return;
     }
-    let network = Network::new();
-    let (config, out) = (network.path("nfacctd.conf"), network.path("nfacctd.out"));
-    let port = free_port();
-    let text = format!(
-        "daemonize: false\nnfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\nplugins: print[a]\naggregate[a]: etype\n\
-         print_output[a]: csv\nprint_output_file[a]: {}\nprint_output_file_append[a]: true\n\
-         print_refresh_time[a]: 1\nnfacctd_pipe_size: 4194304\n",
-        out.display()
-    );
-    fs::write(&config, text).unwrap();
-    let nfacctd = network.start("nfacctd.log", "nfacctd", &["-f", config.to_str().unwrap()]);
-    wait_until("nfacctd's start", || network.is_bound(port));
-    let collector = format!("127.0.0.1:{port}");
-    let exporter = exporter(&network, &["--collector", &collector, "--export-version", "10"]);
-    network.play("out0", 10_000, &captures);
-    assert_conserved(&exporter.terminate());
-    let expected = totals(&truth(&captures, false));
-    // ETHERTYPE,PACKETS,BYTES; a line for each second with flows.
-    let printed = || {
-        let text = fs::read_to_string(&out).unwrap_or_default();
-        text.lines().fold((0, 0), |sum, line| {
-            let columns: Vec<u64> = line.split(',').skip(1).filter_map(|text| text.parse().ok()).collect();
-            if let [packets, octets] = columns[..] { (sum.0 + packets, sum.1 + octets) } else { sum }
-        })
-    };
-    wait_until("nfacctd's printing", || printed() >= expected);
-    assert_eq!(printed(), expected);
-    drop(nfacctd);
+    for version in ["9", "5", "10"] {
+        let network = Network::new();
+        let (config, out) = (network.path("nfacctd.conf"), network.path("nfacctd.out"));
+        let port = free_port();
+        let text = format!(
+            "daemonize: false\nnfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\nplugins: print[a]\n\
+             aggregate[a]: etype\nprint_output[a]: csv\nprint_output_file[a]: {}\n\
+             print_output_file_append[a]: true\nprint_refresh_time[a]: 1\nnfacctd_pipe_size: 4194304\n",
+            out.display()
+        );
+        fs::write(&config, text).unwrap();
+        let nfacctd = network.start("nfacctd.log", "nfacctd", &["-f", config.to_str().unwrap()]);
+        wait_until("nfacctd's start", || network.is_bound(port));
+        let collector = format!("127.0.0.1:{port}");
+        let exporter = exporter(&network, &["--collector", &collector, "--export-version", version]);
+        network.play("out0", 10_000, &captures);
+        assert_conserved(&exporter.terminate());
+        let expected = totals(&truth(&captures, version == "5"));
+        // ETHERTYPE,PACKETS,BYTES; a line for each second with flows.
+        let printed = || {
+            let text = fs::read_to_string(&out).unwrap_or_default();
+            text.lines().fold((0, 0), |sum, line| {
+                let columns: Vec<u64> =
+                    line.split(',').skip(1).filter_map(|text| text.parse().ok()).collect();
+                if let [packets, octets] = columns[..] { (sum.0 + packets, sum.1 + octets) } else { sum }
+            })
+        };
+        wait_until("nfacctd's printing", || printed() >= expected);
+        assert_eq!(printed(), expected, "v{version}");
+        drop(nfacctd);
+    }
 }
 
 #[test]
@@ -228,86 +178,6 @@ fn a_sample_estimates_what_was_on_the_wire() {
         assert!(off.0 <= packets_bound + ipv6 * 2.0, "{sampling} v{version}: {off:?} of {packets}");
         assert!(off.1 <= bound(squares) + ipv6 * 200.0, "{sampling} v{version}: {off:?} of {octets}");
     }
-}
-
-#[test]
-fn an_interface_goes_away_and_comes_back() {
-    let Some(captures) = captures(&["zeek__http-methods.pcap"]) else { return };
-    if !can_make_networks() {
-        return;
-    }
-    let network = Network::new();
-    let written = network.path("export.pcap");
-    let mut exporter = exporter(&network, &["--write", written.to_str().unwrap()]);
-    network.play("out0", 10_000, &captures);
-    // The link flaps: the capture goes on.
-    network.ip(&["link", "set", "in0", "down"]);
-    network.ip(&["link", "set", "in0", "up"]);
-    network.wait_for_link("out0");
-    network.play("out0", 10_000, &captures);
-    // It is unplugged, and plugged in again: another interface of the same name.
-    assert!(!exporter.said().contains("lost"), "{}", exporter.said());
-    network.ip(&["link", "del", "out0"]);
-    exporter.wait_for("in0: lost", 1);
-    network.plug();
-    exporter.wait_for("in0: captured again", 1);
-    network.play("out0", 10_000, &captures);
-    let account = exporter.terminate();
-    assert_conserved(&account);
-    let (flows, _) = decode(&network, &written);
-    let (packets, octets) = totals(&truth(&captures, false));
-    assert_eq!(sum_of(&flows), (3 * packets, 3 * octets), "{account}");
-    let indexes: BTreeSet<u64> = flows.iter().map(|flow| flow["in_if"].as_u64().unwrap()).collect();
-    assert_eq!(indexes.len(), 2, "the interface that came back has another index: {indexes:?}");
-}
-
-#[test]
-fn each_packet_seen_before_the_end_is_in_a_flow_sent_or_counted() {
-    // X26, M20
-    let Some(captures) = captures(&["ntop__coap-mqtt.pcap"]) else { return };
-    if !can_make_networks() {
-        return;
-    }
-    for threads in ["1", "2"] {
-        let network = Network::new();
-        let written = network.path("export.pcap");
-        let exporter =
-            exporter(&network, &["--write", written.to_str().unwrap(), "--capture-threads", threads]);
-        let arguments = ["-q", "-i", "out0", "--pps", "20000", "--loop", "0", captures[0].to_str().unwrap()];
-        let load = network.start("load.log", "tcpreplay", &arguments);
-        wait_until("20000 packets", || network.received("in0") > 20_000);
-        // The load goes on.
-        let account = exporter.terminate();
-        drop(load);
-        assert_conserved(&account);
-        assert!(number(&account, "packets read") > 10_000, "{account}");
-        let (flows, summary) = decode(&network, &written);
-        assert_eq!(sum_of(&flows).0, number(&account, "metered"), "{account}");
-        assert_eq!(summary["sequence"]["lost_packets"], 0, "{summary}");
-    }
-}
-
-#[test]
-fn what_the_kernel_drops_is_counted_and_told() {
-    // M21
-    let Some(captures) = captures(&["ntop__coap-mqtt.pcap"]) else { return };
-    if !can_make_networks() {
-        return;
-    }
-    let network = Network::new();
-    let written = network.path("export.pcap");
-    let mut exporter = exporter(&network, &["--write", written.to_str().unwrap(), "--buffer-size", "256K"]);
-    exporter.signal("-STOP");
-    network.play("out0", 20_000, &[&captures[..]; 8].concat());
-    exporter.signal("-CONT");
-    exporter.wait_for("the kernel dropped", 1);
-    let account = exporter.terminate();
-    assert_conserved(&account);
-    let dropped = number(&account, "dropped by the kernel");
-    assert!(dropped > 1_000, "{account}");
-    assert_eq!(number(&account, "packets captured"), 8 * 1_082, "{account}");
-    let (flows, _) = decode(&network, &written);
-    assert_eq!(sum_of(&flows).0, number(&account, "metered"), "{account}");
 }
 
 #[test]
@@ -436,52 +306,4 @@ fn a_filter_decides_which_packets_are_metered() {
     assert!(!expected.is_empty());
     assert_eq!(by_key(&flows), expected);
     assert_eq!(number(&account, "not IP"), 0, "{account}");
-}
-
-#[test]
-fn what_cannot_be_captured_is_told_with_what_to_do() {
-    if !can_make_networks() {
-        return;
-    }
-    let network = Network::new();
-    let tell = |program: &str, arguments: &[&str]| {
-        let output = network.command(program).args(arguments).stdin(Stdio::null()).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
-    let target = ["--collector", "127.0.0.1:2055"];
-    let with = |arguments: &[&'static str]| [&target[..], arguments].concat();
-    let (code, text) = tell(EXPORTER, &with(&["--interface", "in0", "--filter", "udp prot 53"]));
-    assert!(
-        code == Some(2) && text.contains("--filter udp prot 53") && text.contains("syntax error"),
-        "{text}"
-    );
-    let (code, text) = tell(EXPORTER, &with(&["--interface", "eth77"]));
-    assert!(code == Some(2) && text.contains("eth77") && text.contains("in0, out0"), "{text}");
-    let (code, text) = tell(EXPORTER, &with(&["--interface", "in0", "--read", "x.pcap"]));
-    assert!(code == Some(2) && text.contains("cannot be used with"), "{text}");
-    network.ip(&["link", "set", "in0", "down"]);
-    let (code, text) = tell(EXPORTER, &with(&["--interface", "in0"]));
-    assert!(code == Some(1) && text.contains("in0") && text.contains("not up"), "{text}");
-    network.ip(&["link", "set", "in0", "up"]);
-    if common::has_program("capsh") {
-        let command = format!("exec {EXPORTER} --collector 127.0.0.1:2055 --interface in0");
-        let (code, text) = tell("capsh", &["--drop=cap_net_raw,cap_net_admin", "--", "-c", &command]);
-        assert!(
-            code == Some(1) && text.contains("CAP_NET_RAW") && text.contains("setcap cap_net_raw"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn interfaces_are_looked_for_in_the_network_of_the_process() {
-    if !can_make_networks() {
-        return;
-    }
-    let outside = Command::new(EXPORTER)
-        .args(["--collector", "127.0.0.1:2055", "--interface", "in0"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8(outside.stderr).unwrap();
-    assert!(outside.status.code() == Some(2) && text.contains("there is none of this name"), "{text}");
 }

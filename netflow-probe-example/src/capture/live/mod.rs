@@ -100,7 +100,7 @@ pub enum LiveError {
 }
 
 /// Frames read at once from one capture, so that none of the others waits long.
-const BATCH: usize = 512;
+const BATCH: usize = 2_048;
 /// The first pause before an interface is opened again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
