@@ -129,8 +129,10 @@ def measure(program, rate, share=None, threads=1, seconds=2.0, apart=False):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: bound("udp", f":{PORT:04X} "))
     paths = [group("process", None if apart else share)]
-    start = f"echo $$ > {paths[0]}/cgroup.procs; exec taskset -c 1 " + " ".join(command(program, threads))
-    process = subprocess.Popen(inside("sh", "-c", start), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Inside of the network there are no groups to be seen.
+    start = inside("taskset", "-c", "1", *command(program, threads))
+    start = f"echo $$ > {paths[0]}/cgroup.procs && exec " + " ".join(start)
+    process = subprocess.Popen(["sh", "-c", start], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: bound("packet", " 0003 ") >= threads)
     time.sleep(0.5)
     if apart:
