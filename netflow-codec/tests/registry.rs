@@ -120,19 +120,27 @@ fn iana() -> Option<Vec<Row>> {
 
 /// Enterprises with their names and elements.
 fn enterprises() -> Option<BTreeMap<u32, (String, Vec<Row>)>> {
+    let rows = read("enterprise-elements.csv")?;
+    let find = |enterprise: u32, number: u16| {
+        rows.iter().find(|row| row["pen"] == enterprise.to_string() && row["id"] == number.to_string())
+    };
     let mut enterprises = BTreeMap::new();
-    for row in read("enterprise-elements.csv")? {
+    for row in &rows {
         let enterprise = row["pen"].parse().unwrap();
         // The same elements as those of 10704, under the number of somebody else.
         if enterprise == 12_326 {
             continue;
         }
+        let number: u16 = row["id"].parse().unwrap();
+        // CERT's elements of the reverse direction are what their forward ones are, also where lists of them differ.
+        let forward = if enterprise == 6_871 { number.checked_sub(0x4000) } else { None };
+        let kind = forward.and_then(|number| find(enterprise, number)).unwrap_or(row);
         let (_, rows) = enterprises.entry(enterprise).or_insert_with(|| (row["vendor"].clone(), Vec::new()));
         rows.push(Row {
             enterprise,
-            number: row["id"].parse().unwrap(),
+            number,
             name: row["name"].clone(),
-            arguments: arguments(&row["name"], &row["data_type"], &row["semantics"], &row["units"]),
+            arguments: arguments(&row["name"], &kind["data_type"], &kind["semantics"], &kind["units"]),
             range: None,
             is_reversible: false,
         });

@@ -113,6 +113,8 @@ fn fields_seeds() -> Seeds {
         ("records_of_several_templates", field(0, 293, &entries)),
         ("application", field(0, 95, &[20, 0, 0, 126, 217, 0, 1, 2])),
         ("reverse_octets", field(29_305, 1, &[1, 2, 3])),
+        // An element of an enterprise whose list has another type for the reverse direction.
+        ("reverse_flags_of_an_enterprise", field(6_871, 16_399, &[1, 2])),
         ("nanoseconds_of_the_next_era", field(0, 156, &[0, 0, 0, 1, 255, 255, 255, 255])),
         ("wide_flags", field(0, 515, &[1; 32])),
         ("name", field(0, 82, b"eth0\0\0")),

@@ -294,6 +294,15 @@ mod tests {
         let entropy = ElementId::from_name("reversePayloadEntropy").unwrap();
         assert_eq!(entropy.forward(), ElementId::from_name("payloadEntropy"));
         assert!(entropy.is_reverse() && !entropy.is_reversible());
+        let mut of_cert = 0;
+        for (reverse, forward) in (0..=u16::MAX)
+            .map(|number| ElementId::new(CERT, number))
+            .filter_map(|id| Some((id, id.forward()?)))
+        {
+            assert_eq!(reverse.data_type(), forward.data_type(), "{reverse}");
+            of_cert += 1;
+        }
+        assert_eq!(of_cert, 20);
     }
 
     #[test]
