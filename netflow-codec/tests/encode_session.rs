@@ -283,6 +283,36 @@ fn template_ids_have_one_meaning_in_a_session() {
 }
 
 #[test]
+fn templates_of_the_user_stand_in_for_those_of_flows() {
+    let mut config = config(ExportVersion::Ipfix);
+    (config.first_template, config.statistics) = (500, true);
+    config.templates = vec![own_template(Protocol::Ipfix, 504)];
+    let mut session = ExportSession::new(config.clone()).unwrap();
+    assert!(session.layouts().is_empty());
+    assert_eq!(session.handle_flow(&FlowRecord::default(), NOW), Err(EncodeError::UnknownTemplate(0)));
+    session.handle_record(504, &FlowRecord::default(), NOW).unwrap();
+    session.flush(NOW);
+    let mut datagram = Vec::new();
+    session.poll_transmit(&mut datagram).unwrap();
+    let mut decoder = strict();
+    let mut records = 0;
+    for batch in decoder.decode(&1, &datagram, NOW).unwrap() {
+        match batch {
+            Batch::Template(template) => assert!([502, 504].contains(&template.id()), "{}", template.id()),
+            Batch::Data(data) => records += data.iter().count(),
+            _ => {}
+        }
+    }
+    assert_eq!((records, session.stats().flows, session.stats().refused), (1, 1, 1));
+    config.templates.push(own_template(Protocol::Ipfix, 504));
+    assert_eq!(ExportSession::new(config.clone()).unwrap_err(), EncodeError::TemplateInUse(504));
+    for first in [255, u16::MAX - 6] {
+        config.first_template = first;
+        assert_eq!(ExportSession::new(config.clone()).unwrap_err(), EncodeError::TemplateId(first));
+    }
+}
+
+#[test]
 fn options_are_announced_at_once_when_they_change_and_again_with_the_templates() {
     // X6, X23
     let mut config = config(ExportVersion::Ipfix);

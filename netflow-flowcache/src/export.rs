@@ -95,7 +95,7 @@ impl Directions {
 
 impl KeyFields {
     /// A flow of a table keyed by these fields as a record of the codec: it has those members that are part of the key,
-    /// and the counters.
+    /// with the length of addresses that are cut to a prefix, and the counters.
     pub fn flow_record<const NARROW: usize, const WIDE: usize, X: Extra>(
         &self,
         expired: &ExpiredFlow<FieldsKey<NARROW, WIDE>, X>,
@@ -124,6 +124,27 @@ impl KeyFields {
             (Self::SOURCE_AS, FlowFields::SOURCE_AS),
             (Self::DESTINATION_AS, FlowFields::DESTINATION_AS),
         ];
+        let is_ipv6 = values.source.is_ipv6();
+        let shortened = |(ipv4, ipv6): (u8, u8)| if is_ipv6 { (ipv6, 128) } else { (ipv4, 32) };
+        for (field, (bits, all), length, member) in [
+            (
+                Self::SOURCE_ADDRESS,
+                shortened(self.source_prefix()),
+                &mut flow.source_prefix_length,
+                FlowFields::SOURCE_PREFIX_LENGTH,
+            ),
+            (
+                Self::DESTINATION_ADDRESS,
+                shortened(self.destination_prefix()),
+                &mut flow.destination_prefix_length,
+                FlowFields::DESTINATION_PREFIX_LENGTH,
+            ),
+        ] {
+            if self.contains(field) && bits < all {
+                *length = bits;
+                flow.fields |= member;
+            }
+        }
         for (field, member) in members {
             flow.fields =
                 if self.contains(field) { flow.fields.union(member) } else { flow.fields.without(member) };

@@ -5,7 +5,7 @@ mod live;
 use core::{fmt, ops::ControlFlow, time::Duration};
 use std::{io::Read, path::Path, thread, time::Instant};
 
-use netflow_codec::{ElementId, ExportVersion, OptionsData, SessionConfig, Timestamp};
+use netflow_codec::{ExportVersion, OptionsData, SessionConfig, Timestamp};
 use netflow_flowcache::Timestamp as PacketTime;
 
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     meter::{FlowSource, Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
     pcap::{CaptureError, CaptureFile, Frame},
     send::{
-        Delivery, Destination, DestinationAccount, Interface, MeteringLoss, SendConfig, SendError, Target,
-        announce_interfaces, announce_keys, announce_loss,
+        Delivery, Destination, DestinationAccount, Interface, MeteringLoss, RecordContent, SendConfig,
+        SendError, Target, announce_interfaces, announce_keys, announce_loss,
     },
 };
 
@@ -88,18 +88,8 @@ const BREATH: Duration = Duration::from_millis(1);
 /// Flows exported before it is asked whether the destinations take more.
 const AT_ONCE: usize = 32;
 
-/// The elements that tell one flow from another.
-const FLOW_KEYS: [ElementId; 9] = [
-    ElementId::SOURCE_IPV4_ADDRESS,
-    ElementId::DESTINATION_IPV4_ADDRESS,
-    ElementId::SOURCE_IPV6_ADDRESS,
-    ElementId::DESTINATION_IPV6_ADDRESS,
-    ElementId::SOURCE_TRANSPORT_PORT,
-    ElementId::DESTINATION_TRANSPORT_PORT,
-    ElementId::PROTOCOL_IDENTIFIER,
-    ElementId::IP_CLASS_OF_SERVICE,
-    ElementId::INGRESS_INTERFACE,
-];
+/// Sessions have the templates of their flows so far behind their first one.
+const FLOW_TEMPLATES: u16 = 4;
 
 impl ExporterConfig {
     /// Makes the active timeout one that uptimes can date.
@@ -346,7 +336,7 @@ impl<M: FlowSource> Exporter<M> {
             config,
         };
         for target in &exporter.config.targets {
-            exporter.delivery.validate(target, exporter.session_config(Timestamp::ZERO))?;
+            exporter.delivery.validate(target, exporter.session_config(Timestamp::ZERO)?)?;
         }
         Ok(exporter)
     }
@@ -470,7 +460,7 @@ impl<M: FlowSource> Exporter<M> {
                     None => self.delivery.handle_flow(flow, self.now),
                     Some(attributes) => {
                         let mut flow = *flow;
-                        attributes.fill(&mut flow);
+                        attributes.fill(&mut flow.record);
                         self.delivery.handle_flow(&flow, self.now)
                     }
                 };
@@ -527,8 +517,9 @@ impl<M: FlowSource> Exporter<M> {
     fn open(&mut self, first: Timestamp) -> Result<(), SendError> {
         self.boot(first, UPTIME_AT_START);
         let boot = self.boot;
+        self.delivery.set_content(self.content());
         for target in &self.config.targets {
-            self.delivery.open(target.clone(), self.session_config(boot))?;
+            self.delivery.open(target.clone(), self.session_config(boot)?)?;
         }
         self.is_open = true;
         self.announce(first)
@@ -541,8 +532,9 @@ impl<M: FlowSource> Exporter<M> {
         if self.config.version != ExportVersion::Ipfix {
             return Ok(());
         }
+        let content = self.content();
         for destination in self.delivery.destinations_mut() {
-            let options = announce_keys(destination.session(), &FLOW_KEYS)?;
+            let options = announce_keys(destination, &content)?;
             destination.set_options(options, now)?;
         }
         for options in self.meter.selection_reports().map_err(SendError::Session)? {
@@ -612,7 +604,7 @@ impl<M: FlowSource> Exporter<M> {
 
     /// Sends what the sessions hold, as of `now`, and goes on with new ones.
     fn begin_sessions(&mut self, same_records: bool, now: Timestamp) -> Result<(), SendError> {
-        let config = self.session_config(self.boot);
+        let config = self.session_config(self.boot)?;
         for destination in self.delivery.destinations_mut() {
             destination.restart(config.clone(), same_records, now)?;
         }
@@ -626,7 +618,12 @@ impl<M: FlowSource> Exporter<M> {
         self.boot = boot;
     }
 
-    fn session_config(&self, boot: Timestamp) -> SessionConfig {
+    fn content(&self) -> RecordContent {
+        let rules = &self.config.meter.rules;
+        RecordContent::new(&rules.key, rules.collect, self.attributes.is_some())
+    }
+
+    fn session_config(&self, boot: Timestamp) -> Result<SessionConfig, SendError> {
         let config = &self.config;
         let mut session = SessionConfig::new(config.version, boot);
         session.source_id = config.source_id;
@@ -649,7 +646,12 @@ impl<M: FlowSource> Exporter<M> {
                 _ => {}
             }
         }
-        session
+        let names_selector = config.version == ExportVersion::Ipfix
+            && (session.selector_id.is_some() || session.sampling.is_some());
+        let first = session.first_template + FLOW_TEMPLATES;
+        let templates = self.content().templates(&session, first, names_selector);
+        session.templates = templates.map_err(SendError::Session)?;
+        Ok(session)
     }
 }
 

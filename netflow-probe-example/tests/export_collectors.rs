@@ -180,7 +180,7 @@ fn a_collector_where_nobody_listens_does_not_hold_up_the_others() {
         config.rate_limit = 400;
         let collectors = [dead_port(), v4.address.to_string(), v6.address.to_string()];
         let mut delivery = open(config, version, &collectors);
-        (0..2_000).for_each(|number| delivery.handle_flow(&flow(number), NOW).unwrap());
+        (0..2_000).for_each(|number| delivery.handle_flow(&flow(number).into(), NOW).unwrap());
         delivery.finish(NOW).unwrap();
         let accounts = delivery.accounts();
         for receiver in [&v4, &v6] {
@@ -214,7 +214,7 @@ fn come_back(version: ExportVersion) {
     delivery.open(Target::Collector(address.parse().unwrap()), config).unwrap();
     let mut sent = 0;
     let mut export = |delivery: &mut Delivery| {
-        delivery.handle_flow(&flow(sent), NOW).unwrap();
+        delivery.handle_flow(&flow(sent).into(), NOW).unwrap();
         sent += 1;
     };
     wait_until("the refusal", || {
@@ -255,7 +255,7 @@ fn fail_over(version: ExportVersion) {
     let mut delivery = open(config, version, &[address.clone(), second.address.to_string()]);
     let mut sent = 0;
     let mut export = |delivery: &mut Delivery| {
-        delivery.handle_flow(&flow(sent), NOW).unwrap();
+        delivery.handle_flow(&flow(sent).into(), NOW).unwrap();
         sent += 1;
         delivery.handle_timeouts(NOW.saturating_add(Duration::from_millis(sent.into()))).unwrap();
     };
@@ -310,8 +310,8 @@ fn flows_are_divided_among_collectors_and_none_is_lost_or_doubled() {
         let mut back = flow(2 * index + 1);
         (back.source, back.source_port) = (there.destination, there.destination_port);
         (back.destination, back.destination_port) = (there.source, there.source_port);
-        delivery.handle_flow(&there, NOW).unwrap();
-        delivery.handle_flow(&back, NOW).unwrap();
+        delivery.handle_flow(&there.into(), NOW).unwrap();
+        delivery.handle_flow(&back.into(), NOW).unwrap();
     }
     delivery.finish(NOW).unwrap();
     let got = |receiver: &Receiver| receiver.flows().len();
@@ -339,11 +339,11 @@ fn the_flows_of_a_balanced_collector_that_is_down_go_to_the_others() {
     let mut delivery = open(config, ExportVersion::V9, &collectors);
     let mut sent = 0;
     wait_until("the refusal", || {
-        delivery.handle_flow(&flow(sent), NOW).unwrap();
+        delivery.handle_flow(&flow(sent).into(), NOW).unwrap();
         sent += 1;
         delivery.destinations()[0].is_down()
     });
-    (sent..sent + 1_000).for_each(|number| delivery.handle_flow(&flow(number), NOW).unwrap());
+    (sent..sent + 1_000).for_each(|number| delivery.handle_flow(&flow(number).into(), NOW).unwrap());
     delivery.finish(NOW).unwrap();
     wait_until("receiving", || {
         let numbers: BTreeSet<u32> =
@@ -359,7 +359,7 @@ fn a_collector_over_tcp_that_is_not_there_yet_gets_what_waited_for_it() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let mut delivery = open(live(), ExportVersion::Ipfix, &[format!("tcp://{address}")]);
-    (0..1_000).for_each(|number| delivery.handle_flow(&flow(number), NOW).unwrap());
+    (0..1_000).for_each(|number| delivery.handle_flow(&flow(number).into(), NOW).unwrap());
     wait_until("a failed attempt", || delivery.accounts()[0].send.failed_connections > 1);
     assert!(delivery.destinations()[0].is_down() && delivery.destinations()[0].failure().is_some());
     let listener = TcpListener::bind(address).unwrap();
@@ -382,7 +382,7 @@ fn by_default_a_collector_over_tcp_is_not_tried_again_within_a_minute() {
     let config = SendConfig::default();
     assert_eq!(config.reconnect, Duration::from_secs(60));
     let mut delivery = open(config, ExportVersion::Ipfix, &[format!("tcp://{address}")]);
-    delivery.handle_flow(&flow(0), NOW).unwrap();
+    delivery.handle_flow(&flow(0).into(), NOW).unwrap();
     wait_until("the attempt", || delivery.accounts()[0].send.failed_connections == 1);
     let start = Instant::now();
     // The end is not waited for either.
@@ -413,7 +413,7 @@ fn a_connection_that_is_lost_is_made_again_with_templates_first() {
     let mut ended = Vec::new();
     wait_until("three connections", || {
         (0..40).for_each(|_| {
-            delivery.handle_flow(&flow(sent), NOW).unwrap();
+            delivery.handle_flow(&flow(sent).into(), NOW).unwrap();
             sent += 1;
         });
         ended.extend(connections.try_iter().flatten());
@@ -447,7 +447,7 @@ fn a_connection_that_is_not_read_loses_what_does_not_fit_and_holds_up_nothing() 
     // The kernel keeps some megabytes.
     while delivery.accounts()[0].send.overflow < 50 {
         (0..500).for_each(|_| {
-            delivery.handle_flow(&flow(sent), NOW).unwrap();
+            delivery.handle_flow(&flow(sent).into(), NOW).unwrap();
             sent += 1;
         });
         assert!(sent < 5_000_000, "the queue is bounded");
@@ -457,7 +457,7 @@ fn a_connection_that_is_not_read_loses_what_does_not_fit_and_holds_up_nothing() 
     wait_until("room", || {
         let before = delivery.accounts()[0].send.overflow;
         (0..100).for_each(|_| {
-            delivery.handle_flow(&flow(sent), NOW).unwrap();
+            delivery.handle_flow(&flow(sent).into(), NOW).unwrap();
             sent += 1;
         });
         delivery.accounts()[0].send.overflow == before
@@ -504,7 +504,7 @@ fn a_collector_that_reads_nothing_is_disconnected_and_the_end_is_bounded() {
     let mut sent = 0;
     wait_until("the disconnection", || {
         (0..5_000).for_each(|_| {
-            delivery.handle_flow(&flow(sent), NOW).unwrap();
+            delivery.handle_flow(&flow(sent).into(), NOW).unwrap();
             sent += 1;
         });
         delivery.accounts()[0].send.connections >= 2
@@ -541,7 +541,7 @@ fn datagrams_are_as_large_as_the_way_carries() {
         let mut config = live();
         (config.mtu, config.rate_limit) = (mtu, 500);
         let mut delivery = open(config, ExportVersion::Ipfix, &[receiver.address.to_string()]);
-        (0..500).for_each(|number| delivery.handle_flow(&flow(number), NOW).unwrap());
+        (0..500).for_each(|number| delivery.handle_flow(&flow(number).into(), NOW).unwrap());
         delivery.finish(NOW).unwrap();
         wait_until("receiving", || receiver.flows().len() >= 500);
         let longest = receiver.close().iter().map(Vec::len).max().unwrap();
@@ -556,7 +556,7 @@ fn the_source_address_is_the_one_that_was_asked_for() {
     let mut config = live();
     config.source = Some("127.0.0.2:0".parse().unwrap());
     let mut delivery = open(config.clone(), ExportVersion::V9, &[socket.local_addr().unwrap().to_string()]);
-    delivery.handle_flow(&flow(0), NOW).unwrap();
+    delivery.handle_flow(&flow(0).into(), NOW).unwrap();
     delivery.finish(NOW).unwrap();
     let (_, from) = socket.recv_from(&mut [0; 2_000]).unwrap();
     assert_eq!(from.ip().to_string(), "127.0.0.2");
@@ -568,7 +568,7 @@ fn the_source_address_is_the_one_that_was_asked_for() {
     // One that is not of this host is told, and not fatal.
     config.source = Some("192.0.2.77:0".parse().unwrap());
     let mut delivery = open(config, ExportVersion::V9, &[socket.local_addr().unwrap().to_string()]);
-    delivery.handle_flow(&flow(0), NOW).unwrap();
+    delivery.handle_flow(&flow(0).into(), NOW).unwrap();
     assert!(delivery.destinations()[0].is_down());
     assert!(delivery.destinations()[0].failure().unwrap().contains("192.0.2.77"));
     delivery.finish(NOW).unwrap();

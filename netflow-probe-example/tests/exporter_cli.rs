@@ -510,11 +510,12 @@ fn random_sampling_is_the_same_with_the_same_seed() {
 #[test]
 #[cfg(not(feature = "live"))]
 fn a_build_without_live_capture_says_how_to_get_it() {
-    let output = Command::new(EXPORTER)
-        .args(["--interface", "eth0", "--collector", "127.0.0.1:2055"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("cargo build --release --features live") && text.contains("libpcap-dev"), "{text}");
+    let arguments = ["--interface", "eth0", "--collector", "127.0.0.1:2055"];
+    for more in [&[][..], &["--check"][..]] {
+        let output = Command::new(EXPORTER).args(arguments).args(more).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let is_told = text.contains("cargo build --release --features live") && text.contains("libpcap-dev");
+        assert!(is_told && text.contains("--interface eth0"), "{text}");
+    }
 }

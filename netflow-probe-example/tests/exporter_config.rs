@@ -59,6 +59,7 @@ const VALUES: &[&str] = &[
     "3:2s",
     "90:60:1s",
     "interface input",
+    "ipv4 ttl minimum",
     "2=eth1",
     "name=value",
     "a.pcap",

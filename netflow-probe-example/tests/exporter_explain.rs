@@ -29,7 +29,10 @@ fn explained(dialect: &str, text: &str) -> (String, Vec<String>) {
     let here = folder.path().join("here.toml");
     fs::write(&here, &toml).unwrap();
     let output = Command::new(EXPORTER).arg("--check").arg("--config").arg(&here).output().unwrap();
-    assert!(output.status.success(), "{}\n{toml}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stderr);
+    // All of it is understood, but a build without live capture says that it cannot begin.
+    let is_lacking = !cfg!(feature = "live") && told.contains("build --release --features live");
+    assert!(output.status.success() || is_lacking, "{told}\n{toml}");
     let effective = String::from_utf8(output.stdout).unwrap();
     let set = effective.lines().filter_map(|line| line.strip_suffix(" # file"));
     let set = set.filter(|line| !line.starts_with("autonomous-system-type")).map(str::to_owned).collect();
@@ -130,6 +133,10 @@ flow record RECORD
  collect counter bytes long
  collect timestamp sys-uptime first
  collect routing next-hop address ipv4
+ collect ipv4 ttl minimum
+ collect transport tcp flags
+ collect interface input
+ collect ipv4 protocol
 flow exporter COLLECTOR
  description to the collector
  destination 192.0.2.20
@@ -164,6 +171,7 @@ interface GigabitEthernet0/0/1
             "inactive-timeout = \"10s\"",
             "key = [\"ipv4 source address\", \"ipv4 destination address\", \"transport source-port\", \
              \"transport destination-port\", \"ipv4 protocol\"]",
+            "collect = [\"ipv4 ttl minimum\", \"transport tcp flags\"]",
             "max-flows = 20000",
             "sampling = \"random:1:128\"",
             "collector = [\"192.0.2.20:2055\"]",
@@ -179,12 +187,13 @@ interface GigabitEthernet0/0/1
         &[
             (7, "application name"),
             (10, "table of prefixes"),
-            (17, "with the templates"),
-            (20, "not from an interface"),
-            (21, "OTHER is not used"),
-            (22, "OTHER is not used"),
-            (31, "UNUSED is not used"),
-            (32, "UNUSED is not used"),
+            (13, "only as a part of the key"),
+            (21, "with the templates"),
+            (24, "not from an interface"),
+            (25, "OTHER is not used"),
+            (26, "OTHER is not used"),
+            (35, "UNUSED is not used"),
+            (36, "UNUSED is not used"),
         ],
     );
     // The same with blanks lost on the way, and as IOS XR has it.

@@ -111,7 +111,7 @@ fn run(meter: &mut Meter, numbers: core::ops::Range<u32>) {
 fn drain(meter: &mut Meter) -> Vec<FlowRecord> {
     let mut flows = Vec::new();
     while !meter.is_empty() {
-        flows.extend(meter.poll_flow());
+        flows.extend(meter.poll_flow().map(|flow| flow.record));
     }
     flows
 }
@@ -174,7 +174,7 @@ fn a_change_of_sampling_ends_all_flows() {
     let mut meter = meter("1:1");
     run(&mut meter, 0..1_600);
     let mut before = Vec::new();
-    meter.change_sampling(&"1:4".parse().unwrap(), 7, |flow| before.push(flow));
+    meter.change_sampling(&"1:4".parse().unwrap(), 7, |flow| before.push(flow.record));
     assert!(meter.is_empty());
     assert_eq!(meter.sampling().unwrap().interval, 4);
     run(&mut meter, 1_600..3_200);

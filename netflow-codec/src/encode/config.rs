@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{options::OptionsData, times::FlowTimes};
+use super::{options::OptionsData, template::ExportTemplate, times::FlowTimes};
 use crate::{sampling::SamplingInfo, time::Timestamp};
 
 /// Which version a session speaks.
@@ -61,6 +61,16 @@ pub struct SessionConfig {
     ///
     /// [`ExportSession::set_options`]: crate::ExportSession::set_options
     pub options: Vec<OptionsData>,
+    /// v9, IPFIX: templates of the user's, announced behind the options in the place of the session's own templates of
+    /// flows: then [`ExportSession::handle_record`] takes records, and [`ExportSession::handle_flow`] refuses them. Default:
+    /// none.
+    ///
+    /// [`ExportSession::handle_record`]: crate::ExportSession::handle_record
+    /// [`ExportSession::handle_flow`]: crate::ExportSession::handle_flow
+    pub templates: Vec<ExportTemplate>,
+    /// v9, IPFIX: the session's own templates have this id and the seven behind it. A session that goes on with other
+    /// templates than the one before it needs other ids (RFC 3954 section 7). Default 256.
+    pub first_template: u16,
     /// Whether options records say how many messages, octets and flow records were exported (RFC 7011 section 4.1).
     /// Default: not.
     pub statistics: bool,
@@ -89,6 +99,8 @@ impl SessionConfig {
             sampling: None,
             selector_id: None,
             options: Vec::new(),
+            templates: Vec::new(),
+            first_template: 256,
             statistics: false,
             max_delay: Duration::from_secs(1),
             first_sequence: 0,

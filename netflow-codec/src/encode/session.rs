@@ -89,7 +89,8 @@ impl ExportSession {
     /// [`EncodeError::SamplingInterval`] for a v5 session with an interval above 16383;
     /// [`EncodeError::TooLarge`] when datagrams are too small for a template or a record;
     /// [`EncodeError::NotInV9`] for sampling that v9 cannot express; [`EncodeError::TemplateInUse`] and
-    /// [`EncodeError::UnknownTemplate`] for options of an id that is taken, or of another protocol.
+    /// [`EncodeError::UnknownTemplate`] for options and templates of an id that is taken, or of another protocol;
+    /// [`EncodeError::TemplateId`] for a first id below 256, or that has no seven behind it.
     pub fn new(config: SessionConfig) -> Result<Self, EncodeError> {
         let format = match config.version {
             ExportVersion::V5 => {
@@ -163,7 +164,7 @@ impl ExportSession {
     }
 
     /// Adds a template of the user's: v9 and IPFIX. It is announced before its first record, and with every round of
-    /// templates. The session itself uses the ids 256 to 263.
+    /// templates. The session itself uses [`SessionConfig::first_template`] and the seven ids behind it.
     ///
     /// # Errors
     ///
@@ -202,7 +203,7 @@ impl ExportSession {
         Ok(())
     }
 
-    /// The layouts of flow records; none in v5, which has only one.
+    /// The layouts of flow records; none in v5, which has only one, and where [`SessionConfig::templates`] stand for them.
     #[must_use]
     pub fn layouts(&self) -> &[RecordLayout] {
         match &self.format {

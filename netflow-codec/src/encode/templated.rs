@@ -18,11 +18,13 @@ use crate::{
     time::Timestamp,
 };
 
-/// Template ids of a session.
-const SAMPLING_TEMPLATE: u16 = 256;
-const INIT_TIME_TEMPLATE: u16 = 257;
-const STATISTICS_TEMPLATE: u16 = 258;
-const FLOW_TEMPLATES: u16 = 260;
+/// Template ids of a session, from its first one on.
+const SAMPLING_TEMPLATE: u16 = 0;
+const INIT_TIME_TEMPLATE: u16 = 1;
+const STATISTICS_TEMPLATE: u16 = 2;
+const FLOW_TEMPLATES: u16 = 4;
+/// The first id of templates, and the last one from which all of a session's have room.
+const FIRST_TEMPLATES: core::ops::RangeInclusive<u16> = 256..=u16::MAX - 7;
 /// MPLS labels of the layouts that have them.
 const MPLS_DEPTH: u16 = 10;
 /// The selector that a session has unless it is told otherwise.
@@ -36,6 +38,8 @@ pub(super) struct Templated {
     pub(super) builder: PacketBuilder,
     pub(super) scheduler: TemplateScheduler,
     layouts: [RecordLayout; 4],
+    /// Whether the user's templates stand for them.
+    is_replaced: bool,
     announcements: Announcements,
     /// The selector of flows that name none themselves; `None` when flows have no field for it.
     selector: Option<u32>,
@@ -62,10 +66,14 @@ impl Templated {
                 Ok(layout)
             }
         };
-        let v4 = shaped(RecordLayout::ipv4(FLOW_TEMPLATES)?)?;
-        let v6 = shaped(RecordLayout::ipv6(FLOW_TEMPLATES + 1)?)?;
-        let v4_mpls = v4.with_mpls(FLOW_TEMPLATES + 2, MPLS_DEPTH)?;
-        let v6_mpls = v6.with_mpls(FLOW_TEMPLATES + 3, MPLS_DEPTH)?;
+        if !FIRST_TEMPLATES.contains(&config.first_template) {
+            return Err(EncodeError::TemplateId(config.first_template));
+        }
+        let flows = config.first_template + FLOW_TEMPLATES;
+        let v4 = shaped(RecordLayout::ipv4(flows)?)?;
+        let v6 = shaped(RecordLayout::ipv6(flows + 1)?)?;
+        let v4_mpls = v4.with_mpls(flows + 2, MPLS_DEPTH)?;
+        let v6_mpls = v6.with_mpls(flows + 3, MPLS_DEPTH)?;
         let naming = |layout: RecordLayout| match selector {
             Some(selector) => layout.naming(selector),
             None => layout,
@@ -78,6 +86,7 @@ impl Templated {
             builder: PacketBuilder::with_protocol(protocol, config.max_datagram),
             scheduler: TemplateScheduler::new(packets, time),
             layouts: [v4, v6, v4_mpls, v6_mpls].map(naming),
+            is_replaced: !config.templates.is_empty(),
             announcements: Announcements::default(),
             selector,
             in_stream: config.transport == ExportTransport::Stream,
@@ -88,32 +97,38 @@ impl Templated {
 
     /// What every session announces: options first, so that they are known before the flows.
     fn fill(&mut self, protocol: Protocol, config: &SessionConfig) -> Result<(), EncodeError> {
+        let first = config.first_template;
         let list = &mut self.announcements;
         if let Some(sampling) = config.sampling {
             let selector = self.selector.unwrap_or(SELECTOR);
-            let options =
-                OptionsData::sampling(protocol, SAMPLING_TEMPLATE, selector.into(), sampling.into())?;
+            let id = first + SAMPLING_TEMPLATE;
+            let options = OptionsData::sampling(protocol, id, selector.into(), sampling.into())?;
             list.push(Announcement::Options(options));
         }
         if protocol == Protocol::Ipfix && config.times == FlowTimes::Uptime {
             let domain = config.source_id;
-            let options = OptionsData::system_init_time(protocol, INIT_TIME_TEMPLATE, domain, config.boot)?;
+            let id = first + INIT_TIME_TEMPLATE;
+            let options = OptionsData::system_init_time(protocol, id, domain, config.boot)?;
             list.push(Announcement::Options(options));
         }
         if config.statistics {
-            let mut options = OptionsData::statistics(protocol, STATISTICS_TEMPLATE)?;
+            let mut options = OptionsData::statistics(protocol, first + STATISTICS_TEMPLATE)?;
             options.replace_statistics(config.source_id, 0, 0, 0)?;
             list.push(Announcement::Options(options));
         }
-        for options in &config.options {
-            let id = options.template().id();
+        let options = config.options.iter().cloned().map(Announcement::Options);
+        let templates = config.templates.iter().cloned().map(Announcement::Template);
+        for announcement in options.chain(templates) {
+            let id = announcement.template_id(&self.layouts);
             let taken = list.iter().any(|known| known.template_id(&self.layouts) == id);
-            if taken || self.layouts.iter().any(|layout| layout.template_id() == id) {
+            if taken || (!self.is_replaced && self.layouts.iter().any(|layout| layout.template_id() == id)) {
                 return Err(EncodeError::TemplateInUse(id));
             }
-            list.push(Announcement::Options(options.clone()));
+            list.push(announcement);
         }
-        (0..self.layouts.len()).for_each(|index| list.push(Announcement::Layout(index)));
+        if !self.is_replaced {
+            (0..self.layouts.len()).for_each(|index| list.push(Announcement::Layout(index)));
+        }
         // They are due with the first flow, all of them.
         list.settle();
         for announcement in self.announcements.iter() {
@@ -144,7 +159,7 @@ impl Templated {
     }
 
     pub(super) const fn layouts(&self) -> &[RecordLayout] {
-        &self.layouts
+        if self.is_replaced { &[] } else { &self.layouts }
     }
 
     pub(super) fn withdraw(&mut self, template_id: u16) -> Result<(), EncodeError> {
@@ -214,7 +229,7 @@ impl Templated {
         if due
             && self.announcements.begin()
             && config.statistics
-            && let Some(options) = self.announcements.options_mut(STATISTICS_TEMPLATE)
+            && let Some(options) = self.announcements.options_mut(config.first_template + STATISTICS_TEMPLATE)
         {
             options.replace_statistics(config.source_id, stats.datagrams, stats.records, stats.octets)?;
         }
@@ -237,6 +252,9 @@ impl Templated {
     /// Writes a flow in the layout that has its addresses and, if it has any, MPLS labels.
     #[inline]
     pub(super) fn push_flow(&mut self, flow: &FlowRecord, boot: Timestamp) -> Result<(), EncodeError> {
+        if self.is_replaced {
+            return Err(EncodeError::UnknownTemplate(0));
+        }
         let [v4, v6, v4_mpls, v6_mpls] = &self.layouts;
         let layout = match (flow.is_ipv6(), flow.mpls_labels.is_empty()) {
             (false, true) => v4,

@@ -140,6 +140,18 @@ impl KeyFields {
         Self { tos_mask: mask, ..self }
     }
 
+    /// Bits of source addresses that count: of IPv4 and IPv6.
+    #[must_use]
+    pub const fn source_prefix(self) -> (u8, u8) {
+        self.source_prefix
+    }
+
+    /// Bits of destination addresses that count: of IPv4 and IPv6.
+    #[must_use]
+    pub const fn destination_prefix(self) -> (u8, u8) {
+        self.destination_prefix
+    }
+
     /// Words of 64 bits that the key of an IPv4 flow needs, at least 1.
     #[must_use]
     pub const fn ipv4_words(self) -> usize {

@@ -132,12 +132,17 @@ impl Attributes {
         let (source, destination) = (table.find(flow.source), table.find(flow.destination));
         if let Some(Match { route, prefix_length }) = source {
             flow.source_as = self.number(&route);
-            flow.source_prefix_length = prefix_length;
+            // The length of a key that is a prefix stays.
+            if !flow.has(FlowFields::SOURCE_PREFIX_LENGTH) {
+                flow.source_prefix_length = prefix_length;
+            }
             flow.fields |= FlowFields::SOURCE_AS | FlowFields::SOURCE_PREFIX_LENGTH;
         }
         if let Some(Match { route, prefix_length }) = destination {
             flow.destination_as = self.number(&route);
-            flow.destination_prefix_length = prefix_length;
+            if !flow.has(FlowFields::DESTINATION_PREFIX_LENGTH) {
+                flow.destination_prefix_length = prefix_length;
+            }
             flow.fields |= FlowFields::DESTINATION_AS | FlowFields::DESTINATION_PREFIX_LENGTH;
             // Records have room for a next hop of the flow's own family only.
             if let Some(next_hop) = route.next_hop.filter(|hop| hop.is_ipv6() == flow.destination.is_ipv6()) {

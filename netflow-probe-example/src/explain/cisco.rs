@@ -192,7 +192,7 @@ fn translate_section(section: &Section<'_>, used: &Used<'_>, out: &mut Translati
     out.accept(*line);
     match kind {
         Kind::Exporter => exporter(lines, out),
-        Kind::Record => lines.iter().for_each(|(line, words)| record(*line, words, out)),
+        Kind::Record => lines.iter().for_each(|(line, words)| record(*line, words, lines, out)),
         Kind::Monitor => lines.iter().for_each(|(line, words)| monitor(*line, words, out)),
         Kind::Sampler => lines.iter().for_each(|(line, words)| sampler(*line, words, out)),
         Kind::Interface => {
@@ -306,20 +306,36 @@ fn sampler(line: usize, words: &[&str], out: &mut Translation) {
     });
 }
 
-fn record(line: usize, words: &[&str], out: &mut Translation) {
+const KEY_ONLY: &str = "is in the records only as a part of the key: `match` it";
+
+fn record(line: usize, words: &[&str], lines: &[(usize, Vec<&str>)], out: &mut Translation) {
     if let ["match", fields @ ..] = words {
         return out.set(line, Key::KEY, fields.join(" "));
     }
+    let is_matched = |fields: &[&str]| {
+        lines.iter().any(|(_, words)| {
+            words.split_first().is_some_and(|(first, rest)| *first == "match" && rest == fields)
+        })
+    };
     let is_there = match words {
+        ["collect", "transport", "tcp", "flags"]
+        | ["collect", "interface", "output"]
+        | ["collect", "ipv4" | "ipv6", "ttl" | "hop-limit" | "total-length" | "length", ..]
+        | ["collect", "ipv4" | "ipv6", "fragmentation", "flags"] => {
+            let (_, fields) = words.split_first().unwrap_or((&"", &[]));
+            return out.set(line, Key::COLLECT, fields.join(" "));
+        }
+        ["collect", fields @ ..] if is_matched(fields) => true,
         ["collect", "ipv4" | "ipv6", "source" | "destination", "address"]
-        | ["collect", "transport", "source-port" | "destination-port"]
-        | ["collect", "ipv4" | "ipv6", "protocol" | "tos" | "traffic-class"]
-        | ["collect", "interface", "input" | "output"]
-        | ["collect", "counter", "bytes" | "packets", ..]
+        | ["collect", "transport", "source-port" | "destination-port" | "icmp", ..]
+        | ["collect", "ipv4" | "ipv6", "protocol" | "tos" | "traffic-class" | "dscp" | "precedence"]
+        | ["collect", "ipv6", "flow-label"]
+        | ["collect", "interface", "input"]
+        | ["collect", "flow", "direction"]
+        | ["collect", "datalink" | "mpls", ..] => return out.leave(line, KEY_ONLY),
+        ["collect", "counter", "bytes" | "packets", ..]
         | ["collect", "timestamp", _, "first" | "last"]
-        | ["collect", "transport", "tcp", "flags"]
-        | ["collect", "transport", "icmp", ..]
-        | ["collect", "flow", "sampler" | "direction"]
+        | ["collect", "flow", "sampler" | "end-reason"]
         | ["description", ..]
         | ["exit" | "commit"] => true,
         ["collect", "routing", ..]

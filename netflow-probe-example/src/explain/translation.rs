@@ -38,6 +38,7 @@ keys! {
     TCP_END = "metering" "tcp-end" false;
     TCP_RESET = "metering" "tcp-reset" false;
     KEY = "metering" "key" true;
+    COLLECT = "metering" "collect" true;
     CACHE = "metering" "cache" false;
     MAX_FLOWS = "metering" "max-flows" false;
     SAMPLING = "sampling" "sampling" false;

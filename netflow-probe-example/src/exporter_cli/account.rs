@@ -103,7 +103,7 @@ fn measure_meter(meter: &MeterAccount, metrics: &mut Metrics) {
 }
 
 fn measure_destination(destination: &DestinationAccount, metrics: &mut Metrics) {
-    let DestinationAccount { target, version, session, send, is_down } = destination;
+    let DestinationAccount { target, version, session, send, is_down, cut_short } = destination;
     let version = match version {
         ExportVersion::V5 => "5",
         ExportVersion::V9 => "9",
@@ -151,6 +151,11 @@ fn measure_destination(destination: &DestinationAccount, metrics: &mut Metrics) 
         ),
         ("netflow_exporter_exported_flows_total", "Flows exported.", session.flows),
         ("netflow_exporter_exported_records_total", "Records of flows exported.", session.records),
+        (
+            "netflow_exporter_shortened_keys_total",
+            "Flows with a part of their key left out, for which version 5 has no room.",
+            *cut_short,
+        ),
         ("netflow_exporter_refused_flows_total", "Flows that the version cannot carry.", session.refused),
     ] {
         metrics.counter(name, help, &labels, count);

@@ -6,11 +6,14 @@ use std::collections::hash_map::RandomState;
 use clap::{Args, ValueEnum};
 use netflow_flowcache::{CacheKind, Emergency, Inactive, ShortFlows, Timeouts, WhenFull};
 
+use super::Failure;
 use crate::{
     config::parse_duration,
     dissect::Tunnel,
     exporter::MAX_ACTIVE_TIMEOUT,
-    meter::{Fragments, KEY_HELP, Key, KeySpec, MeterConfig, MeterRules, SamplingSpec},
+    meter::{
+        COLLECT_HELP, CollectSpec, Fragments, KEY_HELP, Key, KeySpec, MeterConfig, MeterRules, SamplingSpec,
+    },
 };
 
 /// The most flows metered at once, of IPv4 and of IPv6: they take 4.4 GB together.
@@ -59,6 +62,10 @@ pub struct MeteringArgs {
     /// What packets of a flow have in common
     #[arg(long, value_name = "FIELDS", long_help = KEY_HELP, conflicts_with = "biflow")]
     pub key: Vec<KeySpec>,
+
+    /// What records say of a flow besides its key
+    #[arg(long, value_name = "FIELDS", long_help = COLLECT_HELP)]
+    pub collect: Vec<CollectSpec>,
 
     /// Meter both directions of a conversation as one flow: they end together, that of the initiator first
     #[arg(long)]
@@ -211,7 +218,11 @@ fn parse_active_timeout(text: &str) -> Result<Duration, String> {
 
 impl MeteringArgs {
     /// How to meter what `sampling` selects.
-    pub(super) fn config(&self, sampling: SamplingSpec) -> MeterConfig {
+    ///
+    /// # Errors
+    ///
+    /// When what is to be collected is not kept of flows with this key.
+    pub(super) fn config(&self, sampling: SamplingSpec) -> Result<MeterConfig, Failure> {
         let mut timeouts = Timeouts::default();
         timeouts.active = Some(self.active_timeout);
         timeouts.inactive = self.inactive_timeout.0;
@@ -222,23 +233,30 @@ impl MeteringArgs {
         timeouts.tcp_end = self.tcp_end.0;
         timeouts.tcp_reset = self.tcp_reset.0;
         timeouts.lifetime = self.lifetime;
-        MeterConfig {
+        Ok(MeterConfig {
             timeouts,
             // At most `MAX_FLOWS`.
             max_flows: usize::try_from(self.max_flows).unwrap_or(usize::MAX),
             sampling,
             seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
-            rules: self.rules(),
+            rules: self.rules()?,
+        })
+    }
+
+    /// What makes packets one flow.
+    pub(super) fn key(&self) -> Key {
+        match KeySpec::join(&self.key) {
+            _ if self.biflow => Key::Biflow,
+            Some(fields) => Key::Fields(fields),
+            None => Key::SevenTuple,
         }
     }
 
-    fn rules(&self) -> MeterRules {
-        MeterRules {
-            key: match KeySpec::join(&self.key) {
-                _ if self.biflow => Key::Biflow,
-                Some(fields) => Key::Fields(fields),
-                None => Key::SevenTuple,
-            },
+    fn rules(&self) -> Result<MeterRules, Failure> {
+        let collect = CollectSpec::join(&self.collect, &self.key());
+        Ok(MeterRules {
+            collect: collect.map_err(|text| Failure::Usage(format!("--collect: {text}")))?,
+            key: self.key(),
             kind: match self.cache {
                 Cache::Normal => CacheKind::Normal,
                 Cache::Immediate => CacheKind::Immediate,
@@ -260,6 +278,6 @@ impl MeteringArgs {
                 FragmentsArg::Follow => Fragments::Follow,
                 FragmentsArg::Apart => Fragments::Apart,
             },
-        }
+        })
     }
 }

@@ -39,7 +39,7 @@ use crate::{
     config::{self, ConfigArgs, ConfigError},
     exporter::{ExportError, Exporter, ExporterAccount, ExporterConfig},
     meter::FlowSource,
-    send::{SendError, Target},
+    send::{RecordContent, SendError, Target},
     service::{Package, Reload, Service, drop_privileges, start_log, tell_failure},
 };
 use capture::is_stdin;
@@ -104,7 +104,8 @@ pub fn main(arguments_given: &[OsString]) -> ExitCode {
         }
         None if arguments.config.check => arguments.check().and_then(|()| {
             let effective = config::effective(&command, told.matches(), &told);
-            io::stdout().write_all(effective.as_bytes()).map_err(|error| Failure::Run(error.to_string()))
+            io::stdout().write_all(effective.as_bytes()).map_err(|error| Failure::Run(error.to_string()))?;
+            arguments.tell_of_check()
         }),
         None => arguments.run(service::reload(arguments_given, &told)),
     };
@@ -179,7 +180,7 @@ impl Arguments {
             return Err(Failure::Usage(text.to_owned()));
         }
         Ok(ExporterConfig {
-            meter: self.metering.config(self.sampling.sampling.clone()),
+            meter: self.metering.config(self.sampling.sampling.clone())?,
             targets: self.export.targets(version),
             version,
             source_id: self.export.source_id,
@@ -202,6 +203,38 @@ impl Arguments {
         Ok(())
     }
 
+    /// What can be said of arguments that fit together: warnings, and what this build cannot do.
+    fn tell_of_check(&self) -> Result<(), Failure> {
+        for warning in self.warnings(&self.config()?) {
+            tell_failure(NAME, &warning);
+        }
+        #[cfg(not(feature = "live"))]
+        self.refuse_interfaces()?;
+        Ok(())
+    }
+
+    /// What the version cannot tell of what was asked for, though it can be exported.
+    fn warnings(&self, config: &ExporterConfig) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warnings.extend(self.sampling.sampling.check(config.version).ok().flatten());
+        if config.version != ExportVersion::V5 {
+            return warnings;
+        }
+        let rules = &config.meter.rules;
+        let missing = RecordContent::new(&rules.key, rules.collect, false).not_in_v5();
+        if !missing.is_empty() {
+            warnings.push(format!(
+                "--key: version 5 has no room for {}: records of flows that differ in nothing else look alike, and are \
+                 counted; versions 9 and 10 have room",
+                missing.join(", ")
+            ));
+        }
+        if rules.collect.is_some() {
+            warnings.push("--collect: records of version 5 are always the same".to_owned());
+        }
+        warnings
+    }
+
     /// Runs the exporter.
     ///
     /// # Errors
@@ -211,9 +244,7 @@ impl Arguments {
         start_log(&self.service.options, self.service.quiet);
         self.capture.refuse_overwriting(self.export.write.as_deref())?;
         let config = self.config()?;
-        if let Ok(Some(warning)) = self.sampling.sampling.check(config.version) {
-            warn!("{warning}");
-        }
+        self.warnings(&config).iter().for_each(|warning| warn!("{warning}"));
         let attributes = self.attributes.load()?;
         let reload = attributes::reload(attributes.as_ref(), reload);
         if !self.capture.interface.is_empty() {
@@ -300,14 +331,22 @@ impl Arguments {
 
     /// Says how to get what this build lacks.
     #[cfg(not(feature = "live"))]
+    fn refuse_interfaces(&self) -> Result<(), Failure> {
+        if self.capture.interface.is_empty() {
+            return Ok(());
+        }
+        let interfaces = self.capture.interface.join(", ");
+        Err(Failure::Usage(format!("--interface {interfaces}: {}", crate::capture::NEEDS_LIVE)))
+    }
+
+    #[cfg(not(feature = "live"))]
     fn run_live(
         &self,
         _config: ExporterConfig,
         _attributes: Option<crate::attributes::Attributes>,
         _reload: Reload,
     ) -> Result<(), Failure> {
-        let interfaces = self.capture.interface.join(", ");
-        Err(Failure::Usage(format!("--interface {interfaces}: {}", crate::capture::NEEDS_LIVE)))
+        self.refuse_interfaces()
     }
 
     /// Which argument a session's refusal is about.

@@ -3,10 +3,9 @@
 
 use core::time::Duration;
 
-use netflow_codec::FlowRecord;
 use netflow_flowcache::{ObservedPacket, Timestamp};
 
-use super::{Meter, Observed};
+use super::{Meter, MeteredFlow, Observed};
 use crate::{capture::ObservationPoint, pcap::Frame};
 
 /// Packets that are metered at once.
@@ -77,7 +76,7 @@ impl Meter {
     }
 
     /// Hands out the next flows that have ended, `limit` at most; how many.
-    pub fn poll_flows(&mut self, limit: usize, visit: impl FnMut(&mut FlowRecord)) -> usize {
+    pub fn poll_flows(&mut self, limit: usize, visit: impl FnMut(&mut MeteredFlow)) -> usize {
         self.table.poll_batch(limit, visit)
     }
 }

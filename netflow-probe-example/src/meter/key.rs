@@ -83,11 +83,19 @@ impl fmt::Display for KeySpec {
     }
 }
 
+/// What may stand before a field, as it does in a configuration.
+pub(super) const KEY: &str = "match";
+pub(super) const COLLECTABLE: &str = "collect";
+
+/// The words of a field behind the one that may stand before it.
+pub(super) fn split<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
+    let words = text.split_whitespace();
+    words.enumerate().filter(|(place, word)| *place > 0 || *word != before).map(|(_, word)| word).collect()
+}
+
 fn field(text: &str) -> Option<KeyFields> {
     let lower = text.to_ascii_lowercase();
-    let words: Vec<&str> = lower.split_whitespace().collect();
-    // `match` may stand before it, as it does in a configuration.
-    let words = words.strip_prefix(&["match"]).unwrap_or(&words);
+    let words = split(&lower, KEY);
     Some(match *words {
         ["ipv4" | "ipv6", "source", "address"] => KeyFields::SOURCE_ADDRESS,
         ["ipv4" | "ipv6", "destination", "address"] => KeyFields::DESTINATION_ADDRESS,

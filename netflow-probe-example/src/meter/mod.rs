@@ -7,6 +7,8 @@
 //! The clock is the frames' own: a file gives the same flows however fast it is read.
 
 mod batch;
+mod collect;
+mod flow;
 mod fragments;
 mod key;
 mod sampling;
@@ -16,13 +18,15 @@ mod threads;
 
 use core::{fmt, time::Duration};
 
-use netflow_codec::{EncodeError, ExportVersion, FlowRecord, OptionsData, SamplingInfo};
+use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
 use netflow_flowcache::{
     CacheKind, Config, ConfigError, Emergency, ExpireReason, Fragment, HashSeed, ObservedPacket, Timeouts,
     Timestamp, WhenFull,
     sample::{PacketContent, Sampler, SelectionSequence, Selector, SelectorStatistics},
 };
 
+pub use collect::{COLLECT_HELP, Collect, CollectSpec};
+pub use flow::MeteredFlow;
 pub use fragments::Fragments;
 pub use key::{KEY_HELP, KeySpec};
 pub use sampling::{SAMPLING_HELP, SamplingSpec, SamplingSpecError};
@@ -60,6 +64,8 @@ pub struct MeterConfig {
 pub struct MeterRules {
     /// What packets of a flow have in common.
     pub key: Key,
+    /// v9, IPFIX: what records say of flows besides the key; `None` for the usual.
+    pub collect: Option<Collect>,
     /// What becomes of flows that go on.
     pub kind: CacheKind,
     /// What becomes of new flows when the table is full.
@@ -227,7 +233,12 @@ impl Meter {
 
     /// Samples otherwise from now on. The flows metered so far end, and `ended` takes them: no record holds packets
     /// selected in two ways (RFC 3917 section 5.2). Announce [`Meter::sampling`] anew before the next flow.
-    pub fn change_sampling(&mut self, sampling: &SamplingSpec, seed: u64, mut ended: impl FnMut(FlowRecord)) {
+    pub fn change_sampling(
+        &mut self,
+        sampling: &SamplingSpec,
+        seed: u64,
+        mut ended: impl FnMut(MeteredFlow),
+    ) {
         self.flush();
         while !self.is_empty() {
             if let Some(flow) = self.poll_flow() {
@@ -250,7 +261,7 @@ impl Meter {
 
     /// The next flow that has ended.
     #[inline]
-    pub fn poll_flow(&mut self) -> Option<FlowRecord> {
+    pub fn poll_flow(&mut self) -> Option<MeteredFlow> {
         self.table.poll()
     }
 
@@ -395,6 +406,7 @@ impl MeterAccount {
         self.metered_packets += other.metered_packets;
         self.metered_octets += other.metered_octets;
         self.ignored_packets += other.ignored_packets;
+        self.ignored_octets += other.ignored_octets;
         self.expired.iter_mut().zip(other.expired).for_each(|(sum, more)| *sum += more);
         if let Some(capture) = other.capture {
             *self.capture.get_or_insert_default() += capture;

@@ -1,18 +1,18 @@
 //! What an exporter takes flows from.
 
-use netflow_codec::{EncodeError, ExportVersion, FlowRecord, OptionsData, SamplingInfo};
+use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
 use netflow_flowcache::{Timestamp, sample::SelectionSequence};
 
-use super::{Meter, MeterAccount};
+use super::{Meter, MeterAccount, MeteredFlow};
 
 /// What an exporter takes flows from, and what it tells collectors of their metering: one meter, or several that run
 /// elsewhere.
 pub trait FlowSource {
     /// The next flow that has ended and is at hand.
-    fn poll_flow(&mut self) -> Option<FlowRecord>;
+    fn poll_flow(&mut self) -> Option<MeteredFlow>;
 
     /// The next flows that have ended and are at hand, `limit` at most; how many.
-    fn poll_flows(&mut self, limit: usize, mut visit: impl FnMut(&mut FlowRecord)) -> usize {
+    fn poll_flows(&mut self, limit: usize, mut visit: impl FnMut(&mut MeteredFlow)) -> usize {
         let mut polled = 0;
         while polled < limit
             && let Some(mut flow) = self.poll_flow()
@@ -62,11 +62,11 @@ pub trait FlowSource {
 
 impl FlowSource for Meter {
     #[inline]
-    fn poll_flow(&mut self) -> Option<FlowRecord> {
+    fn poll_flow(&mut self) -> Option<MeteredFlow> {
         Self::poll_flow(self)
     }
 
-    fn poll_flows(&mut self, limit: usize, visit: impl FnMut(&mut FlowRecord)) -> usize {
+    fn poll_flows(&mut self, limit: usize, visit: impl FnMut(&mut MeteredFlow)) -> usize {
         Self::poll_flows(self, limit, visit)
     }
 

@@ -2,9 +2,11 @@
 
 use netflow_codec::FlowRecord;
 use netflow_flowcache::{
-    Biflow, BiflowKey, Config, ConfigError, ExpireReason, FieldsKey, FirstPacket, FlowTable, KeyFields,
-    ObservedPacket, SevenTuple, Stats, Timestamp,
+    Biflow, BiflowKey, Config, ConfigError, ExpireReason, ExpiredFlow, FieldsKey, FirstPacket, FlowTable,
+    KeyFields, ObservedPacket, SevenTuple, Stats, Timestamp,
 };
+
+use super::MeteredFlow;
 
 /// What makes packets one flow.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -30,7 +32,7 @@ pub(super) enum Table {
     Middle(Box<FlowTable<FieldsKey<5, 8>>>),
     Large(Box<FlowTable<FieldsKey<11, 14>>>),
     /// With the other direction of the flow that was polled last.
-    Biflow(Box<FlowTable<BiflowKey, Biflow>>, Option<Box<FlowRecord>>),
+    Biflow(Box<FlowTable<BiflowKey, Biflow>>, Option<Box<MeteredFlow>>),
 }
 
 /// The same of every table.
@@ -90,18 +92,18 @@ impl Table {
     }
 
     #[inline]
-    pub(super) fn poll(&mut self) -> Option<FlowRecord> {
+    pub(super) fn poll(&mut self) -> Option<MeteredFlow> {
         if let Self::Seven(table) = self {
-            table.poll_expired().map(|expired| FlowRecord::from(&expired))
+            table.poll_expired().map(|expired| of_seven(&expired))
         } else {
             self.poll_other()
         }
     }
 
     #[inline(never)]
-    fn poll_other(&mut self) -> Option<FlowRecord> {
+    fn poll_other(&mut self) -> Option<MeteredFlow> {
         match self {
-            Self::Seven(table) => table.poll_expired().map(|expired| FlowRecord::from(&expired)),
+            Self::Seven(table) => table.poll_expired().map(|expired| of_seven(&expired)),
             Self::Small(table) => poll_fields(table),
             Self::Middle(table) => poll_fields(table),
             Self::Large(table) => poll_fields(table),
@@ -112,17 +114,25 @@ impl Table {
                 let expired = table.poll_expired()?;
                 let directions = expired.directions();
                 let mut records = directions.flow_records(expired.reason);
-                let first = records.next();
-                *other = records.next().map(Box::new);
+                let halves = [(&directions.forward, INITIATOR), (&directions.reverse, RESPONDER)];
+                let mut flows = halves.into_iter().filter(|(counters, _)| counters.packets > 0).map_while(
+                    |(counters, direction)| {
+                        let mut flow = MeteredFlow::counted(records.next()?, counters);
+                        flow.biflow_direction = direction;
+                        Some(flow)
+                    },
+                );
+                let first = flows.next();
+                *other = flows.next().map(Box::new);
                 first
             }
         }
     }
 
     /// Hands out flows that have ended, `limit` at most; how many.
-    pub(super) fn poll_batch(&mut self, limit: usize, mut visit: impl FnMut(&mut FlowRecord)) -> usize {
+    pub(super) fn poll_batch(&mut self, limit: usize, mut visit: impl FnMut(&mut MeteredFlow)) -> usize {
         if let Self::Seven(table) = self {
-            return table.poll_expired_batch(limit, |expired| visit(&mut FlowRecord::from(expired)));
+            return table.poll_expired_batch(limit, |expired| visit(&mut of_seven(expired)));
         }
         let mut polled = 0;
         while polled < limit
@@ -152,9 +162,20 @@ impl Table {
     }
 }
 
+/// Values of biflowDirection (RFC 5103 section 6.3): whose packets a record counts.
+const INITIATOR: u8 = 1;
+const RESPONDER: u8 = 2;
+
+#[inline]
+fn of_seven(expired: &ExpiredFlow<SevenTuple, FirstPacket>) -> MeteredFlow {
+    MeteredFlow::counted(FlowRecord::from(expired), &expired.counters)
+}
+
 fn poll_fields<const NARROW: usize, const WIDE: usize>(
     table: &mut FlowTable<FieldsKey<NARROW, WIDE>>,
-) -> Option<FlowRecord> {
+) -> Option<MeteredFlow> {
     let fields: KeyFields = *table.fields();
-    table.poll_expired().map(|expired| fields.flow_record(&expired))
+    let expired = table.poll_expired()?;
+    let flow = MeteredFlow::counted(fields.flow_record(&expired), &expired.counters);
+    Some(flow.keyed(&fields.values(&expired.key)))
 }

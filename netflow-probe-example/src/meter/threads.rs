@@ -25,10 +25,10 @@ use std::{
     vec,
 };
 
-use netflow_codec::{EncodeError, ExportVersion, FlowRecord, OptionsData, SamplingInfo};
+use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
 use netflow_flowcache::{Timestamp, sample::SelectionSequence};
 
-use super::{FlowSource, Meter, MeterAccount, REORDER, sampling};
+use super::{FlowSource, Meter, MeterAccount, MeteredFlow, REORDER, sampling};
 use crate::capture::{CaptureCounts, FrameSource};
 
 /// Flows that go to the exporter at once.
@@ -64,7 +64,7 @@ pub fn system_clock() -> Clock {
 pub struct MeterThreads {
     flows: Receiver<Batch>,
     /// Received and not yet polled.
-    batch: vec::IntoIter<FlowRecord>,
+    batch: vec::IntoIter<MeteredFlow>,
     /// How often the clock was set back, as far as flows are handed out.
     epoch: u32,
     /// The same of each thread.
@@ -91,7 +91,7 @@ struct Batch {
     epoch: u32,
     /// When the time of the epoch began.
     begun: Timestamp,
-    flows: Vec<FlowRecord>,
+    flows: Vec<MeteredFlow>,
 }
 
 /// What a thread has counted, as of its last note.
@@ -184,7 +184,7 @@ impl MeterThreads {
     /// When the newest of the flows at hand ended.
     #[must_use]
     pub fn newest_end(&self) -> Timestamp {
-        let ends = self.batch.as_slice().iter().map(|flow| flow.end.as_nanos());
+        let ends = self.batch.as_slice().iter().map(|flow| flow.record.end.as_nanos());
         Timestamp::from_nanos(ends.max().unwrap_or(0))
     }
 
@@ -250,7 +250,7 @@ impl Drop for MeterThreads {
 
 impl FlowSource for MeterThreads {
     #[inline]
-    fn poll_flow(&mut self) -> Option<FlowRecord> {
+    fn poll_flow(&mut self) -> Option<MeteredFlow> {
         loop {
             if let Some(flow) = self.batch.next() {
                 return Some(flow);
@@ -331,7 +331,7 @@ struct Outbox {
     /// How often the clock was set back, and to which time at last.
     epoch: u32,
     begun: Timestamp,
-    batch: Vec<FlowRecord>,
+    batch: Vec<MeteredFlow>,
     /// Since when the first of the batch waits.
     since: Option<Instant>,
 }

@@ -63,11 +63,13 @@ pub struct DestinationAccount {
     pub send: SendStats,
     /// Whether it is known not to get what is sent.
     pub is_down: bool,
+    /// v5: flows with a part of their key left out.
+    pub cut_short: u64,
 }
 
 impl fmt::Display for DestinationAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, version, session, send, .. } = self;
+        let Self { target, version, session, send, cut_short, .. } = self;
         writeln!(f, "to {target}")?;
         let mut line = |label: &str, count: u64, note: &str| writeln!(f, "{label:<26}{count:>12}{note}");
         line("  datagrams", session.datagrams, &format!("  ({} octets)", session.octets))?;
@@ -96,6 +98,7 @@ impl fmt::Display for DestinationAccount {
         let narrowed = [
             ("    AS above 65535", session.narrowed_as, "  (exported as 23456)"),
             ("    interface above 65535", session.narrowed_interfaces, "  (exported as 0)"),
+            ("    key not carried whole", *cut_short, ""),
         ];
         for (label, count, note) in narrowed.into_iter().filter(|(_, count, _)| *count > 0) {
             line(label, count, note)?;

@@ -1,11 +1,11 @@
 //! What an exporter says of itself besides flows: names of interfaces, flow keys, and what was lost.
 
 use netflow_codec::{
-    ElementId, EncodeError, ExportSession, ExportVersion, FieldSpecifier, InterfaceName, Interval, NotSent,
-    OptionsData, Protocol, RecordLayout, Timestamp,
+    EncodeError, ExportVersion, FieldSpecifier, InterfaceName, Interval, NotSent, OptionsData, Protocol,
+    Timestamp,
 };
 
-use super::{Content, Destination, SendError};
+use super::{Content, Destination, RecordContent, SendError};
 
 // Sessions have 256 to 263 themselves, reports of selectors begin at 300.
 const INTERFACES_TEMPLATE: u16 = 270;
@@ -74,14 +74,16 @@ fn cut(text: &str, octets: usize) -> &str {
 /// # Errors
 ///
 /// None that a session of IPFIX leads to.
-pub fn announce_keys(session: &ExportSession, keys: &[ElementId]) -> Result<OptionsData, SendError> {
-    let indicator = |layout: &RecordLayout| {
-        let is_key = |field: &FieldSpecifier| keys.contains(&field.element);
-        let bits = layout.fields().iter().take(64).enumerate();
-        bits.filter(|(_, field)| is_key(field)).fold(0, |sum, (bit, _)| sum | 1u64 << bit)
+pub fn announce_keys(destination: &Destination, content: &RecordContent) -> Result<OptionsData, SendError> {
+    let indicator = |fields: &mut dyn Iterator<Item = FieldSpecifier>| {
+        let bits = fields.take(64).enumerate();
+        bits.filter(|(_, field)| content.is_key(field.element)).fold(0, |sum, (bit, _)| sum | 1u64 << bit)
     };
-    let indicators: Vec<_> =
-        session.layouts().iter().map(|layout| (layout.template_id(), indicator(layout))).collect();
+    let layouts = destination.session().layouts().iter();
+    let own = layouts.map(|layout| (layout.template_id(), indicator(&mut layout.fields().iter().copied())));
+    let templates = destination.config().templates.iter();
+    let others = templates.map(|template| (template.id(), indicator(&mut template.fields())));
+    let indicators: Vec<_> = own.chain(others).collect();
     OptionsData::flow_keys(Protocol::Ipfix, KEYS_TEMPLATE, &indicators).map_err(SendError::Session)
 }
 

@@ -12,8 +12,11 @@ use core::time::Duration;
 
 use netflow_codec::{
     BiflowDirection, ElementId, EncodeError, ExportSession, ExportTemplate, FieldSource, FieldSpecifier,
-    FieldValue, FlowRecord, Protocol, TemplateBuilder, Timestamp,
+    FieldValue, FlowRecord, Protocol, SessionConfig, TemplateBuilder, Timestamp,
 };
+
+use super::records::{FRAGMENT_FLAGS, MAXIMUM_LENGTH, MINIMUM_LENGTH, Source};
+use crate::meter::MeteredFlow;
 
 /// Templates of IPv4 and IPv6. Sessions have 256 to 263 themselves, options 270 to 273.
 const TEMPLATES: [u16; 2] = [280, 281];
@@ -21,7 +24,7 @@ const TEMPLATES: [u16; 2] = [280, 281];
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What the two directions have each.
-const REVERSIBLE: [ElementId; 8] = [
+const REVERSIBLE: [ElementId; 13] = [
     ElementId::PACKET_DELTA_COUNT,
     ElementId::OCTET_DELTA_COUNT,
     ElementId::FLOW_START_SYS_UP_TIME,
@@ -30,13 +33,18 @@ const REVERSIBLE: [ElementId; 8] = [
     ElementId::FLOW_END_MILLISECONDS,
     ElementId::EGRESS_INTERFACE,
     ElementId::TCP_CONTROL_BITS,
+    ElementId::MINIMUM_TTL,
+    ElementId::MAXIMUM_TTL,
+    MINIMUM_LENGTH,
+    MAXIMUM_LENGTH,
+    FRAGMENT_FLAGS,
 ];
 
 /// Puts the directions of a conversation together.
 #[derive(Debug, Default)]
 pub(super) struct Pairing {
     /// A flow whose reverse may be the next one, and since when it waits.
-    waiting: Option<(FlowRecord, Timestamp)>,
+    waiting: Option<(MeteredFlow, Timestamp)>,
     /// Whether the session has the templates.
     pub(super) is_announced: bool,
 }
@@ -44,8 +52,8 @@ pub(super) struct Pairing {
 /// Both directions, of which a record is made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conversation {
-    pub(super) forward: FlowRecord,
-    pub(super) reverse: FlowRecord,
+    pub(super) forward: MeteredFlow,
+    pub(super) reverse: MeteredFlow,
 }
 
 /// What is to be exported now that a flow has come.
@@ -55,16 +63,16 @@ pub(super) enum Paired {
     /// Nothing yet.
     Waits,
     /// A flow that nothing answered, before the one that waits now.
-    One(FlowRecord),
+    One(MeteredFlow),
     /// A conversation.
     Both(Conversation),
 }
 
 impl Pairing {
     /// Takes the next flow.
-    pub(super) fn take(&mut self, flow: &FlowRecord, now: Timestamp) -> Paired {
+    pub(super) fn take(&mut self, flow: &MeteredFlow, now: Timestamp) -> Paired {
         match self.waiting.take() {
-            Some((forward, _)) if answers(flow, &forward) => {
+            Some((forward, _)) if answers(&flow.record, &forward.record) => {
                 Paired::Both(Conversation { forward, reverse: *flow })
             }
             before => {
@@ -80,7 +88,7 @@ impl Pairing {
     }
 
     /// The flow that waits.
-    pub(super) const fn release(&mut self) -> Option<FlowRecord> {
+    pub(super) const fn release(&mut self) -> Option<MeteredFlow> {
         match self.waiting.take() {
             Some((flow, _)) => Some(flow),
             None => None,
@@ -101,11 +109,27 @@ impl Conversation {
     /// The template that has room for it.
     pub(super) const fn template_id(&self) -> u16 {
         let [ipv4, ipv6] = TEMPLATES;
-        if self.forward.is_ipv6() { ipv6 } else { ipv4 }
+        if self.forward.record.is_ipv6() { ipv6 } else { ipv4 }
     }
 }
 
-impl FieldSource for Conversation {
+impl Conversation {
+    /// What its record is made of; flows that name no selector name this one.
+    pub(super) const fn source(&self, selector: u32) -> BothSource<'_> {
+        BothSource {
+            forward: Source { flow: &self.forward, selector },
+            reverse: Source { flow: &self.reverse, selector },
+        }
+    }
+}
+
+/// Both directions, for templates.
+pub(super) struct BothSource<'a> {
+    forward: Source<'a>,
+    reverse: Source<'a>,
+}
+
+impl FieldSource for BothSource<'_> {
     fn field(&self, element: ElementId) -> Option<FieldValue<'_>> {
         if element == ElementId::BIFLOW_DIRECTION {
             // RFC 5103 section 6.3: over UDP each record has it.
@@ -122,22 +146,24 @@ impl FieldSource for Conversation {
 ///
 /// # Errors
 ///
-/// None that the layouts of a session lead to.
+/// None that the templates of a session lead to.
 pub(super) fn templates(
     session: &ExportSession,
-    boot: Timestamp,
+    config: &SessionConfig,
 ) -> Result<Vec<ExportTemplate>, EncodeError> {
-    let of_layout = |(layout, id): (&netflow_codec::RecordLayout, u16)| {
-        let fields = layout.fields().iter();
+    let layouts = session.layouts().iter().map(|layout| layout.fields().to_vec());
+    let templates = config.templates.iter().map(|template| template.fields().collect());
+    let of_fields = |(fields, id): (Vec<FieldSpecifier>, u16)| {
+        let fields = fields.into_iter().filter(|field| field.element != ElementId::BIFLOW_DIRECTION);
         let reverse = fields.clone().filter(|field| REVERSIBLE.contains(&field.element));
         let reverse =
             reverse.filter_map(|field| Some(FieldSpecifier::new(field.element.reverse()?, field.length)));
         TemplateBuilder::new(Protocol::Ipfix, id)
-            .fields(fields.copied())
+            .fields(fields)
             .fields(reverse)
             .field(FieldSpecifier::new(ElementId::BIFLOW_DIRECTION, 1))
-            .boot(boot)
+            .boot(config.boot)
             .build()
     };
-    session.layouts().iter().zip(TEMPLATES).map(of_layout).collect()
+    layouts.chain(templates).zip(TEMPLATES).map(of_fields).collect()
 }

@@ -5,13 +5,16 @@ use std::time::Instant;
 use netflow_codec::{ExportVersion, FlowRecord, OptionsData, SessionConfig, Timestamp};
 
 use super::{
-    Destination, DestinationAccount, Distribution, SendConfig, SendError, Target, destination::validate,
+    Destination, DestinationAccount, Distribution, RecordContent, SendConfig, SendError, Target,
+    destination::validate,
 };
+use crate::meter::{Key, MeteredFlow};
 
 /// The destinations of an exporter.
 #[derive(Debug)]
 pub struct Delivery {
     config: SendConfig,
+    content: RecordContent,
     destinations: Vec<Destination>,
     /// Failover: the one that gets the flows.
     active: Option<usize>,
@@ -23,7 +26,8 @@ impl Delivery {
     /// No destinations yet.
     #[must_use]
     pub const fn new(config: SendConfig) -> Self {
-        Self { config, destinations: Vec::new(), active: None, switches: 0 }
+        let content = RecordContent::new(&Key::SevenTuple, None, false);
+        Self { config, content, destinations: Vec::new(), active: None, switches: 0 }
     }
 
     /// Whether a destination would be possible.
@@ -35,13 +39,18 @@ impl Delivery {
         validate(target, config, &self.config)
     }
 
+    /// Says what records of the destinations that are added are to have; without it they have the usual.
+    pub const fn set_content(&mut self, content: RecordContent) {
+        self.content = content;
+    }
+
     /// Adds a destination.
     ///
     /// # Errors
     ///
     /// As [`Destination::open`].
     pub fn open(&mut self, target: Target, config: SessionConfig) -> Result<(), SendError> {
-        self.destinations.push(Destination::open(target, config, &self.config)?);
+        self.destinations.push(Destination::open(target, config, self.content, &self.config)?);
         Ok(())
     }
 
@@ -51,10 +60,10 @@ impl Delivery {
     ///
     /// When a file cannot be written.
     #[inline]
-    pub fn handle_flow(&mut self, flow: &FlowRecord, now: Timestamp) -> Result<(), SendError> {
+    pub fn handle_flow(&mut self, flow: &MeteredFlow, now: Timestamp) -> Result<(), SendError> {
         let chosen = match self.config.distribution {
             Distribution::All => None,
-            Distribution::Balance => self.balance(flow),
+            Distribution::Balance => self.balance(&flow.record),
             Distribution::Failover => {
                 self.switch(now)?;
                 self.active

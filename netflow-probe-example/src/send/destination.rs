@@ -4,13 +4,13 @@ use core::{mem, net::IpAddr, time::Duration};
 use std::{sync::PoisonError, time::Instant};
 
 use netflow_codec::{
-    EncodeError, ExportSession, ExportTransport, ExportVersion, FlowRecord, FlowTimes, OptionsData,
+    EncodeError, ExportSession, ExportTemplate, ExportTransport, ExportVersion, FlowTimes, OptionsData,
     PacketBuilder, PacketHeader, SessionConfig, SessionStats, Timestamp, Withdrawal,
 };
 
 use super::{
-    CollectorAddress, Content, DestinationAccount, SendConfig, SendError, SendStats, Target, Transport,
-    WhenFull,
+    CollectorAddress, Content, DestinationAccount, RecordContent, SendConfig, SendError, SendStats, Target,
+    Transport, WhenFull,
     account::sum,
     announce::Told,
     biflow::{self, Conversation, Paired, Pairing},
@@ -18,8 +18,10 @@ use super::{
     link::Link,
     mtu::{MAX_MESSAGE, max_datagram_to},
     output::FileOutput,
+    records::Source,
     worker::Whereabouts,
 };
+use crate::meter::MeteredFlow;
 
 /// How often a collector that is down gets the templates, so that one that comes back can read what follows.
 const PROBE: Duration = Duration::from_secs(1);
@@ -42,6 +44,7 @@ struct Repeat {
 pub struct Destination {
     target: Target,
     config: SessionConfig,
+    records: RecordContent,
     /// What the sessions before this one counted.
     before: SessionStats,
     session: ExportSession,
@@ -56,6 +59,8 @@ pub struct Destination {
     repeat: Option<Repeat>,
     /// Puts both directions into one record, if that is wanted.
     pairing: Option<Pairing>,
+    /// v5: flows with a part of their key left out.
+    cut_short: u64,
     told: Told,
 }
 
@@ -73,7 +78,12 @@ impl Destination {
     ///
     /// When the file cannot be created, the session's configuration is not possible, or the transport is not one of the
     /// version.
-    pub fn open(target: Target, config: SessionConfig, send: &SendConfig) -> Result<Self, SendError> {
+    pub fn open(
+        target: Target,
+        config: SessionConfig,
+        records: RecordContent,
+        send: &SendConfig,
+    ) -> Result<Self, SendError> {
         let failed = |source| SendError::Output { target: target.to_string(), source };
         let mut config = config;
         let sink = match &target {
@@ -98,6 +108,7 @@ impl Destination {
             session: ExportSession::new(config.clone()).map_err(SendError::Session)?,
             target,
             config,
+            records,
             before: SessionStats::default(),
             options: Vec::new(),
             sink,
@@ -107,6 +118,7 @@ impl Destination {
             next_try: None,
             repeat: None,
             pairing: pairs.then(Pairing::default),
+            cut_short: 0,
             told: Told::default(),
         })
     }
@@ -118,7 +130,7 @@ impl Destination {
     /// When a file cannot be written. Flows that the version cannot carry, and datagrams that the network refuses,
     /// are counted instead.
     #[inline]
-    pub fn handle_flow(&mut self, flow: &FlowRecord, now: Timestamp) -> Result<(), SendError> {
+    pub fn handle_flow(&mut self, flow: &MeteredFlow, now: Timestamp) -> Result<(), SendError> {
         if self.has_changed() {
             self.follow(now)?;
         }
@@ -133,27 +145,28 @@ impl Destination {
     }
 
     #[inline]
-    fn export(&mut self, flow: &FlowRecord, now: Timestamp) -> Result<(), SendError> {
+    fn export(&mut self, flow: &MeteredFlow, now: Timestamp) -> Result<(), SendError> {
         // A flow that is refused is counted by the session.
-        let taken = self.session.handle_flow(flow, now).is_ok();
-        let content = Content { flows: 1, packets: flow.packets, octets: flow.octets };
+        let taken = self.encode(flow, now).is_ok();
+        let content = Content { flows: 1, packets: flow.record.packets, octets: flow.record.octets };
         self.transmit_before(if taken { content } else { Content::default() }, now)
     }
 
     fn export_both(&mut self, both: &Conversation, now: Timestamp) -> Result<(), SendError> {
         if self.pairing.as_ref().is_some_and(|pairing| !pairing.is_announced) {
-            for template in biflow::templates(&self.session, self.config.boot).map_err(SendError::Session)? {
+            for template in biflow::templates(&self.session, &self.config).map_err(SendError::Session)? {
                 self.session.add_template(template, now).map_err(SendError::Session)?;
                 self.transmit_before(Content::default(), now)?;
             }
             self.pairing.iter_mut().for_each(|pairing| pairing.is_announced = true);
         }
         let Conversation { forward, reverse } = both;
-        let taken = self.session.handle_record(both.template_id(), both, now).is_ok();
+        let source = both.source(self.selector());
+        let taken = self.session.handle_record(both.template_id(), &source, now).is_ok();
         let content = Content {
             flows: 2,
-            packets: forward.packets.saturating_add(reverse.packets),
-            octets: forward.octets.saturating_add(reverse.octets),
+            packets: forward.record.packets.saturating_add(reverse.record.packets),
+            octets: forward.record.octets.saturating_add(reverse.record.octets),
         };
         self.transmit_before(if taken { content } else { Content::default() }, now)
     }
@@ -172,6 +185,28 @@ impl Destination {
     fn release(&mut self, now: Timestamp) -> Result<(), SendError> {
         let waiting = self.pairing.as_mut().and_then(Pairing::release);
         waiting.map_or(Ok(()), |flow| self.export(&flow, now))
+    }
+
+    #[inline]
+    fn encode(&mut self, flow: &MeteredFlow, now: Timestamp) -> Result<(), EncodeError> {
+        if self.config.templates.is_empty() {
+            let taken = self.session.handle_flow(&flow.record, now);
+            if self.config.version == ExportVersion::V5 {
+                self.cut_short += u64::from(taken.is_ok() && self.records.is_cut_short_in_v5(flow));
+            }
+            return taken;
+        }
+        // In the order of `RecordContent::templates`.
+        let has_labels = !flow.record.mpls_labels.is_empty() && self.config.templates.len() > 2;
+        let place = 2 * usize::from(has_labels) + usize::from(flow.record.is_ipv6());
+        let id = self.config.templates.get(place).map_or(0, ExportTemplate::id);
+        let source = Source { flow, selector: self.selector() };
+        self.session.handle_record(id, &source, now)
+    }
+
+    /// The selector of flows that name none.
+    fn selector(&self) -> u32 {
+        self.config.selector_id.unwrap_or(1)
     }
 
     /// Sends what has waited long enough, and templates that are due: by time, or because a collector may have come back.
@@ -235,14 +270,17 @@ impl Destination {
     ///
     /// As [`Self::set_options`].
     pub fn tell_statistics(&mut self, now: Timestamp) -> Result<(), SendError> {
-        /// Sessions have the template of their statistics under this id.
-        const STATISTICS_TEMPLATE: u16 = 258;
+        /// Sessions have the template of their statistics so far behind their first one.
+        const STATISTICS_TEMPLATE: u16 = 2;
         if self.config.transport != ExportTransport::Stream || !self.config.statistics {
             return Ok(());
         }
         let stats = self.total();
-        let mut options = OptionsData::statistics(netflow_codec::Protocol::Ipfix, STATISTICS_TEMPLATE)
-            .map_err(SendError::Session)?;
+        let mut options = OptionsData::statistics(
+            netflow_codec::Protocol::Ipfix,
+            self.config.first_template + STATISTICS_TEMPLATE,
+        )
+        .map_err(SendError::Session)?;
         options
             .replace_statistics(self.config.source_id, stats.datagrams, stats.records, stats.octets)
             .map_err(SendError::Session)?;
@@ -419,6 +457,7 @@ impl Destination {
             session: self.total(),
             send: self.stats(),
             is_down: self.is_down(),
+            cut_short: self.cut_short,
         }
     }
 
