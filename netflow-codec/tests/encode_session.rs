@@ -298,7 +298,7 @@ fn templates_of_the_user_stand_in_for_those_of_flows() {
     let mut records = 0;
     for batch in decoder.decode(&1, &datagram, NOW).unwrap() {
         match batch {
-            Batch::Template(template) => assert!([502, 504].contains(&template.id()), "{}", template.id()),
+            Batch::Template(template, _) => assert!([502, 504].contains(&template.id()), "{}", template.id()),
             Batch::Data(data) => records += data.iter().count(),
             _ => {}
         }
