@@ -19,9 +19,6 @@ pub struct MeteredFlow {
     pub inner_vlan: u16,
     /// Whether a fragment was among the packets (element 197).
     pub is_fragmented: bool,
-    /// Which direction of a conversation it is: 0 where that is not metered, 1 for that of the initiator, 2 for the other
-    /// (element 239).
-    pub biflow_direction: u8,
 }
 
 impl MeteredFlow {
@@ -35,7 +32,6 @@ impl MeteredFlow {
             observation_domain: 0,
             inner_vlan: 0,
             is_fragmented: counters.first_fragments || counters.later_fragments,
-            biflow_direction: 0,
         }
     }
 

@@ -114,14 +114,11 @@ impl Table {
                 let expired = table.poll_expired()?;
                 let directions = expired.directions();
                 let mut records = directions.flow_records(expired.reason);
-                let halves = [(&directions.forward, INITIATOR), (&directions.reverse, RESPONDER)];
-                let mut flows = halves.into_iter().filter(|(counters, _)| counters.packets > 0).map_while(
-                    |(counters, direction)| {
-                        let mut flow = MeteredFlow::counted(records.next()?, counters);
-                        flow.biflow_direction = direction;
-                        Some(flow)
-                    },
-                );
+                let halves = [&directions.forward, &directions.reverse];
+                let mut flows = halves
+                    .into_iter()
+                    .filter(|counters| counters.packets > 0)
+                    .map_while(|counters| Some(MeteredFlow::counted(records.next()?, counters)));
                 let first = flows.next();
                 *other = flows.next().map(Box::new);
                 first
@@ -161,10 +158,6 @@ impl Table {
         each!(self, table => table.stats())
     }
 }
-
-/// Values of biflowDirection (RFC 5103 section 6.3): whose packets a record counts.
-const INITIATOR: u8 = 1;
-const RESPONDER: u8 = 2;
 
 #[inline]
 fn of_seven(expired: &ExpiredFlow<SevenTuple, FirstPacket>) -> MeteredFlow {

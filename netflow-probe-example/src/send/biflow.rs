@@ -154,10 +154,10 @@ pub(super) fn templates(
     let layouts = session.layouts().iter().map(|layout| layout.fields().to_vec());
     let templates = config.templates.iter().map(|template| template.fields().collect());
     let of_fields = |(fields, id): (Vec<FieldSpecifier>, u16)| {
-        let fields = fields.into_iter().filter(|field| field.element != ElementId::BIFLOW_DIRECTION);
-        let reverse = fields.clone().filter(|field| REVERSIBLE.contains(&field.element));
-        let reverse =
-            reverse.filter_map(|field| Some(FieldSpecifier::new(field.element.reverse()?, field.length)));
+        let reversible = fields.iter().filter(|field| REVERSIBLE.contains(&field.element));
+        let reverse: Vec<_> = reversible
+            .filter_map(|field| Some(FieldSpecifier::new(field.element.reverse()?, field.length)))
+            .collect();
         TemplateBuilder::new(Protocol::Ipfix, id)
             .fields(fields)
             .fields(reverse)

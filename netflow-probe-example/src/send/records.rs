@@ -17,9 +17,6 @@ const INNER_VLAN: ElementId = ElementId::iana(245);
 /// The bit of fragmentFlags that says that fragments are to come.
 const MORE_FRAGMENTS: u64 = 0x20;
 
-/// The elements that tell one flow from another, where the key is the usual one.
-const SEVEN_TUPLE: KeyFields = KeyFields::SEVEN_TUPLE;
-
 /// Fields for a part of the key or of what is collected.
 #[derive(Clone, Copy)]
 enum Part {
@@ -92,7 +89,6 @@ const ROUTES: [(KeyFields, Part, Part); 2] = [
 #[derive(Clone, Copy, Debug)]
 pub struct RecordContent {
     key: KeyFields,
-    is_biflow: bool,
     /// `None` where records are the usual ones.
     collect: Option<Collect>,
     has_routes: bool,
@@ -103,17 +99,17 @@ impl RecordContent {
     /// unless it is said what.
     #[must_use]
     pub const fn new(key: &Key, collect: Option<Collect>, has_routes: bool) -> Self {
-        let (fields, is_biflow) = match key {
-            Key::SevenTuple => (SEVEN_TUPLE, false),
-            Key::Fields(spec) => (spec.fields(), false),
-            Key::Biflow => (KeyFields::FIVE_TUPLE, true),
+        let fields = match key {
+            Key::SevenTuple => KeyFields::SEVEN_TUPLE,
+            Key::Fields(spec) => spec.fields(),
+            Key::Biflow => KeyFields::FIVE_TUPLE,
         };
         let collect = match (key, collect) {
             (Key::SevenTuple, collect) => collect,
             (_, None) => Some(Collect::COUNTED),
             (_, collect) => collect,
         };
-        Self { key: fields, is_biflow, collect, has_routes }
+        Self { key: fields, collect, has_routes }
     }
 
     /// The templates of a session of this configuration, with the first of the ids that it has for flows: of IPv4 and IPv6,
@@ -190,9 +186,6 @@ impl RecordContent {
             if collect.contains(what) && (key == KeyFields::NONE || !self.has(key)) {
                 fields.push(part);
             }
-        }
-        if self.is_biflow {
-            fields.push(Part::Both(239, 1));
         }
         fields.list
     }
@@ -303,7 +296,6 @@ impl FieldSource for Source<'_> {
             FRAGMENT_FLAGS => u64::from(flow.is_fragmented) * MORE_FRAGMENTS,
             OBSERVATION_DOMAIN => flow.observation_domain.into(),
             INNER_VLAN => flow.inner_vlan.into(),
-            ElementId::BIFLOW_DIRECTION => flow.biflow_direction.into(),
             SELECTOR_ID if flow.record.sampler_id == 0 => self.selector.into(),
             _ => return flow.record.field(element),
         }))
