@@ -87,12 +87,23 @@ impl Context {
     #[inline]
     pub(crate) fn tell(&mut self, now: Timestamp) -> Told {
         if now < self.clock {
-            let behind = self.clock.as_nanos() - now.as_nanos();
-            return if behind <= self.reorder { Told::Late } else { Told::SetBack };
+            return if self.is_late(self.clock, now) { Told::Late } else { Told::SetBack };
         }
+        self.set_clock(now);
+        Told::New
+    }
+
+    /// Sets the clock to a time that [`Self::tell`] would take: for packets that are not metered in their order.
+    #[inline]
+    pub(crate) fn set_clock(&mut self, now: Timestamp) {
         self.clock = now;
         self.tick = tick_of(now).saturating_add(self.tick_offset);
-        Told::New
+    }
+
+    /// Whether a time that is before `clock` is merely late.
+    #[inline]
+    pub(crate) const fn is_late(&self, clock: Timestamp, now: Timestamp) -> bool {
+        clock.as_nanos() - now.as_nanos() <= self.reorder
     }
 
     /// Sets the clock back; the wheel turns on from where it is.

@@ -1,7 +1,5 @@
 //! The flow table: packets in, flow records out.
 
-use core::hint::black_box;
-
 use crate::{
     Config, ConfigError, ExpireReason, ExpiredFlow, Extra, Form, NoKey, ObservedPacket, SevenTuple, Stats,
     StoredKey, TableKey, Timestamp,
@@ -10,7 +8,8 @@ use crate::{
     record::Record,
 };
 
-/// Up to so many flows a table is near anyway, and packets are handled one by one.
+/// Up to so many flows a table is near anyway, and packets are handled one by one: index and records of these take a
+/// megabyte.
 const NEAR: usize = 512;
 
 /// Polls of a batch that may find nothing although there may be something to poll.
@@ -398,44 +397,43 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     }
 
     /// Meters a group of packets, whose lookups are all begun before the first of them is needed.
-    ///
-    /// Each step is a loop of its own that does little besides its loads: so as many of them as the processor can hold
-    /// are on their way at once.
     #[inline(never)]
     fn handle_group(&mut self, group: &[(ObservedPacket, Timestamp)]) {
         let seed = self.context.seed;
-        let (mut forms, mut hashes, mut guesses) = ([None; GROUP], [0; GROUP], [0; GROUP]);
-        let mut read = 0;
-        for ((form, hash), (packet, _)) in forms.iter_mut().zip(&mut hashes).zip(group) {
-            read ^= match form.insert(K::of_packet(packet, &self.fields)) {
-                Form::Narrow(key) => {
-                    *hash = key.hash(seed);
-                    self.narrow.touch_bucket(*hash)
-                }
-                Form::Wide(key) => {
-                    *hash = key.hash(seed);
-                    self.wide.touch_bucket(*hash)
-                }
-            };
-        }
-        for ((form, hash), guess) in forms.iter().flatten().zip(hashes).zip(&mut guesses) {
-            read ^= if matches!(form, Form::Narrow(_)) {
-                *guess = self.narrow.guess(hash);
-                self.narrow.touch_record(*guess)
+        let mut clock = self.context.clock;
+        let (mut late, mut octets) = (0, 0);
+        for (number, (packet, now)) in group.iter().enumerate() {
+            if *now >= clock {
+                clock = *now;
+            } else if self.context.is_late(clock, *now) {
+                late += 1;
             } else {
-                *guess = self.wide.guess(hash);
-                self.wide.touch_record(*guess)
-            };
-        }
-        black_box(read);
-        for ((form, guess), (packet, now)) in
-            forms.iter().flatten().zip(hashes.into_iter().zip(guesses)).zip(group)
-        {
-            self.count(packet, *now);
-            match form {
-                Form::Narrow(key) => self.narrow.meter_guessed(&mut self.context, guess, key, packet),
-                Form::Wide(key) => self.wide.meter_guessed(&mut self.context, guess, key, packet),
+                return self.handle_each(group);
             }
+            octets += u64::from(packet.octets);
+            match K::of_packet(packet, &self.fields) {
+                Form::Narrow(key) => self.narrow.begin_lookup(key, seed, clock, number),
+                Form::Wide(key) => self.wide.begin_lookup(key, seed, clock, number),
+            }
+        }
+        self.narrow.read_ahead();
+        self.wide.read_ahead();
+        self.narrow.end_lookups(&mut self.context, group);
+        self.wide.end_lookups(&mut self.context, group);
+        self.context.set_clock(clock);
+        let stats = &mut self.context.stats;
+        stats.late_packets += late;
+        stats.packets += group.len() as u64;
+        stats.octets = stats.octets.saturating_add(octets);
+    }
+
+    /// As [`Self::handle_group`], when the clock was set back within the group.
+    #[cold]
+    fn handle_each(&mut self, group: &[(ObservedPacket, Timestamp)]) {
+        self.narrow.forget_lookups();
+        self.wide.forget_lookups();
+        for (packet, now) in group {
+            self.handle_packet(packet, *now);
         }
     }
 }

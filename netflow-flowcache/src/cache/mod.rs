@@ -9,6 +9,7 @@
 //! on is copied to a slot of its own, where it waits; a flow ended by a packet leaves the index and waits in its slot.
 
 mod expiry;
+mod lookups;
 mod room;
 
 use alloc::vec::Vec;
@@ -22,8 +23,7 @@ use crate::{
     record::Record,
 };
 
-/// Packets whose lookups overlap.
-pub(crate) const GROUP: usize = 32;
+pub(crate) use lookups::GROUP;
 
 /// The flows of one family.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub(crate) struct Cache<S: StoredKey, X> {
     sweep: Option<List>,
     emergency: room::Ageing,
     scout: expiry::Scout,
+    lookups: lookups::Lookups<S>,
 }
 
 impl<S: StoredKey, X: Extra> Cache<S, X> {
@@ -59,6 +60,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
             sweep: None,
             emergency: room::Ageing::new(config, capacity),
             scout: expiry::Scout::default(),
+            lookups: lookups::Lookups::new()?,
         })
     }
 
@@ -85,6 +87,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
             + self.order.octets()
             + self.records.capacity() * size_of::<Record<S>>()
             + self.extras.capacity() * size_of::<X>()
+            + self.lookups.octets()
             + self.starts.as_ref().map_or(0, |starts| starts.capacity() * size_of::<Timestamp>())
     }
 
@@ -94,35 +97,10 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
         self.index.touch(hash)
     }
 
-    /// The slot that a flow with this hash is probably in, if it is in the table at all.
-    #[inline]
-    pub(crate) fn guess(&self, hash: u64) -> u32 {
-        self.index.candidate(hash)
-    }
-
     /// Reads the record of a slot, so that it is near when it is needed.
     #[inline]
     pub(crate) fn touch_record(&self, slot: u32) -> u64 {
         self.records.get(slot as usize).map_or(0, |record| record.octets)
-    }
-
-    /// Adds a packet to its flow, which is probably in the slot that [`Self::guess`] told.
-    #[inline]
-    pub(crate) fn meter_guessed(
-        &mut self,
-        context: &mut Context,
-        (hash, guess): (u64, u32),
-        key: &S,
-        packet: &ObservedPacket,
-    ) {
-        if let Some(record) = self.records.get_mut(guess as usize)
-            && record.key == *key
-            && context.just_adds(record, packet)
-        {
-            self.just_add(context, guess, packet);
-        } else {
-            self.meter(context, hash, key, packet);
-        }
     }
 
     /// Adds a packet to its flow.
@@ -134,20 +112,20 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
         let Some((_, slot)) = found else { return self.begin_flow(context, hash, key, packet) };
         let Some(record) = self.records.get_mut(slot as usize) else { return };
         // Most packets are this, and wait for nothing but the record.
-        if !context.just_adds(record, packet) {
-            return self.continue_or_end(context, hash, slot, packet);
+        if context.just_adds(record, packet) {
+            record.add_whole(packet, context.clock);
+            self.add_extra(slot, packet, context.clock);
+        } else {
+            self.continue_or_end(context, hash, slot, packet);
         }
-        self.just_add(context, slot, packet);
     }
 
     #[inline]
-    fn just_add(&mut self, context: &Context, slot: u32, packet: &ObservedPacket) {
-        let Some(record) = self.records.get_mut(slot as usize) else { return };
-        record.add_whole(packet, context.clock);
+    fn add_extra(&mut self, slot: u32, packet: &ObservedPacket, now: Timestamp) {
         if X::ON_EACH_PACKET
             && let Some(extra) = self.extras.get_mut(slot as usize)
         {
-            extra.add(packet, context.clock);
+            extra.add(packet, now);
         }
     }
 
@@ -155,11 +133,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
         let Some(record) = self.records.get_mut(slot as usize) else { return };
         let before = record.tcp_flags();
         record.add(packet, context.clock);
-        if X::ON_EACH_PACKET
-            && let Some(extra) = self.extras.get_mut(slot as usize)
-        {
-            extra.add(packet, context.clock);
-        }
+        self.add_extra(slot, packet, context.clock);
         if context.rules.closes(packet) && packet.tcp_flags & !before != 0 {
             self.settle(context, hash, slot);
         }

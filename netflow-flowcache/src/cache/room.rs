@@ -26,6 +26,8 @@ pub(super) struct Ageing {
     hand: usize,
     /// With fewer flows there is room for another one without further ado.
     ordinary: usize,
+    /// The way of a bucket whose turn it is to be looked at first.
+    turn: usize,
 }
 
 impl Ageing {
@@ -36,7 +38,7 @@ impl Ageing {
             .emergency
             .map_or((usize::MAX, 0), |emergency| (percent(emergency.high).max(1), percent(emergency.low)));
         let inactive = nanos(config.emergency.map(|emergency| emergency.inactive));
-        Self { high, low, inactive, active: false, hand: 0, ordinary: high.min(capacity) }
+        Self { high, low, inactive, active: false, hand: 0, ordinary: high.min(capacity), turn: 0 }
     }
 
     /// With fewer flows there is room for another one without further ado.
@@ -76,6 +78,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
             return false;
         }
         let Some(slot) = self.victim(context, hash) else { return false };
+        self.emergency.turn = (self.emergency.turn + 1) % WAYS;
         self.evict(context, slot);
         true
     }
@@ -84,8 +87,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
     fn victim(&self, context: &Context, hash: u64) -> Option<u32> {
         let (mut chosen, mut earliest, mut seen) = (None, Timestamp::MAX, 0);
         // Among flows of the same time it is not always the way of the newest.
-        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
-        let from = context.stats.evictions as usize % WAYS;
+        let from = self.emergency.turn;
         for distance in 0..self.index.buckets().min(2 * PROBES) {
             for slot in self.index.slots_near(hash, distance, from) {
                 let Some(record) = self.records.get(slot as usize) else { continue };

@@ -242,7 +242,11 @@ impl SelectionSequence {
 impl Sampler for SelectionSequence {
     #[inline]
     fn select(&mut self, packet: &ObservedPacket, now: Timestamp) -> bool {
-        self.selectors.iter_mut().all(|selector| selector.select(packet, now))
+        // What costs nothing by itself is not called.
+        if let [Selector { sampler: AnySampler::Unsampled(_), statistics, .. }] = &mut *self.selectors {
+            return statistics.count(true);
+        }
+        select_by_each(&mut self.selectors, packet, now)
     }
 
     #[inline]
@@ -260,6 +264,11 @@ impl Sampler for SelectionSequence {
             several => Sampling::Composite(several.iter().map(Selector::describe).collect()),
         }
     }
+}
+
+#[inline(never)]
+fn select_by_each(selectors: &mut [Selector], packet: &ObservedPacket, now: Timestamp) -> bool {
+    selectors.iter_mut().all(|selector| selector.select(packet, now))
 }
 
 /// One sampler behind another, both known when the program is compiled.
