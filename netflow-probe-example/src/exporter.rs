@@ -140,6 +140,7 @@ impl Exporter {
     }
 
     /// As [`Self::handle_frame`], but the frame is metered together with others, soon.
+    #[inline]
     fn gather_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         let time = Timestamp::from(frame.timestamp);
         let is_time_to_send = self.due.is_some_and(|due| due <= time);
@@ -157,6 +158,7 @@ impl Exporter {
         }
     }
 
+    #[inline(never)]
     fn meter_gathered(&mut self) -> Result<(), SendError> {
         loop {
             let is_all = self.meter.meter_gathered();
@@ -224,20 +226,20 @@ impl Exporter {
         };
         let mut frames = 0u32;
         loop {
-            let octets = file.octets_read();
+            // Who replays a file tells meanwhile how far it has come.
+            let octets = if self.replay.is_some() { file.octets_read() } else { 0 };
             match file.next_frame() {
                 Ok(Some(frame)) => {
                     if self.filter.as_mut().is_some_and(|filter| !filter.accepts(&frame)) {
                         continue;
                     }
-                    if self.await_turn(frame.timestamp, octets, &mut watch)?.is_break() {
-                        break;
-                    }
-                    // Who replays a file wants each frame at its time.
-                    if self.replay.is_some() {
-                        self.handle_frame(&frame)?;
-                    } else {
+                    if self.replay.is_none() {
                         self.gather_frame(&frame)?;
+                    } else if self.await_turn(frame.timestamp, octets, &mut watch)?.is_break() {
+                        break;
+                    } else {
+                        // Each frame is wanted at its time.
+                        self.handle_frame(&frame)?;
                     }
                 }
                 Ok(None) => {
@@ -266,7 +268,7 @@ impl Exporter {
     }
 
     /// Waits until a frame is due, if frames are, and meanwhile exports by the clock of the capture.
-    #[inline]
+    #[inline(never)]
     fn await_turn(
         &mut self,
         time: PacketTime,

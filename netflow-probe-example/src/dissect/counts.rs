@@ -19,10 +19,17 @@ pub struct DissectCounts {
 impl DissectCounts {
     /// Counts one frame.
     pub fn count(&mut self, outcome: &Outcome) {
+        let octets = if let Outcome::Packet(packet) = outcome { packet.octets } else { 0 };
+        self.count_with(outcome, octets);
+    }
+
+    /// Counts one frame, which has these octets of layer 3 if it is a packet.
+    #[inline]
+    pub fn count_with<P>(&mut self, outcome: &Outcome<P>, octets: u32) {
         match outcome {
-            Outcome::Packet(packet) => {
+            Outcome::Packet(_) => {
                 self.packets += 1;
-                self.octets += u64::from(packet.octets);
+                self.octets += u64::from(octets);
             }
             Outcome::NotIp => self.not_ip += 1,
             Outcome::UnsupportedLinkType => self.unsupported_link_type += 1,

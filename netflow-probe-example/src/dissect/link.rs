@@ -95,29 +95,16 @@ impl<'a> LinkHeader<'a> {
         self
     }
 
-    /// The link header of a frame that is IPv4 directly over Ethernet; `None` for any other.
-    #[inline]
-    pub(super) fn untagged_ethernet(data: &'a [u8]) -> Option<Self> {
-        let (link, ether_type) = Self::ethernet_header(data)?;
-        (ether_type == ETHER_IPV4).then_some(link)
-    }
-
-    fn ethernet(data: &'a [u8]) -> Result<Self, Stop> {
-        let (link, ether_type) = Self::ethernet_header(data).ok_or(CUT)?;
-        link.ether_type(ether_type, link.payload)
-    }
-
     /// ```text
     /// destination (6) | source (6) | type or length (2)
     /// ```
-    #[inline]
-    fn ethernet_header(data: &'a [u8]) -> Option<(Self, u16)> {
-        let (header, rest) = data.split_first_chunk::<14>()?;
+    fn ethernet(data: &'a [u8]) -> Result<Self, Stop> {
+        let (header, rest) = data.split_first_chunk::<14>().ok_or(CUT)?;
         let &[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = header;
-        let mut link = Self::of(Network::Ipv4, rest);
+        let mut link = Self::of(Network::ByVersion, rest);
         link.destination_mac = [d0, d1, d2, d3, d4, d5];
         link.source_mac = [s0, s1, s2, s3, s4, s5];
-        Some((link, u16::from_be_bytes([t0, t1])))
+        link.ether_type(u16::from_be_bytes([t0, t1]), rest)
     }
 
     /// What follows a field with an Ethernet type.

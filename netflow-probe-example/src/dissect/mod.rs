@@ -1,7 +1,7 @@
 //! Frames to packets: what metering needs to know of the octets on a link.
 //!
-//! [`dissect`] takes one captured frame and fills an [`ObservedPacket`]; [`udp_datagram`] hands out the payload
-//! of a UDP datagram instead. Both read the **outermost** IP header: what a tunnel carries is payload, which
+//! [`dissect`] takes one captured frame and fills an [`ObservedPacket`], [`dissect_into`] one that is at hand;
+//! [`udp_datagram`] hands out the payload of a UDP datagram instead. Both read the **outermost** IP header: what a tunnel carries is payload, which
 //! [`dissect_carried`] reads.
 //!
 //! ```text
@@ -23,11 +23,14 @@
 //! assert_eq!((packet.source_port, packet.destination_port, packet.octets), (49_152, 53, 32));
 //! ```
 
+mod common;
 mod counts;
 mod ip;
 mod link;
 mod tunnel;
 mod udp;
+
+use core::net::{IpAddr, Ipv4Addr};
 
 pub use counts::DissectCounts;
 use ip::IpPacket;
@@ -38,17 +41,30 @@ pub use udp::{UdpDatagram, udp_datagram};
 
 use crate::pcap::LinkType;
 
-/// What a frame turned out to be.
+/// What a frame turned out to be. `P` is the packet, or nothing where that is elsewhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum Outcome<P = ObservedPacket> {
     /// An IP packet, to be metered.
-    Packet(ObservedPacket),
+    Packet(P),
     /// Something else, such as ARP, spanning tree or `PPPoE` control.
     NotIp,
     /// A link type that is not read, so it is unknown what the frame is.
     UnsupportedLinkType,
     /// A frame that says it is IP but is not, or of which too little was captured.
     Malformed(Malformed),
+}
+
+impl<P> Outcome<P> {
+    /// The same, with another packet if it is one.
+    #[inline]
+    pub fn map<Q>(self, packet: impl FnOnce(P) -> Q) -> Outcome<Q> {
+        match self {
+            Self::Packet(old) => Outcome::Packet(packet(old)),
+            Self::NotIp => Outcome::NotIp,
+            Self::UnsupportedLinkType => Outcome::UnsupportedLinkType,
+            Self::Malformed(reason) => Outcome::Malformed(reason),
+        }
+    }
 }
 
 /// Why a frame is malformed.
@@ -98,16 +114,31 @@ impl Malformed {
 /// `original_length` is what the frame had on the wire; it matters only for packets whose header does not say
 /// their length (IPv4 total length 0 of segmentation offload, IPv6 jumbograms).
 #[must_use]
-#[inline]
 pub fn dissect(link_type: LinkType, data: &[u8], original_length: u32) -> Outcome {
-    // Most frames are this; knowing it beforehand keeps the link header out of memory.
-    if link_type == LinkType::ETHERNET
-        && let Some(link) = LinkHeader::untagged_ethernet(data)
-    {
-        return dissect_ip(&link, data, original_length);
-    }
-    dissect_any(link_type, data, original_length)
+    let mut packet = NOTHING;
+    let outcome = dissect_into(link_type, data, original_length, &mut packet);
+    outcome.map(|()| packet)
 }
+
+/// As [`dissect`], with the packet written where it is wanted: it is too large to be handed on from call to call. What
+/// stands there is nothing to rely on when the frame is no packet.
+#[must_use]
+#[inline]
+pub fn dissect_into(
+    link_type: LinkType,
+    data: &[u8],
+    original_length: u32,
+    packet: &mut ObservedPacket,
+) -> Outcome<()> {
+    if link_type == LinkType::ETHERNET && common::dissect(data, packet).is_some() {
+        return Outcome::Packet(());
+    }
+    dissect_any(link_type, data, original_length, packet)
+}
+
+/// A packet of which nothing is known.
+pub const NOTHING: ObservedPacket =
+    ObservedPacket::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, 0);
 
 /// The octets of a frame from the outermost IP header on; `None` for what is no packet.
 #[must_use]
@@ -141,23 +172,28 @@ pub fn identification(link_type: LinkType, data: &[u8]) -> u32 {
     ip.map_or(0, |ip| ip.identification)
 }
 
+/// The general way: every link type, tags, options, extension headers, and all that is wrong.
 #[inline(never)]
-fn dissect_any(link_type: LinkType, data: &[u8], original_length: u32) -> Outcome {
-    match LinkHeader::read(link_type, data) {
-        Ok(link) => dissect_ip(&link, data, original_length),
-        Err(Stop::NotIp | Stop::Pseudowire { .. }) => Outcome::NotIp,
-        Err(Stop::UnsupportedLinkType) => Outcome::UnsupportedLinkType,
-        Err(Stop::Malformed(reason)) => Outcome::Malformed(reason),
-    }
-}
-
-#[inline]
-fn dissect_ip(link: &LinkHeader<'_>, frame: &[u8], original_length: u32) -> Outcome {
+fn dissect_any(
+    link_type: LinkType,
+    data: &[u8],
+    original_length: u32,
+    packet: &mut ObservedPacket,
+) -> Outcome<()> {
+    let link = match LinkHeader::read(link_type, data) {
+        Ok(link) => link,
+        Err(Stop::NotIp | Stop::Pseudowire { .. }) => return Outcome::NotIp,
+        Err(Stop::UnsupportedLinkType) => return Outcome::UnsupportedLinkType,
+        Err(Stop::Malformed(reason)) => return Outcome::Malformed(reason),
+    };
     let captured = u32::try_from(link.payload.len()).unwrap_or(u32::MAX);
-    let header = u32::try_from(frame.len()).unwrap_or(u32::MAX).saturating_sub(captured);
+    let header = u32::try_from(data.len()).unwrap_or(u32::MAX).saturating_sub(captured);
     let on_wire = original_length.saturating_sub(header).max(captured);
     match IpPacket::read(link.network, link.payload, on_wire) {
-        Ok(ip) => Outcome::Packet(observe(link, &ip)),
+        Ok(ip) => {
+            *packet = observe(&link, &ip);
+            Outcome::Packet(())
+        }
         Err(reason) => Outcome::Malformed(reason),
     }
 }
@@ -170,7 +206,6 @@ const ICMP_V6: u8 = 58;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
 
-#[inline]
 fn observe(link: &LinkHeader<'_>, ip: &IpPacket<'_>) -> ObservedPacket {
     let mut packet = ObservedPacket::new(ip.source, ip.destination, ip.protocol, ip.octets);
     packet.ingress_interface = link.ingress_interface;

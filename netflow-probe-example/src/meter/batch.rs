@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use netflow_flowcache::{ObservedPacket, Timestamp};
 
-use super::{Meter, MeteredFlow, Observed};
-use crate::{capture::ObservationPoint, pcap::Frame};
+use super::{Meter, MeteredFlow};
+use crate::{capture::ObservationPoint, dissect::NOTHING, pcap::Frame};
 
 /// Packets that are metered at once.
 const PACKETS: usize = 32;
@@ -14,15 +14,25 @@ const PACKETS: usize = 32;
 const SPAN: Duration = Duration::from_millis(50);
 
 /// Packets taken apart and selected, but not metered yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gathered {
-    packets: Vec<(ObservedPacket, Timestamp)>,
+    /// Room for them: packets are written into their places. A frame has one, or one and another that it carries.
+    places: Box<[(ObservedPacket, Timestamp); PACKETS + 1]>,
+    /// How many there are.
+    count: usize,
     /// How many of them have been metered.
     metered: usize,
-    /// From the first frame gathered to this time.
-    until: Option<Timestamp>,
+    /// Frames before this time can be gathered; the beginning of time while there are none.
+    until: Timestamp,
     /// The newest time of frames without a packet to be metered.
     time: Timestamp,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        let places = Box::new([(NOTHING, Timestamp::ZERO); PACKETS + 1]);
+        Self { places, count: 0, metered: 0, until: Timestamp::ZERO, time: Timestamp::ZERO }
+    }
 }
 
 impl Meter {
@@ -30,8 +40,8 @@ impl Meter {
     #[inline]
     #[must_use]
     pub fn can_gather(&self, time: Timestamp) -> bool {
-        let Gathered { packets, until, .. } = &self.gathered;
-        packets.len() < PACKETS && until.is_none_or(|until| time < until)
+        let Gathered { count, until, .. } = &self.gathered;
+        *count < PACKETS && (time < *until || *until == Timestamp::ZERO)
     }
 
     /// Takes a frame apart, to be metered together with others by [`Self::meter_gathered`].
@@ -43,32 +53,38 @@ impl Meter {
     /// As [`Self::gather_frame`], of a frame seen at `point`. What the frame itself says of it goes before.
     #[inline]
     pub fn gather_frame_at(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
-        let time = frame.timestamp;
-        self.gathered.until.get_or_insert_with(|| time.saturating_add(SPAN));
-        let Observed { packet, carried } = self.observe(frame, point);
-        for packet in packet.iter().chain(&carried) {
-            if self.selects(packet, frame) {
-                self.gathered.packets.push((*packet, time));
-            } else {
-                self.sampled_out += 1;
-            }
+        let Gathered { places, count, until, time, .. } = &mut self.gathered;
+        if *until == Timestamp::ZERO {
+            *until = frame.timestamp.saturating_add(SPAN);
+        }
+        // Who gathers more than can be has it metered at once.
+        let Some((packet, observed)) = places.get_mut(*count) else {
+            return self.handle_frame_at(frame, point);
+        };
+        *observed = frame.timestamp;
+        let taken = self.intake.take(frame, point, packet);
+        *count += usize::from(taken.packet);
+        if let Some(carried) = taken.carried
+            && let Some(place) = places.get_mut(*count)
+        {
+            *place = (carried, frame.timestamp);
+            *count += 1;
         }
         // Time passes by all frames.
-        self.gathered.time = self.gathered.time.max(time);
+        *time = (*time).max(frame.timestamp);
     }
 
     /// Meters what was gathered, or a part of it: whether that was all. Poll the flows that ended before calling it again.
     pub fn meter_gathered(&mut self) -> bool {
-        let Gathered { packets, metered, until, time } = &mut self.gathered;
-        let rest = packets.get(*metered..).unwrap_or_default();
+        let Gathered { places, count, metered, until, time } = &mut self.gathered;
+        let rest = places.get(*metered..*count).unwrap_or_default();
         if !rest.is_empty() {
             *metered += self.table.handle_packets(rest);
-            if *metered < packets.len() {
+            if *metered < *count {
                 return false;
             }
         }
-        packets.clear();
-        (*metered, *until) = (0, None);
+        (*count, *metered, *until) = (0, 0, Timestamp::ZERO);
         if *time > self.table.clock() {
             self.table.handle_timeout(*time);
         }

@@ -10,6 +10,7 @@ mod batch;
 mod collect;
 mod flow;
 mod fragments;
+mod intake;
 mod key;
 mod sampling;
 mod source;
@@ -20,9 +21,8 @@ use core::{fmt, time::Duration};
 
 use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
 use netflow_flowcache::{
-    CacheKind, Config, ConfigError, Emergency, ExpireReason, Fragment, HashSeed, ObservedPacket, Timeouts,
-    Timestamp, WhenFull,
-    sample::{PacketContent, Sampler, SelectionSequence, Selector, SelectorStatistics},
+    CacheKind, Config, ConfigError, Emergency, ExpireReason, HashSeed, Timeouts, Timestamp, WhenFull,
+    sample::{SelectionSequence, Selector, SelectorStatistics},
 };
 
 pub use collect::{COLLECT_HELP, Collect, CollectSpec};
@@ -34,10 +34,10 @@ pub use source::FlowSource;
 pub use table::Key;
 pub use threads::{Clock, MeterThreads, system_clock};
 
-use self::{fragments::FragmentPorts, table::Table};
+use self::{intake::Intake, table::Table};
 use crate::{
     capture::{CaptureCounts, ObservationPoint},
-    dissect::{DissectCounts, Outcome, Tunnel, dissect, dissect_carried, identification, ip_octets},
+    dissect::{DissectCounts, NOTHING, Tunnel},
     pcap::Frame,
 };
 
@@ -84,25 +84,8 @@ pub struct MeterRules {
 #[derive(Debug)]
 pub struct Meter {
     table: Table,
-    tunnel: Tunnel,
-    /// The ports of fragments, if later ones are to have them.
-    fragments: Option<FragmentPorts>,
-    sampler: SelectionSequence,
-    /// Whether the sampler looks at the octets of packets.
-    needs_content: bool,
-    frames: DissectCounts,
-    /// Packets metered besides those that carried them.
-    carried: u64,
-    sampled_out: u64,
+    intake: Intake,
     gathered: batch::Gathered,
-}
-
-/// The packets in a frame that are to be metered.
-#[derive(Clone, Copy, Debug, Default)]
-struct Observed {
-    packet: Option<ObservedPacket>,
-    /// What it carries, when both count.
-    carried: Option<ObservedPacket>,
 }
 
 impl Meter {
@@ -125,13 +108,7 @@ impl Meter {
         let sampler = config.sampling.sequence(config.seed);
         Ok(Self {
             table: Table::new(&table, &rules.key)?,
-            tunnel: rules.tunnel,
-            fragments: (rules.fragments == Fragments::Follow).then(FragmentPorts::new),
-            needs_content: sampler.needs_content(),
-            sampler,
-            frames: DissectCounts::default(),
-            carried: 0,
-            sampled_out: 0,
+            intake: Intake::new(rules, sampler),
             gathered: batch::Gathered::default(),
         })
     }
@@ -145,90 +122,18 @@ impl Meter {
     /// As [`Self::handle_frame`], of a frame seen at `point`. What the frame itself says of it goes before.
     #[inline]
     pub fn handle_frame_at(&mut self, frame: &Frame<'_>, point: ObservationPoint) {
-        let Observed { packet, carried } = self.observe(frame, point);
-        let Some(packet) = packet else {
+        let mut packet = NOTHING;
+        let taken = self.intake.take(frame, point, &mut packet);
+        if taken.packet {
+            self.table.handle_packet(&packet, frame.timestamp);
+        }
+        if let Some(carried) = taken.carried {
+            self.table.handle_packet(&carried, frame.timestamp);
+        }
+        if !taken.packet {
             // Time passes by all frames.
             self.table.handle_timeout(frame.timestamp);
-            return;
-        };
-        self.meter(&packet, frame);
-        if let Some(carried) = carried {
-            self.meter(&carried, frame);
         }
-    }
-
-    #[inline]
-    fn meter(&mut self, packet: &ObservedPacket, frame: &Frame<'_>) {
-        if self.selects(packet, frame) {
-            self.table.handle_packet(packet, frame.timestamp);
-        } else {
-            self.sampled_out += 1;
-            self.table.handle_timeout(frame.timestamp);
-        }
-    }
-
-    /// Takes a frame apart and counts what it is.
-    #[inline]
-    fn observe(&mut self, frame: &Frame<'_>, point: ObservationPoint) -> Observed {
-        let mut outcome = dissect(frame.link_type, frame.data, frame.original_length);
-        let mut carried = None;
-        if self.tunnel != Tunnel::Outer {
-            carried = self.look_inside(&mut outcome, frame);
-        }
-        self.frames.count(&outcome);
-        let mut observed = Observed { packet: None, carried };
-        if let Outcome::Packet(packet) = outcome {
-            observed.packet = Some(packet);
-        }
-        for packet in [&mut observed.packet, &mut observed.carried].into_iter().flatten() {
-            if packet.ingress_interface == 0 && packet.egress_interface == 0 {
-                packet.ingress_interface = point.ingress_interface;
-                packet.egress_interface = point.egress_interface;
-            }
-            packet.direction |= point.direction;
-        }
-        // Those of carried packets have been followed.
-        if let Some(packet) = &mut observed.packet
-            && packet.fragment != Fragment::Unfragmented
-            && self.tunnel != Tunnel::Inner
-            && let Some(fragments) = &mut self.fragments
-        {
-            fragments.follow(packet, identification(frame.link_type, frame.data), frame.timestamp);
-        }
-        observed
-    }
-
-    /// What a frame carries in tunnels takes the place of the outcome, or is returned if both count.
-    #[inline(never)]
-    fn look_inside(&mut self, outcome: &mut Outcome, frame: &Frame<'_>) -> Option<ObservedPacket> {
-        let mut carried = dissect_carried(outcome, frame.link_type, frame.data);
-        if self.tunnel == Tunnel::Inner
-            && carried.is_none()
-            && let Outcome::Packet(packet) = outcome
-        {
-            carried = Some((*packet, identification(frame.link_type, frame.data)));
-        }
-        let (mut packet, identification) = carried?;
-        if let Some(fragments) = &mut self.fragments {
-            fragments.follow(&mut packet, identification, frame.timestamp);
-        }
-        // A pseudowire carries a packet but is none.
-        if self.tunnel == Tunnel::Inner || *outcome == Outcome::NotIp {
-            *outcome = Outcome::Packet(packet);
-            return None;
-        }
-        self.carried += 1;
-        Some(packet)
-    }
-
-    #[inline]
-    fn selects(&mut self, packet: &ObservedPacket, frame: &Frame<'_>) -> bool {
-        if self.needs_content
-            && let Some(content) = ip_octets(frame.link_type, frame.data).and_then(PacketContent::parse)
-        {
-            return self.sampler.select_with(packet, &content, frame.timestamp);
-        }
-        self.sampler.select(packet, frame.timestamp)
     }
 
     /// Samples otherwise from now on. The flows metered so far end, and `ended` takes them: no record holds packets
@@ -245,8 +150,7 @@ impl Meter {
                 ended(flow);
             }
         }
-        self.sampler = sampling.sequence(seed);
-        self.needs_content = self.sampler.needs_content();
+        self.intake.set_sampler(sampling.sequence(seed));
     }
 
     /// Tells the time, when no frame does. Poll the flows that ended by it.
@@ -280,13 +184,13 @@ impl Meter {
     /// How packets are selected, for the collectors.
     #[must_use]
     pub fn sampling(&self) -> Option<SamplingInfo> {
-        sampling::announce(&self.sampler)
+        sampling::announce(&self.intake.sampler)
     }
 
     /// How packets are selected, as one rate that all flows of `version` are announced with.
     #[must_use]
     pub fn sampling_in(&self, version: ExportVersion) -> Option<SamplingInfo> {
-        sampling::announce_in(&self.sampler, version)
+        sampling::announce_in(&self.intake.sampler, version)
     }
 
     /// The selectors, as options of IPFIX that are announced once.
@@ -295,20 +199,20 @@ impl Meter {
     ///
     /// None that a sampling specification leads to.
     pub fn selection_reports(&self) -> Result<Vec<OptionsData>, EncodeError> {
-        sampling::reports(&self.sampler)
+        sampling::reports(&self.intake.sampler)
     }
 
     /// What the selectors observed and selected so far, as options of IPFIX that are announced again and again; `None`
     /// when all packets are metered.
     #[must_use]
     pub fn selection_statistics(&self) -> Option<Result<OptionsData, EncodeError>> {
-        sampling::statistics(&self.sampler)
+        sampling::statistics(&self.intake.sampler)
     }
 
     /// The samplers, with what each of them observed and selected.
     #[must_use]
     pub const fn selection(&self) -> &SelectionSequence {
-        &self.sampler
+        &self.intake.sampler
     }
 
     /// What was counted so far.
@@ -317,10 +221,10 @@ impl Meter {
         let stats = self.table.stats();
         let expired = REASONS.map(|(reason, _)| stats.expired(reason));
         MeterAccount {
-            frames: self.frames,
-            carried: self.carried,
-            sampled_out: self.sampled_out,
-            selectors: self.sampler.selectors().iter().map(SelectorAccount::of).collect(),
+            frames: self.intake.frames,
+            carried: self.intake.carried,
+            sampled_out: self.intake.sampled_out,
+            selectors: self.intake.sampler.selectors().iter().map(SelectorAccount::of).collect(),
             metered_packets: stats.packets - stats.ignored_packets,
             metered_octets: stats.octets - stats.ignored_octets,
             ignored_packets: stats.ignored_packets,

@@ -122,19 +122,23 @@ impl<R: Read> CaptureFile<R> {
     /// # Errors
     ///
     /// When the file is cut off or corrupt; the error names the place.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
         if self.failed {
             return Ok(None);
         }
         self.window.consume(self.delivered);
         self.delivered = 0;
-        let located = match self.format.locate(&mut self.window) {
-            Ok(Some(located)) => located,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                self.failed = true;
-                return Err(error);
-            }
+        let near = match &mut self.format {
+            Format::Pcap(format) => format.record(self.window.data()),
+            Format::PcapNg(_) => None,
+        };
+        let located = match near {
+            Some(located) => located,
+            None => match self.locate()? {
+                Some(located) => located,
+                None => return Ok(None),
+            },
         };
         self.delivered = located.total;
         let data = self.window.data().get(located.header..).unwrap_or(&[]);
@@ -145,6 +149,14 @@ impl<R: Read> CaptureFile<R> {
             original_length: located.original_length,
             interface: located.interface,
         }))
+    }
+
+    /// Where the next frame is, once all of it has been read.
+    #[inline(never)]
+    fn locate(&mut self) -> Result<Option<Located>, CaptureError> {
+        let located = self.format.locate(&mut self.window);
+        self.failed = located.is_err();
+        located
     }
 
     /// Goes on behind damage: after an error of [`Self::next_frame`], looks for the next place where frames seem sound.
@@ -254,7 +266,7 @@ impl PcapFormat {
     }
 
     fn locate<R: Read>(&mut self, window: &mut Window<R>) -> Result<Option<Located>, CaptureErrorKind> {
-        let header = if matches!(self.variant, Variant::Modified) { 24 } else { 16 };
+        let header = self.header();
         if !window.fill(header)? {
             return match window.data().len() {
                 0 => Ok(None),
@@ -263,10 +275,10 @@ impl PcapFormat {
                 }
             };
         }
-        let Some((fields, _)) = window.data().split_first_chunk::<16>() else {
+        let Some(fields) = window.data().first_chunk::<16>() else {
             return Err(CaptureErrorKind::Corrupt("a record that cannot be read"));
         };
-        let [seconds, units, captured, original_length] = self.words(fields);
+        let [_, _, captured, _] = self.words(fields);
         let captured = usize::try_from(captured).unwrap_or(usize::MAX);
         if captured > MAX_FRAME {
             return Err(CaptureErrorKind::TooLong { length: captured as u64, limit: MAX_FRAME as u64 });
@@ -278,22 +290,33 @@ impl PcapFormat {
                 available: window.data().len() as u64,
             });
         }
+        Ok(self.record(window.data()))
+    }
+
+    /// The record that these octets begin with, if it is one and they are all of it.
+    #[inline]
+    fn record(&mut self, data: &[u8]) -> Option<Located> {
+        let [seconds, units, captured, original_length] = self.words(data.first_chunk::<16>()?);
+        let (header, captured) = (self.header(), usize::try_from(captured).ok()?);
+        if captured > MAX_FRAME || data.len() < header + captured {
+            return None;
+        }
         self.last_seconds = seconds;
         let nanos = u64::from(seconds) * 1_000_000_000 + u64::from(units) * self.nanos_per_unit;
-        Ok(Some(Located {
+        Some(Located {
             header,
             captured,
-            total,
+            total: header + captured,
             original_length,
             timestamp: Timestamp::from_nanos(nanos),
             link_type: self.link_type,
             interface: 0,
-        }))
+        })
     }
 
     /// Whether a record seems to begin here.
     fn look(self, data: &[u8]) -> Look {
-        let header = if matches!(self.variant, Variant::Modified) { 24 } else { 16 };
+        let header = self.header();
         let Some(fields) = data.first_chunk::<16>() else { return Look::Short };
         let [seconds, fraction, captured, original] = self.words(fields);
         let fractions = if self.nanos_per_unit == 1 { 1_000_000_000 } else { 1_000_000 };
@@ -305,16 +328,23 @@ impl PcapFormat {
         usize::try_from(captured).map_or(Look::Unsound, |captured| Look::Sound(header + captured))
     }
 
+    /// Octets of a record header.
+    #[inline]
+    const fn header(self) -> usize {
+        if matches!(self.variant, Variant::Modified) { 24 } else { 16 }
+    }
+
     /// The fields that all record headers begin with: seconds and their fraction, captured and original length.
+    #[inline]
     fn words(self, fields: &[u8; 16]) -> [u32; 4] {
-        let (words, _) = fields.as_chunks::<4>();
-        let word = |index: usize| {
-            let octets = words.get(index).copied().unwrap_or_default();
-            match self.variant {
-                Variant::BigEndian => u32::from_be_bytes(octets),
-                Variant::LittleEndian | Variant::Modified => u32::from_le_bytes(octets),
-            }
+        let word = |octets: [u8; 4]| match self.variant {
+            Variant::BigEndian => u32::from_be_bytes(octets),
+            Variant::LittleEndian | Variant::Modified => u32::from_le_bytes(octets),
         };
-        [word(0), word(1), word(2), word(3)]
+        match fields.as_chunks::<4>() {
+            (&[a, b, c, d], _) => [word(a), word(b), word(c), word(d)],
+            // Sixteen octets are four words.
+            _ => [0; 4],
+        }
     }
 }

@@ -37,7 +37,13 @@ impl<R: Read> Window<R> {
     }
 
     /// Reads until `wanted` octets (at most [`Self::LIMIT`]) are visible or the file ends; says which.
+    #[inline]
     pub(super) fn fill(&mut self, wanted: usize) -> io::Result<bool> {
+        if self.end - self.start >= wanted { Ok(true) } else { self.fill_slowly(wanted) }
+    }
+
+    #[inline(never)]
+    fn fill_slowly(&mut self, wanted: usize) -> io::Result<bool> {
         while self.end - self.start < wanted {
             if self.exhausted {
                 return Ok(false);
@@ -66,6 +72,7 @@ impl<R: Read> Window<R> {
     }
 
     /// Drops `octets` that are visible from the front.
+    #[inline]
     pub(super) fn consume(&mut self, octets: usize) {
         let octets = octets.min(self.end - self.start);
         self.start += octets;
@@ -73,6 +80,7 @@ impl<R: Read> Window<R> {
     }
 
     /// The visible octets.
+    #[inline]
     pub(super) fn data(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or(&[])
     }
