@@ -22,6 +22,7 @@ pub mod exporter;
 pub mod exporter_cli;
 pub mod flow;
 pub mod jobs;
+pub mod messages;
 pub mod meter;
 pub mod output;
 pub mod page;

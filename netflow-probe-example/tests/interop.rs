@@ -157,6 +157,7 @@ fn collected(listening: Listening) -> (Flows, Value) {
 fn assert_nothing_lost(summary: &Value, context: &str) {
     assert_eq!(summary["sequence"]["lost_flows"], 0, "{context}: {summary}");
     assert_eq!(summary["sequence"]["lost_packets"], 0, "{context}: {summary}");
+    assert_eq!(summary["sequence"]["lost_records"], 0, "{context}: {summary}");
     assert_eq!(summary["malformed"], 0, "{context}: {summary}");
 }
 

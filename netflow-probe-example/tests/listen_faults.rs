@@ -4,12 +4,18 @@
 mod collector_datagrams;
 mod common;
 
-use core::net::{Ipv4Addr, SocketAddr};
+use core::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
     fs::{self, File},
     net::UdpSocket,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Instant,
 };
 
 use collector_datagrams::{PLAIN, plain, set, template, v5, v9};
@@ -176,6 +182,68 @@ fn a_storm_of_nonsense_costs_a_good_exporter_nothing() {
     let muted = left.summary["refused"]["by_reason"]["muted"].as_u64().unwrap();
     assert!(muted >= 8 * (800 - 10 * 8), "{muted}");
     assert!(left.stderr.lines().count() < 300, "{}", left.stderr.lines().count());
+}
+
+/// What the kernel had no room for.
+fn kernel_drops(summary: &Value) -> u64 {
+    summary["kernel_drops"].as_u64().unwrap()
+}
+
+#[test]
+#[ignore = "takes ten seconds of both processors"]
+fn a_storm_at_full_rate_costs_a_good_exporter_only_what_the_kernel_drops() {
+    // C10, C11, C17
+    let collector =
+        Listening::start(&["--bind", "127.0.0.1:0", "--workers", "2", "--receive-buffer", "67108864"]);
+    let to = collector.addresses[0];
+    let is_over = AtomicBool::new(false);
+    let (storm, sent) = thread::scope(|scope| {
+        let storms: Vec<_> = (0..2_u8)
+            .map(|thread| {
+                let is_over = &is_over;
+                scope.spawn(move || {
+                    let bad: Vec<_> = (1..=8)
+                        .map(|host| UdpSocket::bind((Ipv4Addr::new(127, 0, 30 + thread, host), 0)).unwrap())
+                        .collect();
+                    let mut sent = 0_u64;
+                    while !is_over.load(Ordering::Relaxed) {
+                        for bad in &bad {
+                            for datagram in [&[7; 60][..], &v9(1, 0, &[set(3, &[0xff; 40])]), &[0, 10, 0, 9]]
+                            {
+                                sent += u64::from(bad.send_to(datagram, to).is_ok());
+                            }
+                        }
+                    }
+                    sent
+                })
+            })
+            .collect();
+        let good = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let begin = Instant::now();
+        let mut sent = 0_u32;
+        while begin.elapsed() < Duration::from_secs(10) {
+            good.send_to(&v5(sent * 30, 30), to).unwrap();
+            sent += 1;
+            thread::sleep(Duration::from_micros(500));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        (storms.into_iter().map(|storm| storm.join().unwrap()).sum::<u64>(), sent)
+    });
+    collector.drained();
+    let left = collector.terminate();
+    let exporters = left.summary["exporters"].as_array().unwrap();
+    let good = exporters.iter().find(|exporter| exporter["exporter"] == "127.0.0.1").unwrap();
+    let lost = left.summary["sequence"]["lost_flows"].as_u64().unwrap() / 30;
+    let drops = kernel_drops(&left.summary);
+    println!(
+        "{storm} datagrams of nonsense in 10 s, {} refused, {drops} dropped by the kernel; {lost} of {sent} good ones lost",
+        left.summary["refused"]["datagrams"]
+    );
+    assert_eq!((&good["refused"], &good["faults"]["truncated"]), (&0.into(), &Value::Null));
+    let received = good["domains"][0]["data_records"].as_u64().unwrap() / 30;
+    // One at the end may be missing without a trace.
+    assert!(lost <= drops && received + lost <= u64::from(sent), "{received} {lost} {sent}");
+    assert!(drops > 0 || received == u64::from(sent));
 }
 
 /// Files that have their names, and those that do not.

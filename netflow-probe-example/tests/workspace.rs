@@ -16,6 +16,7 @@ const COLLECTOR: &[&str] = &[
     "flow",
     "account",
     "output",
+    "messages",
     "counting",
     "enrichment",
     "store",

@@ -175,7 +175,8 @@ fn exporter_json(
             })
         })
         .collect();
-    let [datagrams, octets, flows] = exporter.rates.at(now).map(|rate| (rate * 100.0).round() / 100.0);
+    let rates = exporter.rates.at(now);
+    let [datagrams, octets, flows] = rates.map(|rate| (f64::from(rate) * 100.0).round() / 100.0);
     json!({
         "exporter": address,
         "name": exporter.name(),
@@ -286,6 +287,10 @@ fn questions(
                 unit.name()
             );
             ask("loss", "attention", text);
+        }
+        if account.numbering.is_behind() {
+            let text = "its messages count their own records, which RFC 7011 does not: taken as such";
+            ask("numbering", "note", text.to_owned());
         }
         if account.restarted > 0 {
             ask("restarts", "note", format!("restarted, or its clock set, {} times", account.restarted));

@@ -12,6 +12,7 @@ pub mod health;
 mod limiter;
 mod measure;
 mod names;
+mod numbering;
 mod report;
 mod saved;
 mod statements;
@@ -36,6 +37,7 @@ pub use fault::{Fault, FaultKind, What};
 use limiter::Limiter;
 pub(crate) use measure::measure;
 pub use names::Names;
+pub use numbering::Numbering;
 pub use report::Summary;
 pub use saved::SavedAccount;
 pub use statements::{FlowKeys, KeysFault, Process, ProcessCounts, Statements};
@@ -417,7 +419,7 @@ impl Account {
         for (stream, account) in forgotten {
             add_sequence(&mut self.forgotten, stream.version, account.sequence.counts());
         }
-        let Header { sequence, units, clock, received, .. } = *header;
+        let Header { sequence, clock, received, .. } = *header;
         if account.first_seen == Timestamp::ZERO {
             account.first_seen = received;
         }
@@ -429,11 +431,7 @@ impl Account {
         account.restarted += u64::from(restart.is_some());
         account.last_restart = restart.or(account.last_restart);
         let is_anew = restart.is_some_and(|restart| restart.kind == RestartKind::Restarted);
-        let event = sequence.map(|sequence| match units {
-            Some(units) if is_anew => account.sequence.restart(sequence, units),
-            Some(units) => account.sequence.observe(sequence, units),
-            None => account.sequence.observe_open(sequence),
-        });
+        let event = account.number(stream.version, header, is_anew);
         (event, restart)
     }
 
@@ -524,6 +522,7 @@ mod tests {
                 let header = Header {
                     sequence: Some(sequence),
                     units: Some(1),
+                    flows: Some(1),
                     clock: ExportClock::default(),
                     received: Timestamp::from_secs(1),
                     redefines_templates: false,

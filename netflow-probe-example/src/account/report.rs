@@ -216,6 +216,7 @@ pub(super) fn stream_json(stream: &Stream, account: &StreamAccount) -> Value {
         let sequence = json!({
             "unit": unit.name(), "expected": counts.expected(), "received": received, "lost": lost, "gaps": gaps,
             "late": late, "duplicates": duplicates, "strays": strays, "resets": resets,
+            "messages_count_themselves": account.numbering.is_behind(),
         });
         json.insert("sequence".to_owned(), sequence);
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use netflow_codec::{SequenceTracker, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Names, Stream};
+use super::{Account, Names, Numbering, Stream};
 
 /// What is kept of an account.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -37,6 +37,9 @@ struct SavedStream {
     port: u16,
     /// The sequence number that comes next.
     next: u32,
+    /// Whether messages count themselves.
+    #[serde(default)]
+    is_behind: bool,
     last_seen: Timestamp,
 }
 
@@ -84,6 +87,7 @@ impl Account {
                 observation_domain,
                 port,
                 next,
+                is_behind: account.numbering.is_behind(),
                 last_seen: account.last_seen,
             })
         });
@@ -101,9 +105,11 @@ impl Account {
             self.name_octets = (self.name_octets + account.names.octets()).saturating_sub(before);
         }
         for saved in &saved.streams {
-            let SavedStream { exporter, version, observation_domain, port, next, last_seen } = *saved;
+            let SavedStream { exporter, version, observation_domain, port, next, is_behind, last_seen } =
+                *saved;
             let (account, _) = self.streams.entry(Stream { exporter, version, observation_domain, port });
             account.sequence = SequenceTracker::resumed(next);
+            account.numbering = if is_behind { Numbering::Behind } else { Numbering::Before };
             account.last_seen = last_seen;
         }
     }

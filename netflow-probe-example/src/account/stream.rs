@@ -3,11 +3,11 @@
 use core::{net::IpAddr, time::Duration};
 
 use netflow_codec::{
-    ExportClock, Restart, RestartDetector, SamplingInfo, SequenceCounts, SequenceTracker, SequenceUnit,
-    Timestamp,
+    ExportClock, Restart, RestartDetector, SamplingInfo, SequenceCounts, SequenceEvent, SequenceTracker,
+    SequenceUnit, Timestamp,
 };
 
-use super::Counts;
+use super::{Counts, Numbering};
 
 /// Whose sequence numbers belong together.
 ///
@@ -36,6 +36,8 @@ pub struct StreamAccount {
     pub counts: Counts,
     /// Its sequence numbers.
     pub sequence: SequenceTracker,
+    /// From where its sequence numbers count.
+    pub numbering: Numbering,
     /// What its headers say of restarts.
     pub restarts: RestartDetector,
     /// How often its exporter was restarted, or its clock set.
@@ -47,6 +49,19 @@ pub struct StreamAccount {
 }
 
 impl StreamAccount {
+    /// Takes a sequence number, and says what it means; `is_anew` when it is known to begin anew.
+    pub(super) fn number(&mut self, version: u16, header: &Header, is_anew: bool) -> Option<SequenceEvent> {
+        if version == 10 {
+            return self.numbering.observe(&mut self.sequence, header, is_anew);
+        }
+        let sequence = header.sequence?;
+        Some(match header.units {
+            Some(units) if is_anew => self.sequence.restart(sequence, units),
+            Some(units) => self.sequence.observe(sequence, units),
+            None => self.sequence.observe_open(sequence),
+        })
+    }
+
     /// How long a stream is a newcomer, which is forgotten before the others when there are too many.
     const PROBATION: Duration = Duration::from_secs(30);
 
@@ -61,6 +76,8 @@ pub(crate) struct Header {
     pub(crate) sequence: Option<u32>,
     /// By how much the sequence number of its stream advances, if that is known.
     pub(crate) units: Option<u32>,
+    /// Its flow records, if all are known.
+    pub(crate) flows: Option<u32>,
     pub(crate) clock: ExportClock,
     pub(crate) received: Timestamp,
     /// Whether a template took the place of another one.

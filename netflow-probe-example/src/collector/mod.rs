@@ -225,13 +225,15 @@ impl<S: FlowSink> Collector<S> {
             malformed: 0,
             is_incomplete: false,
             redefines_templates: false,
+            recovered_flows: 0,
             undecoded: 0,
         };
         let result = work.run();
         let counts_templates = work.decoded.quirks().contains(Quirk::SequenceCountsTemplates);
         let units = work.units(counts_templates);
+        let flows = work.flows();
         let Work { counts, sampling, mut faults, redefines_templates, malformed, .. } = work;
-        faults.header(stream, &Header { sequence, units, clock, received, redefines_templates });
+        faults.header(stream, &Header { sequence, units, flows, clock, received, redefines_templates });
         self.account.carried(stream, clock.unix(), counts, sampling);
         let is_empty = counts.data_records + counts.options_records + counts.template_records == 0;
         self.account.judge(exporter.ip(), malformed == 0 || !is_empty, &self.policy);
@@ -250,7 +252,7 @@ impl<S: FlowSink> Collector<S> {
         };
         let (sequence, clock) = (header.sequence, header.clock);
         let stream = stream_of(exporter, &header);
-        let header = Header { sequence, units, clock, received, redefines_templates: false };
+        let header = Header { sequence, units, flows: None, clock, received, redefines_templates: false };
         self.account.header(stream, &header);
     }
 

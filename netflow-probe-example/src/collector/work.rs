@@ -36,6 +36,8 @@ pub(super) struct Work<'c, 'a, S> {
     pub(super) is_incomplete: bool,
     /// Whether a template took the place of another one.
     pub(super) redefines_templates: bool,
+    /// Flow records of earlier datagrams that had waited for their template.
+    pub(super) recovered_flows: u64,
     /// Fixed layouts: records that strict decoding refused, because of what the header announces.
     pub(super) undecoded: u64,
 }
@@ -72,7 +74,13 @@ impl<S: FlowSink> Work<'_, '_, S> {
                         let template = Described { template_id: None, is_options: false, scope_fields: 0 };
                         let sampling = self.sampling(&FlowRecord::EMPTY, None);
                         let context = Context::new(&self.decoded, clock);
-                        self.sink.record(&template.record(place, record.offset(), fields, context))?;
+                        self.sink.record(&template.record(
+                            &envelope,
+                            place,
+                            record.offset(),
+                            fields,
+                            context,
+                        ))?;
                         let record = record.to_flow();
                         let flow = Flow {
                             record,
@@ -119,6 +127,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
                         self.data(&records, place, envelope)?;
                     }
                     self.counts.sets_recovered += 1;
+                    self.recovered_flows += self.counts.data_records - before.data_records;
                     self.counts.records_recovered += self.counts.data_records - before.data_records
                         + (self.counts.options_records - before.options_records);
                 }
@@ -159,6 +168,12 @@ impl<S: FlowSink> Work<'_, '_, S> {
             }
             _ => u32::try_from(records).ok(),
         }
+    }
+
+    /// Flow records that the datagram brought, if all are known.
+    pub(super) fn flows(&self) -> Option<u32> {
+        let flows = self.counts.data_records.checked_sub(self.recovered_flows)?;
+        u32::try_from(flows).ok().filter(|_| !self.is_incomplete)
     }
 
     fn malformed(&mut self, set: usize, error: DecodeError) {
@@ -210,7 +225,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
         let fields = RecordFields::Data(*record);
         let sampling = self.sampling(&flow, Some(record));
         let context = Context::new(&self.decoded, clock);
-        self.sink.record(&template.record(place, record.offset(), fields, context))?;
+        self.sink.record(&template.record(envelope, place, record.offset(), fields, context))?;
         self.counts.data_records += 1;
         // RFC 5103 section 4: what has reverse values but no direction is no flow; that it came is told.
         if record.template().is_reverse_only() {
@@ -242,6 +257,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
 
     fn options(&mut self, records: &DataRecords<'_>, place: Place) -> io::Result<()> {
         let template = Described::by(records);
+        let envelope = self.envelope;
         let are_naming = Names::are_in(records.template());
         let are_statements = Statements::are_in(records.template());
         for record in records {
@@ -253,7 +269,7 @@ impl<S: FlowSink> Work<'_, '_, S> {
             }
             let fields = RecordFields::Data(record);
             let context = Context::new(&self.decoded, *records.clock());
-            self.sink.record(&template.record(place, record.offset(), fields, context))?;
+            self.sink.record(&template.record(&envelope, place, record.offset(), fields, context))?;
             self.counts.options_records += 1;
         }
         Ok(())
@@ -290,6 +306,7 @@ impl Described {
 
     const fn record<'r>(
         self,
+        envelope: &'r Envelope,
         place: Place,
         offset: usize,
         fields: RecordFields<'r>,
@@ -298,6 +315,6 @@ impl Described {
         let Self { template_id, is_options, scope_fields } = self;
         let Place { datagram, set, correction } = place;
         let offset = offset + correction;
-        Record { datagram, set, template_id, is_options, scope_fields, offset, fields, context }
+        Record { envelope, datagram, set, template_id, is_options, scope_fields, offset, fields, context }
     }
 }

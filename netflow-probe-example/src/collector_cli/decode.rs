@@ -44,12 +44,14 @@ pub struct DecodeArgs {
 pub(super) fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     args.output.check(&args.files)?;
     let shared = Shared::open(&args.output, None)?;
-    let mut collector = args.output.collector(limits_of_files(), &shared)?;
+    let messages = args.output.messages.open(1)?;
+    let mut collector = args.output.collector(limits_of_files(), &shared, messages.as_ref())?;
     let mut ignored = 0;
     let read = read_files(&args.files, &args.ports, &mut collector, &mut ignored);
     let written = read.and_then(|code| collector.finish().map(|()| code));
     // The account is complete even when nobody reads the flows.
-    let mut effects = Effect::of(stored(&collector), counted(&collector));
+    let messages = messages.map(|files| files.stats());
+    let mut effects = Effect::of(stored(&collector), counted(&collector), messages);
     effects.extend(shared.finish());
     args.output.conclude(&collector.summary().with_udp_datagrams_ignored(ignored), &effects, true)?;
     written.map_err(Failure::Output)

@@ -45,7 +45,7 @@ pub use serve::ServeArgs;
 pub use session::{OutputArgs, StoreArgs};
 #[cfg(feature = "kafka")]
 pub use sinks::KafkaArgs;
-pub use sinks::{CountingArgs, GeoArgs, RelayArgs};
+pub use sinks::{CountingArgs, GeoArgs, MessagesArgs, RelayArgs};
 pub use source::SourceArgs;
 pub use status::StatusArgs;
 pub use timeline::TimelineArgs;

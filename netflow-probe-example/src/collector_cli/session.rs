@@ -15,7 +15,7 @@ use netflow_codec::{CacheLimits, ElementRegistry, Strictness, TemplateLifetime};
 use super::KafkaArgs;
 use super::{
     AlertArgs, Failure, QuirkSwitch, quirk,
-    sinks::{CountingArgs, Effect, GeoArgs, Shared, Sinks},
+    sinks::{CountingArgs, Effect, GeoArgs, MessagesArgs, Shared, Sinks, with_messages},
 };
 use crate::{
     account::{Fault, Summary},
@@ -23,6 +23,7 @@ use crate::{
     config::{parse_duration, parse_octets, same_file},
     elements,
     jobs::ioc::Watch,
+    messages::MessageFiles,
     output::{FlowSink, Format, OutputQueue, RecordsSink},
     policy::Policy,
     service::announce,
@@ -52,6 +53,9 @@ pub struct OutputArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub store: StoreArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
+    pub messages: MessagesArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text as help of the whole group")]
     pub alerts: AlertArgs,
@@ -183,14 +187,15 @@ impl OutputArgs {
         &self,
         limits: CacheLimits,
         shared: &Shared,
+        messages: Option<&Arc<MessageFiles>>,
     ) -> Result<Collector<Sinks>, Failure> {
         let elements = self.defined()?;
         let store = self.store.open()?;
         // Sinks have buffers of their own.
-        let is_taken = store.is_some() || shared.takes_flows;
+        let is_taken = store.is_some() || messages.is_some() || shared.takes_flows;
         let printer = self.destination(is_taken)?.map(|output| self.sink(output));
         let policy = self.with_quirks(Policy::default());
-        let printer = watched(self.alerts.watch(self.quiet)?, printer);
+        let printer = with_messages(messages, 0, watched(self.alerts.watch(self.quiet)?, printer));
         let sinks = shared.staged(&self.counting, (printer, store));
         Ok(self.collector_with(limits, elements, sinks, Arc::new(policy), |fault| tell(fault)))
     }

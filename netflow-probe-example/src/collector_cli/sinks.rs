@@ -6,14 +6,15 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Failure, OutputArgs};
+use super::{Failure, OutputArgs, session::file_failure};
 #[cfg(feature = "kafka")]
 use crate::output::{Kafka, KafkaConfig, KafkaStats, WhenFull};
 use crate::{
     collector::Collector,
-    config::parse_duration,
+    config::{parse_duration, parse_octets},
     counting::{Counting, CountingConfig, CountingStats, FirewallOctets},
     enrichment::{Enriched, Enrichment},
+    messages::{MessageConfig, MessageFiles, MessageStats, MessagesSink},
     output::FlowSink,
     relay::{Relay, RelayStats},
     store::{Store, StoreStats},
@@ -54,12 +55,18 @@ pub(super) struct Effect {
 }
 
 impl Effect {
-    /// Of the store and of the stages of counting.
-    pub(super) fn of(store: Option<StoreStats>, counting: Option<CountingStats>) -> Vec<Self> {
+    /// Of the stages of counting, of files of messages and of the store.
+    pub(super) fn of(
+        store: Option<StoreStats>,
+        counting: Option<CountingStats>,
+        messages: Option<MessageStats>,
+    ) -> Vec<Self> {
+        let messages =
+            messages.map(|stats| Self { name: "messages", json: stats.to_json(), line: stats.to_string() });
         let counting =
             counting.map(|stats| Self { name: "counting", json: stats.to_json(), line: stats.to_string() });
         let store = store.map(|stats| Self { name: "store", json: stats.to_json(), line: stats.to_string() });
-        counting.into_iter().chain(store).collect()
+        counting.into_iter().chain(messages).chain(store).collect()
     }
 }
 
@@ -148,6 +155,51 @@ impl Shared {
 /// How long brokers have to acknowledge the last messages.
 #[cfg(feature = "kafka")]
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where records are written as IPFIX messages.
+#[derive(Args, Clone, Debug, Default)]
+pub struct MessagesArgs {
+    /// Write all records, of flows and of options, as files of IPFIX messages (RFC 5655): to this folder if there is one,
+    /// or the name ends with a slash, else to this file. Each file stands for itself. Flows are then printed only with
+    /// --output.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub messages: Option<PathBuf>,
+    /// Begin a new file of a folder for each interval of this length [default: 5m].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "messages")]
+    pub messages_interval: Option<Duration>,
+    /// Begin a new file of a folder when one has so many octets [default: 256M].
+    #[arg(long, value_name = "OCTETS", value_parser = parse_octets, requires = "messages")]
+    pub messages_size: Option<u64>,
+}
+
+impl MessagesArgs {
+    /// Files for so many writers.
+    pub(super) fn open(&self, writers: usize) -> Result<Option<Arc<MessageFiles>>, Failure> {
+        let Some(path) = &self.messages else { return Ok(None) };
+        let mut config = MessageConfig::new(path.clone());
+        if config.is_file && writers > 1 {
+            let error = "several threads write to a folder: make it one, or end its name with a slash";
+            return Err(file_failure(path, std::io::Error::other(error)));
+        }
+        config.interval = self.messages_interval.unwrap_or(config.interval).max(Duration::from_secs(1));
+        config.file_limit = self.messages_size.unwrap_or(config.file_limit);
+        MessageFiles::open(config)
+            .map(|files| Some(Arc::new(files)))
+            .map_err(|error| file_failure(path, error))
+    }
+}
+
+/// What prints, beside the writer of messages of this number.
+pub(super) fn with_messages(
+    files: Option<&Arc<MessageFiles>>,
+    writer: usize,
+    printer: Option<Box<dyn FlowSink>>,
+) -> Option<Box<dyn FlowSink>> {
+    match files {
+        None => printer,
+        Some(files) => Some(Box::new((MessagesSink::new(Arc::clone(files), writer), printer))),
+    }
+}
 
 /// What is known of addresses.
 #[derive(Args, Clone, Debug, Default)]

@@ -2,7 +2,9 @@
 
 use core::{fmt, net::SocketAddr};
 
-use netflow_codec::{Decoded, Elements, ExportClock, FieldValue, FieldView, Template, Timestamp};
+use netflow_codec::{
+    Decoded, Elements, ExportClock, FieldValue, FieldView, SamplingInfo, Template, Timestamp,
+};
 
 use super::RecordFields;
 
@@ -20,6 +22,11 @@ pub trait Known: fmt::Debug {
 
     /// The template of an id.
     fn template(&self, template_id: u16) -> Option<&Template>;
+
+    /// What the header of the datagram says of sampling.
+    fn header_sampling(&self) -> Option<SamplingInfo> {
+        None
+    }
 }
 
 impl Known for Decoded<'_, '_, SocketAddr> {
@@ -29,6 +36,10 @@ impl Known for Decoded<'_, '_, SocketAddr> {
 
     fn template(&self, template_id: u16) -> Option<&Template> {
         self.template(template_id).map(|template| &**template)
+    }
+
+    fn header_sampling(&self) -> Option<SamplingInfo> {
+        self.header().sampling
     }
 }
 
@@ -79,6 +90,18 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn name(&self, field: &FieldView<'_>) -> Option<&'a str> {
         field.name_with(&self.known.elements())
+    }
+
+    /// What the header of the datagram says of sampling.
+    #[must_use]
+    pub fn header_sampling(&self) -> Option<SamplingInfo> {
+        self.known.header_sampling()
+    }
+
+    /// The clock that dates times.
+    #[must_use]
+    pub const fn clock(&self) -> ExportClock {
+        self.clock
     }
 
     /// What is known of elements.

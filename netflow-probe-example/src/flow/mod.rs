@@ -175,6 +175,8 @@ impl<'a> Flow<'a> {
 /// Any record, of flows or of options, with its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
+    /// The datagram that is decoded; of a record that waited for its template, the one that brought it.
+    pub envelope: &'a Envelope,
     /// How many datagrams the collector had been given before the record's.
     pub datagram: u64,
     /// How many sets stand before the record's in its datagram; 0 for the versions without sets.

@@ -7,6 +7,7 @@ use crate::{
     collector::Collector,
     collector_cli::sinks::{Effect, Sinks, both, counted, stored},
     counting::CountingStats,
+    messages::MessageStats,
     output::QueueStats,
     receive::StreamStats,
     relay::RelayStats,
@@ -24,6 +25,7 @@ pub(super) struct CollectorAccount {
     pub(super) queue: Option<QueueStats>,
     pub(super) store: Option<StoreStats>,
     pub(super) counting: Option<CountingStats>,
+    pub(super) messages: Option<MessageStats>,
     pub(super) relay: Vec<RelayStats>,
     /// Exporters that are told of one by one.
     pub(super) exporters: usize,
@@ -49,7 +51,7 @@ impl CollectorAccount {
 
     /// What became of flows behind the collector.
     pub(super) fn effects(&self) -> Vec<Effect> {
-        Effect::of(self.store, self.counting)
+        Effect::of(self.store, self.counting, self.messages)
     }
 
     pub(super) fn summary(&self) -> Summary<'_> {
@@ -92,6 +94,7 @@ impl service::Account for CollectorAccount {
             (stats, more) => stats.or(more),
         };
         self.counting = both(self.counting, other.counting);
+        self.messages = self.messages.or(other.messages);
         self.relay.extend(other.relay);
         self.exporters = self.exporters.max(other.exporters);
     }
@@ -99,6 +102,12 @@ impl service::Account for CollectorAccount {
     fn measure(&self, metrics: &mut Metrics) {
         self.account.excerpt(self.exporters).measure(&self.cache, metrics);
         self.measure_ways(metrics);
+        if let Some(stats) = &self.messages {
+            let help = "Records of complete files of messages, and records that could not be written.";
+            let name = "netflow_collector_message_records_total";
+            metrics.counter(name, help, &[("fate", "written")], stats.records);
+            metrics.counter(name, help, &[("fate", "lost")], stats.lost_records);
+        }
         if let Some(stats) = &self.store {
             measure_store(stats, metrics);
         }

@@ -39,6 +39,7 @@ use super::{
 };
 use crate::{
     config::{ConfigArgs, parse_duration, parse_octets},
+    messages::MessageStats,
     output::{OutputQueue, QueueStats, WhenFull},
     policy::Policy,
     receive::{Security, SocketWatch, Sockets, StreamLimits, StreamListener, receiver_of},
@@ -237,11 +238,12 @@ pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(),
     let elements = args.output.defined()?;
     let watch = args.output.alerts.watch(args.output.quiet)?;
     let store = args.output.store.open()?;
+    let messages = args.output.messages.open(inputs.len())?;
     let limit = usize::try_from(args.output_queue).unwrap_or(usize::MAX);
     let start = |output| OutputQueue::start(output, limit, args.when_full);
     let mut queue = args
         .output
-        .destination(store.is_some() || shared.takes_flows)?
+        .destination(store.is_some() || messages.is_some() || shared.takes_flows)?
         .map(start)
         .transpose()
         .map_err(Failure::Output)?;
@@ -274,6 +276,7 @@ pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(),
             is_alone,
             store,
             shared: &shared,
+            messages: messages.clone(),
             state,
             elements: elements.clone(),
             watch: watch.clone(),
@@ -292,6 +295,7 @@ pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(),
         sockets: &sockets,
         queue: queue.as_ref(),
         shared: &shared,
+        messages: messages.as_deref(),
         service: &service,
         control,
         workers,
@@ -303,7 +307,8 @@ pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(),
         threads.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Ended::panicked())).collect()
     });
     let written = queue.as_mut().map(OutputQueue::finish).transpose();
-    conclude(args, ended, &sockets, &shared, written)
+    let messages = messages.map(|files| files.stats());
+    conclude(args, ended, &sockets, (&shared, messages), written)
 }
 
 /// How long what has come may take to be decoded and written at the end, half of what is waited for in all.
@@ -347,7 +352,7 @@ fn conclude(
     args: &ListenArgs,
     ended: Vec<Ended>,
     sockets: &[SocketWatch],
-    shared: &Shared,
+    (shared, messages): (&Shared, Option<MessageStats>),
     written: io::Result<Option<QueueStats>>,
 ) -> Result<(), Failure> {
     let mut account = CollectorAccount::default();
@@ -360,6 +365,7 @@ fn conclude(
     }
     account.sockets = sockets.iter().map(SocketWatch::account).collect();
     account.queue = written.as_ref().ok().copied().flatten();
+    account.messages = messages;
     // The account is complete even when nobody reads the flows.
     let mut effects = account.effects();
     effects.extend(shared.finish());

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     account::health,
     collector_cli::sinks::Shared,
+    messages::MessageFiles,
     output::OutputQueue,
     receive::{SocketWatch, now},
     service::Service,
@@ -29,6 +30,7 @@ pub(super) struct Supervisor<'s> {
     pub(super) sockets: &'s [SocketWatch],
     pub(super) queue: Option<&'s OutputQueue>,
     pub(super) shared: &'s Shared,
+    pub(super) messages: Option<&'s MessageFiles>,
     pub(super) service: &'s Service<CollectorAccount>,
     pub(super) control: Option<Control>,
     pub(super) workers: Vec<mpsc::Sender<Ask>>,
@@ -79,6 +81,7 @@ impl Supervisor<'_> {
             sockets: self.sockets.iter().map(SocketWatch::account).collect(),
             queue: self.queue.map(OutputQueue::stats),
             relay: self.shared.relayed(),
+            messages: self.messages.map(MessageFiles::stats),
             exporters: self.args.metrics_exporters,
             ..CollectorAccount::default()
         }

@@ -20,9 +20,10 @@ use crate::{
     collector_cli::{
         Failure,
         session::watched,
-        sinks::{Shared, Sinks, counted, stored},
+        sinks::{Shared, Sinks, counted, stored, with_messages},
     },
     jobs::ioc::Watch,
+    messages::MessageFiles,
     output::{FlowSink, OutputQueue},
     policy::Policy,
     receive::{Closed, Receiver, Sockets, StreamEvent, StreamListener, StreamReceiver, StreamStats, now},
@@ -41,6 +42,7 @@ pub(super) struct Plan<'p> {
     pub(super) is_alone: bool,
     pub(super) store: Option<Store>,
     pub(super) shared: &'p Shared,
+    pub(super) messages: Option<Arc<MessageFiles>>,
     pub(super) state: State,
     pub(super) elements: ElementRegistry,
     pub(super) watch: Option<Watch>,
@@ -163,9 +165,23 @@ impl Plan<'_> {
 
     /// What is made here, and not by who starts the thread, never leaves the thread.
     fn collector(&mut self) -> Collector<Sinks> {
-        let Self { args, queue, store, shared, elements, policy, watch, input, is_alone, .. } = self;
+        let Self {
+            number,
+            messages,
+            args,
+            queue,
+            store,
+            shared,
+            elements,
+            policy,
+            watch,
+            input,
+            is_alone,
+            ..
+        } = self;
         let sink = |queue| -> Box<dyn FlowSink> { args.output.sink_of(queue, !*is_alone) };
         let printer = watched(watch.take(), queue.map(sink));
+        let printer = with_messages(messages.as_ref(), *number, printer);
         let sinks = shared.staged(&args.output.counting, (printer, store.take()));
         let limits = policy.limits.over(ListenArgs::limits());
         let mut collector = args.output.collector_with(
