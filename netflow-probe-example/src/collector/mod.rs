@@ -314,7 +314,13 @@ impl<S: FlowSink> Collector<S> {
 
     /// What it knows of its exporters, as a part of the health document.
     pub fn health(&self, now: Timestamp) -> serde_json::Value {
-        health::part(&self.account, self.decoder.cache(), now)
+        let mut part = health::part(&self.account, self.decoder.cache(), now);
+        // An exporter may send both ways, and has an account for each.
+        let over = if self.has_quotas { "UDP" } else { "TCP" };
+        for exporter in part["exporters"].as_array_mut().into_iter().flatten() {
+            exporter["over"] = over.into();
+        }
+        part
     }
 
     /// The account.

@@ -74,6 +74,7 @@ fn tables(document: &Value) -> String {
     table.load_style(presets::NOTHING).set_header([
         "Exporter",
         "Name",
+        "Over",
         "Silent s",
         "Datagrams",
         "Flows",
@@ -88,7 +89,7 @@ fn tables(document: &Value) -> String {
     for exporter in document["exporters"].as_array().into_iter().flatten() {
         table.add_row(row(exporter));
     }
-    for column in 2..11 {
+    for column in 3..12 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -118,6 +119,7 @@ fn row(exporter: &Value) -> Vec<String> {
     vec![
         plain(&exporter["exporter"]),
         exporter["name"].as_str().unwrap_or_default().to_owned(),
+        plain(&exporter["over"]),
         plain(&exporter["silent_seconds"]),
         plain(&exporter["datagrams"]),
         plain(&exporter["flows"]),
