@@ -27,7 +27,7 @@ use crate::{
     output::{FlowSink, Format, OutputQueue, RecordsSink},
     policy::Policy,
     service::announce,
-    store::{Retention, Store, StoreConfig},
+    store::{AddressForm, Retention, Store, StoreConfig},
 };
 
 const ELEMENTS_HELP: &str = "Take names and types of elements from this CSV file, whose first line names its columns: \
@@ -112,6 +112,10 @@ pub struct StoreArgs {
     /// Level of compression (zstd), 1 to 22 [default: 1].
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22), requires = "store")]
     pub store_compression: Option<i32>,
+    /// How addresses stand in the store. Octets take less time and room, but engines have to be told what they mean; a
+    /// store should have one form only.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t, requires = "store")]
+    pub store_addresses: AddressForm,
 }
 
 impl StoreArgs {
@@ -121,6 +125,7 @@ impl StoreArgs {
         config.interval = self.store_interval.unwrap_or(config.interval).max(Duration::from_secs(1));
         config.sync_interval = self.sync_interval.unwrap_or(config.interval);
         config.retention = Retention { age: self.store_age, octets: self.store_limit };
+        config.addresses = self.store_addresses;
         config.compression = self.store_compression.unwrap_or(config.compression);
         Store::open(config).map(Some).map_err(|error| file_failure(folder, error))
     }

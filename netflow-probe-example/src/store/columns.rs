@@ -35,7 +35,7 @@ fn writer(column: &str) -> Option<Write> {
         ($member:ident, $field:ident) => {
             |batch, encoder| {
                 present(batch, encoder, F::$field);
-                encoder.numbers(&batch.members.$member, Order::Signed);
+                encoder.numbers(&batch.members.$member, Order::Time);
             }
         };
     }
@@ -67,7 +67,7 @@ fn writer(column: &str) -> Option<Write> {
     Some(match column {
         "type" => |batch, encoder| encoder.word_runs(runs(batch, |head| Some(head.flow_type))),
         "time_received_ns" => |batch, encoder| {
-            encoder.number_runs(runs(batch, |head| Some(head.received.as_nanos())), Order::Signed);
+            encoder.number_runs(runs(batch, |head| Some(head.received.as_nanos())), Order::Time);
         },
         "sequence_num" => {
             |batch, encoder| encoder.number_runs(runs(batch, |head| head.sequence), Order::Unsigned)

@@ -5,12 +5,14 @@ use core::net::{IpAddr, Ipv4Addr};
 use super::restore::understand;
 use crate::flow::{Cell, Kind};
 
-/// How a column has its values.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Form {
+/// How addresses stand in files.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum Form {
     /// As people write them.
+    #[default]
     Text,
-    /// Four octets, or sixteen, in which those of IPv4 can be mapped; of a MAC address six.
+    /// Four octets, or sixteen.
+    // Others' files may have those of IPv4 mapped into sixteen, and MAC addresses as six.
     Octets,
 }
 

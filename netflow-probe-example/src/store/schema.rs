@@ -9,6 +9,7 @@ use parquet::{
     schema::{parser::parse_message_type, types::Type},
 };
 
+use super::form::Form;
 use crate::flow::{COLUMNS, Kind};
 
 /// The column behind all others: a JSON object of the elements that have no column.
@@ -16,7 +17,8 @@ pub(super) const FIELDS: &str = "fields";
 
 /// The Parquet schema. All columns but lists' elements may be null. Times behind the year 2262, which only broken records
 /// have, stand by their bits: the format has signed ones.
-pub(super) fn message() -> Result<Arc<Type>> {
+pub(super) fn message(addresses: Form) -> Result<Arc<Type>> {
+    let of_address = if addresses == Form::Text { " (STRING)" } else { "" };
     let mut text = String::from("message flow {");
     for column in COLUMNS {
         let name = column.name;
@@ -25,9 +27,10 @@ pub(super) fn message() -> Result<Arc<Type>> {
             Kind::Unsigned64 => format!("optional int64 {name} (INTEGER(64,false));"),
             Kind::Signed64 => format!("optional int64 {name} (INTEGER(64,true));"),
             Kind::Time => format!("optional int64 {name} (TIMESTAMP(NANOS,true));"),
-            Kind::Word | Kind::Address | Kind::MacAddress => format!("optional binary {name} (STRING);"),
+            Kind::Word | Kind::MacAddress => format!("optional binary {name} (STRING);"),
+            Kind::Address => format!("optional binary {name}{of_address};"),
             Kind::NumberList => list(name, "int32 element (INTEGER(32,false))"),
-            Kind::AddressList => list(name, "binary element (STRING)"),
+            Kind::AddressList => list(name, &format!("binary element{of_address}")),
         };
         text.push_str(&field);
     }
@@ -54,9 +57,11 @@ mod tests {
 
     #[test]
     fn the_schema_has_every_column_of_the_flow_schema() {
-        let message = message().unwrap();
-        let names: Vec<&str> = message.get_fields().iter().map(|field| field.name()).collect();
-        let expected: Vec<&str> = COLUMNS.iter().map(|column| column.name).chain([FIELDS]).collect();
-        assert_eq!(names, expected);
+        for form in [Form::Text, Form::Octets] {
+            let message = message(form).unwrap();
+            let names: Vec<&str> = message.get_fields().iter().map(|field| field.name()).collect();
+            let expected: Vec<&str> = COLUMNS.iter().map(|column| column.name).chain([FIELDS]).collect();
+            assert_eq!(names, expected);
+        }
     }
 }

@@ -6,15 +6,16 @@
 //! writes what describes them.
 //!
 //! - A value that all rows have is one run.
-//! - Few different values: a dictionary. Places in it have 8 or 16 bits, never a number between, because zstd sees
-//!   octets: it makes of them what they are worth.
-//! - Many: times as differences, text with its lengths apart, numbers as they are.
+//! - Few different values: a dictionary.
+//! - Many: numbers octet by octet, text with its lengths apart.
 
 mod address;
 mod delta;
 mod dictionary;
 mod levels;
 mod numbers;
+mod places;
+mod planes;
 mod texts;
 
 use std::io;
@@ -38,10 +39,8 @@ use parquet::{
 use zstd::{bulk::Compressor, zstd_safe::compress_bound};
 
 pub(super) use self::numbers::{Number, Order};
-use self::{
-    dictionary::Dictionary,
-    levels::{Levels, push_varint},
-};
+use self::{dictionary::Dictionary, levels::Levels};
+use super::form::Form;
 
 /// Encodes one column after the other: first its levels and values are given, then it is closed.
 pub(super) struct Encoder {
@@ -52,6 +51,8 @@ pub(super) struct Encoder {
     compressor: Compressor<'static>,
     compressed: Vec<u8>,
     level: ZstdLevel,
+    /// How addresses are written.
+    form: Form,
     /// The data page: levels, then values.
     page: Vec<u8>,
     encoding: Encoding,
@@ -63,7 +64,7 @@ pub(super) struct Encoder {
     /// Memory that is used again.
     places: Vec<u16>,
     runs: Vec<(u16, u32)>,
-    direct: Vec<u32>,
+    direct: Vec<u16>,
     spread: Vec<u64>,
     numbers: Dictionary<u64>,
     addresses: Dictionary<core::net::IpAddr>,
@@ -76,14 +77,15 @@ impl core::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// An encoder that compresses as far as this level of zstd goes.
-    pub(super) fn new(level: i32) -> io::Result<Self> {
+    /// An encoder that compresses as far as this level of zstd goes, with addresses in this form.
+    pub(super) fn new(level: i32, form: Form) -> io::Result<Self> {
         Ok(Self {
             definition: Levels::default(),
             repetition: Levels::default(),
             compressor: Compressor::new(level)?,
             compressed: Vec::new(),
             level: ZstdLevel::try_new(level).map_err(io::Error::other)?,
+            form,
             page: Vec::new(),
             encoding: Encoding::PLAIN,
             dictionary: Vec::new(),
@@ -187,36 +189,14 @@ impl Encoder {
     fn push_places(&mut self) {
         self.begin();
         self.encoding = Encoding::RLE_DICTIONARY;
-        let is_narrow = self.entries <= 1 << 8;
-        self.page.push(if is_narrow { 8 } else { 16 });
-        let count = self.places.len();
-        push_varint(&mut self.page, (count.div_ceil(8) as u64) << 1 | 1);
-        if is_narrow {
-            self.page.extend(self.places.iter().map(|place| place.to_le_bytes()[0]));
-        } else {
-            self.page.reserve(2 * count + 16);
-            for place in &self.places {
-                self.page.extend_from_slice(&place.to_le_bytes());
-            }
-        }
-        let padding = count.div_ceil(8) * 8 - count;
-        self.page.extend(core::iter::repeat_n(0, if is_narrow { padding } else { 2 * padding }));
+        places::push_places(&mut self.page, self.entries, &self.places);
     }
 
     /// Ends a dictionary: the values of the page are the runs gathered before.
     fn push_runs(&mut self) {
         self.begin();
         self.encoding = Encoding::RLE_DICTIONARY;
-        let is_narrow = self.entries <= 1 << 8;
-        self.page.push(if is_narrow { 8 } else { 16 });
-        for (place, count) in &self.runs {
-            push_varint(&mut self.page, u64::from(*count) << 1);
-            let [low, high] = place.to_le_bytes();
-            self.page.push(low);
-            if !is_narrow {
-                self.page.push(high);
-            }
-        }
+        places::push_runs(&mut self.page, self.entries, &self.runs);
     }
 
     /// Adds to the runs; those of the same place join.

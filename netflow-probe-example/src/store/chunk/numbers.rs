@@ -2,83 +2,129 @@
 
 use parquet::{basic::Encoding, file::statistics::Statistics};
 
-use super::{Encoder, delta::push_deltas, dictionary::Dictionary};
+use super::{Encoder, dictionary::Dictionary, planes::push_planes};
 
 /// How the numbers of a column compare, and what they are like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::store) enum Order {
+    /// Most of them have few bits.
     Unsigned,
-    /// By their bits, as times do.
+    /// By their bits; most of them have few.
     Signed,
+    /// Times, which compare by their bits: many, of a clock that is coarser than their nanoseconds.
+    Time,
 }
 
 /// A number of a column.
 pub(in crate::store) trait Number: Copy + Into<u64> + Ord {
     /// Whether the column has 64 bits, and not 32.
     const IS_WIDE: bool;
-    /// How many different numbers there can be, if that is few enough to look them up directly.
-    const VALUES: Option<usize>;
+    /// Whether there may be more of them than a table can have entries.
+    const IS_LARGE: bool;
 }
 
 impl Number for u8 {
     const IS_WIDE: bool = false;
-    const VALUES: Option<usize> = Some(1 << 8);
+    const IS_LARGE: bool = false;
 }
 
 impl Number for u16 {
     const IS_WIDE: bool = false;
-    const VALUES: Option<usize> = Some(1 << 16);
+    const IS_LARGE: bool = false;
 }
 
 impl Number for u32 {
     const IS_WIDE: bool = false;
-    const VALUES: Option<usize> = None;
+    const IS_LARGE: bool = true;
 }
 
 impl Number for u64 {
     const IS_WIDE: bool = true;
-    const VALUES: Option<usize> = None;
+    const IS_LARGE: bool = true;
 }
 
 /// After so many values it is looked whether a dictionary is worth its entries.
-const TRIAL: usize = 1 << 13;
+const TRIAL: usize = 1 << 12;
 
-/// Whether a dictionary of so many entries is worth it for so many values.
-const fn is_worth(entries: usize, values: usize, is_wide: bool) -> bool {
-    if is_wide { entries * 3 <= values } else { entries * 8 <= values }
+/// Entries whose places have one octet at most: so few are always worth it.
+const FEW: usize = 1 << 8;
+
+/// Entries of the table that places are looked up in.
+const TABLE: u64 = 1 << 19;
+
+/// Clocks: nanoseconds of their steps.
+const MICROSECOND: u64 = 1_000;
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+impl Order {
+    /// Signed numbers compare as unsigned ones do whose highest bit is changed.
+    const fn flip(self) -> u64 {
+        match self {
+            Self::Unsigned => 0,
+            Self::Signed | Self::Time => 1 << 63,
+        }
+    }
+
+    /// Whether a dictionary of more than a few entries is worth it for so many values. For numbers with few bits it
+    /// never is: octet by octet they are as small.
+    const fn is_worth<N: Number>(self, entries: usize, values: usize) -> bool {
+        entries <= FEW
+            || match self {
+                Self::Time => entries * 3 <= values,
+                _ => N::IS_LARGE && !N::IS_WIDE && entries * 8 <= values,
+            }
+    }
+}
+
+/// The least number and the greatest one.
+#[derive(Clone, Copy)]
+struct Bounds {
+    least: u64,
+    most: u64,
+}
+
+impl Bounds {
+    fn of(numbers: impl Iterator<Item = u64>, order: Order) -> Self {
+        let flip = order.flip();
+        let (least, most) = numbers.fold((u64::MAX, 0), |(least, most), number| {
+            let number = number ^ flip;
+            (least.min(number), most.max(number))
+        });
+        Self { least: least ^ flip, most: most ^ flip }
+    }
+
+    fn statistics<N: Number>(self) -> Statistics {
+        let (least, most) = (self.least.cast_signed(), self.most.cast_signed());
+        if N::IS_WIDE {
+            Statistics::int64(Some(least), Some(most), None, None, false)
+        } else {
+            #[expect(clippy::cast_possible_truncation, reason = "the column's numbers have 32 bits")]
+            Statistics::int32(Some(least as i32), Some(most as i32), None, None, false)
+        }
+    }
 }
 
 impl Encoder {
     /// Gives the numbers that are there.
     pub(in crate::store) fn numbers<N: Number>(&mut self, numbers: &[N], order: Order) {
-        let Some(first) = numbers.first().copied() else { return };
-        if numbers.iter().all(|number| *number == first) {
-            self.number_entries::<N>([first.into()].into_iter(), order);
-            self.push_one(numbers.len());
+        if numbers.is_empty() {
             return;
         }
-        let found = match N::VALUES {
-            Some(values) => self.places_of_small(numbers, values),
-            None => self.places_of_numbers(numbers),
-        };
-        if found {
+        let bounds = Bounds::of(numbers.iter().map(|number| (*number).into()), order);
+        self.statistics = Some(bounds.statistics::<N>());
+        if bounds.least == bounds.most {
+            self.number_entries::<N>([bounds.least].into_iter());
+            self.push_one(numbers.len());
+        } else if self.places_of(numbers, order, bounds) {
             let keys = core::mem::replace(&mut self.numbers, Dictionary::none());
-            self.number_entries::<N>(keys.keys().iter().copied(), order);
+            self.number_entries::<N>(keys.keys().iter().copied());
             self.numbers = keys;
             self.push_places();
-            return;
-        }
-        self.number_statistics::<N>(numbers.iter().map(|number| (*number).into()), order);
-        self.begin();
-        if N::IS_WIDE {
-            self.encoding = Encoding::DELTA_BINARY_PACKED;
-            push_deltas(&mut self.page, numbers.iter().map(|number| (*number).into()));
         } else {
-            self.page.reserve(4 * numbers.len());
-            for number in numbers {
-                let [a, b, c, d, ..] = (*number).into().to_le_bytes();
-                self.page.extend_from_slice(&[a, b, c, d]);
-            }
+            self.begin();
+            self.encoding = Encoding::BYTE_STREAM_SPLIT;
+            push_planes(&mut self.page, numbers);
         }
     }
 
@@ -119,7 +165,8 @@ impl Encoder {
             return;
         }
         let keys = core::mem::replace(&mut self.numbers, Dictionary::none());
-        self.number_entries::<N>(keys.keys().iter().copied(), order);
+        self.statistics = Some(Bounds::of(keys.keys().iter().copied(), order).statistics::<N>());
+        self.number_entries::<N>(keys.keys().iter().copied());
         self.numbers = keys;
         self.push_runs();
     }
@@ -135,38 +182,79 @@ impl Encoder {
         }
     }
 
-    /// Looks places up in a table with an entry for each number there can be.
-    fn places_of_small<N: Number>(&mut self, numbers: &[N], values: usize) -> bool {
+    /// Gathers the places of numbers in a dictionary, if that is worth it.
+    fn places_of<N: Number>(&mut self, numbers: &[N], order: Order, bounds: Bounds) -> bool {
+        let (least, range) = (bounds.least, bounds.most.wrapping_sub(bounds.least));
+        // As coarse as the first few are all of them, if one has luck; if not, it is noticed.
+        let fits = |step: u64| {
+            let mut few = numbers.iter().take(64);
+            range / step < TABLE && few.all(|number| (*number).into().wrapping_sub(least) % step == 0)
+        };
+        if range < TABLE {
+            return self.places_by_step::<N, 1>(numbers, order, bounds).unwrap_or(false);
+        }
+        if order == Order::Time {
+            let found = if fits(SECOND) {
+                self.places_by_step::<N, SECOND>(numbers, order, bounds)
+            } else if fits(MILLISECOND) {
+                self.places_by_step::<N, MILLISECOND>(numbers, order, bounds)
+            } else if fits(MICROSECOND) {
+                self.places_by_step::<N, MICROSECOND>(numbers, order, bounds)
+            } else {
+                None
+            };
+            if let Some(is_worth) = found {
+                return is_worth;
+            }
+        }
+        self.places_by_hash(numbers, |entries, values| order.is_worth::<N>(entries, values))
+    }
+
+    /// Looks places up in a table with an entry for each number there can be, from the least one on, if they have this
+    /// distance or several times as much; `None` when they have not.
+    fn places_by_step<N: Number, const STEP: u64>(
+        &mut self,
+        numbers: &[N],
+        order: Order,
+        Bounds { least, most }: Bounds,
+    ) -> Option<bool> {
+        let size = usize::try_from(most.wrapping_sub(least) / STEP).ok()? + 1;
         self.direct.clear();
-        self.direct.resize(values, 0);
+        self.direct.resize(size, 0);
         self.places.clear();
         self.places.reserve(numbers.len());
-        self.numbers.clear(numbers.len());
-        let mut entries = 0_u32;
+        self.numbers.clear(0);
+        let mut entries = 0_u16;
         for part in numbers.chunks(TRIAL) {
             for number in part {
                 let number: u64 = (*number).into();
-                let Some(entry) = self.direct.get_mut(usize::try_from(number).unwrap_or(usize::MAX)) else {
-                    return false;
-                };
+                let distance = number.wrapping_sub(least);
+                let step = distance / STEP;
+                if STEP > 1 && step * STEP != distance {
+                    return None;
+                }
+                let entry = self.direct.get_mut(usize::try_from(step).ok()?)?;
                 if *entry == 0 {
-                    entries += 1;
-                    *entry = entries;
+                    let Some(next) = entries.checked_add(1) else { return Some(false) };
+                    entries = next;
+                    *entry = next;
                     self.numbers.push(number);
                 }
-                self.places.push(u16::try_from(*entry - 1).unwrap_or(u16::MAX));
+                self.places.push(*entry - 1);
             }
-            if values > 1 << 8
-                && entries > 1 << 8
-                && !is_worth(entries as usize, self.places.len(), N::IS_WIDE)
-            {
-                return false;
+            if !order.is_worth::<N>(entries.into(), self.places.len()) {
+                return Some(false);
             }
         }
-        true
+        Some(true)
     }
 
-    pub(super) fn places_of_numbers<N: Number>(&mut self, numbers: &[N]) -> bool {
+    /// Looks places up by hash, as long as so many entries are worth it for so many values.
+    pub(super) fn places_by_hash<N: Number>(
+        &mut self,
+        numbers: &[N],
+        is_worth: impl Fn(usize, usize) -> bool,
+    ) -> bool {
         self.places.clear();
         self.places.reserve(numbers.len());
         self.numbers.clear(numbers.len());
@@ -184,42 +272,19 @@ impl Encoder {
                 last = Some((number, place));
                 self.places.push(place);
             }
-            let entries = self.numbers.keys().len();
-            if entries > 1 << 8 && !is_worth(entries, self.places.len(), N::IS_WIDE) {
+            if !is_worth(self.numbers.keys().len(), self.places.len()) {
                 return false;
             }
         }
         true
     }
 
-    /// The entries of a dictionary, and the statistics that follow from them.
-    fn number_entries<N: Number>(
-        &mut self,
-        numbers: impl ExactSizeIterator<Item = u64> + Clone,
-        order: Order,
-    ) {
-        self.number_statistics::<N>(numbers.clone(), order);
+    /// The entries of a dictionary.
+    fn number_entries<N: Number>(&mut self, numbers: impl ExactSizeIterator<Item = u64>) {
         self.entries = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        let width = if N::IS_WIDE { 8 } else { 4 };
         for number in numbers {
-            let octets = number.to_le_bytes();
-            let width = if N::IS_WIDE { 8 } else { 4 };
-            self.dictionary.extend(octets.iter().take(width));
+            self.dictionary.extend(number.to_le_bytes().iter().take(width));
         }
-    }
-
-    fn number_statistics<N: Number>(&mut self, numbers: impl Iterator<Item = u64>, order: Order) {
-        // Signed numbers compare as unsigned ones do whose highest bit is changed.
-        let flip = if order == Order::Signed { 1 << 63 } else { 0 };
-        let (least, most) = numbers.fold((u64::MAX, 0), |(least, most), number| {
-            let number = number ^ flip;
-            (least.min(number), most.max(number))
-        });
-        let (least, most) = ((least ^ flip).cast_signed(), (most ^ flip).cast_signed());
-        self.statistics = Some(if N::IS_WIDE {
-            Statistics::int64(Some(least), Some(most), None, None, false)
-        } else {
-            #[expect(clippy::cast_possible_truncation, reason = "the column's numbers have 32 bits")]
-            Statistics::int32(Some(least as i32), Some(most as i32), None, None, false)
-        });
     }
 }

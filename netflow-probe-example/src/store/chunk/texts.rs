@@ -5,6 +5,7 @@ use core::{net::IpAddr, ops::Range};
 use parquet::{basic::Encoding, bloom_filter::Sbbf, data_type::ByteArray, file::statistics::Statistics};
 
 use super::{Encoder, address::push_address, delta::push_deltas, dictionary::Dictionary};
+use crate::store::form::Form;
 
 /// Different values of a row group up to which a Bloom filter is made: beyond, it would cost more than it saves.
 const FILTERED: usize = 20_000;
@@ -20,44 +21,54 @@ impl Encoder {
     pub(in crate::store) fn addresses(&mut self, addresses: &[IpAddr], are_looked_for: bool) {
         let Some(first) = addresses.first() else { return };
         if addresses.iter().all(|address| address == first) {
-            self.texts([*first].into_iter(), push_address, are_looked_for);
+            self.texts([*first].into_iter(), written(self.form), are_looked_for);
             self.push_one(addresses.len());
             return;
         }
         if self.places_of_addresses(addresses) {
             let keys = core::mem::replace(&mut self.addresses, Dictionary::none());
-            self.texts(keys.keys().iter().copied(), push_address, are_looked_for);
+            self.texts(keys.keys().iter().copied(), written(self.form), are_looked_for);
             self.addresses = keys;
             self.push_places();
             return;
         }
+        match self.form {
+            Form::Text => self.spread_addresses(addresses, push_address),
+            Form::Octets => self.spread_addresses(addresses, push_octets),
+        }
+        if are_looked_for && addresses.len() <= FILTERED {
+            self.filter_spread();
+        }
+        self.page.append(&mut self.dictionary);
+    }
+
+    /// Addresses without a dictionary: their lengths, then all of them, which are gathered in its place.
+    fn spread_addresses(&mut self, addresses: &[IpAddr], push: impl Fn(&mut Vec<u8>, IpAddr)) {
         self.begin();
         self.encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-        let mut lengths = core::mem::take(&mut self.spread);
-        lengths.clear();
+        self.spread.clear();
         self.dictionary.clear();
         self.dictionary.reserve(16 * addresses.len());
         for address in addresses {
             let before = self.dictionary.len();
-            push_address(&mut self.dictionary, *address);
-            lengths.push((self.dictionary.len() - before) as u64);
+            push(&mut self.dictionary, *address);
+            self.spread.push((self.dictionary.len() - before) as u64);
         }
-        push_deltas(&mut self.page, lengths.iter().copied());
-        if are_looked_for && addresses.len() <= FILTERED {
-            // Of so many about half are different ones. A filter that cannot be made excludes nothing.
-            self.filter = Sbbf::new_with_ndv_fpp(addresses.len() as u64 / 2, WRONG).ok();
-            if let Some(filter) = &mut self.filter {
-                let mut rest = self.dictionary.as_slice();
-                for length in &lengths {
-                    let length = usize::try_from(*length).unwrap_or(rest.len());
-                    let Some((address, behind)) = rest.split_at_checked(length) else { break };
-                    filter.insert(address);
-                    rest = behind;
-                }
-            }
+        push_deltas(&mut self.page, self.spread.iter().copied());
+    }
+
+    /// The Bloom filter of addresses without a dictionary. Of so many about half are different ones. A filter that cannot
+    /// be made excludes nothing.
+    fn filter_spread(&mut self) {
+        self.filter = Sbbf::new_with_ndv_fpp(self.spread.len() as u64 / 2, WRONG).ok();
+        let Some(filter) = &mut self.filter else { return };
+        let mut rest = self.dictionary.as_slice();
+        for length in &self.spread {
+            let length = usize::try_from(*length).unwrap_or(rest.len());
+            let Some((address, behind)) = rest.split_at_checked(length) else { break };
+            filter.insert(address);
+            rest = behind;
         }
-        self.page.append(&mut self.dictionary);
-        self.spread = lengths;
     }
 
     /// Gives runs of addresses, with their levels.
@@ -79,7 +90,7 @@ impl Encoder {
             return;
         }
         let keys = core::mem::replace(&mut self.addresses, Dictionary::none());
-        self.texts(keys.keys().iter().copied(), push_address, false);
+        self.texts(keys.keys().iter().copied(), written(self.form), false);
         self.addresses = keys;
         self.push_runs();
     }
@@ -90,7 +101,7 @@ impl Encoder {
         if macs.iter().all(|mac| mac == first) {
             self.texts([*first].into_iter(), push_mac, false);
             self.push_one(macs.len());
-        } else if self.places_of_numbers(macs) {
+        } else if self.places_by_hash(macs, |entries, values| entries <= 1 << 8 || entries * 3 <= values) {
             let keys = core::mem::replace(&mut self.numbers, Dictionary::none());
             self.texts(keys.keys().iter().copied(), push_mac, false);
             self.numbers = keys;
@@ -154,7 +165,7 @@ impl Encoder {
     /// [`Self::plain`] with an address.
     pub(in crate::store) fn plain_address(&mut self, address: IpAddr) {
         let mut text = Vec::with_capacity(40);
-        push_address(&mut text, address);
+        written(self.form)(&mut text, address);
         self.plain(&text);
     }
 
@@ -162,9 +173,18 @@ impl Encoder {
         self.places.clear();
         self.places.reserve(addresses.len());
         self.addresses.clear(addresses.len());
+        // Neighbours often share their next hop.
+        let mut last = None;
         for part in addresses.chunks(TRIAL) {
             for address in part {
-                let Some(place) = self.addresses.place(*address) else { return false };
+                let place = match last {
+                    Some((known, place)) if known == address => place,
+                    _ => match self.addresses.place(*address) {
+                        Some(place) => place,
+                        None => return false,
+                    },
+                };
+                last = Some((address, place));
                 self.places.push(place);
             }
             // An entry takes at least as much as the address would take by itself.
@@ -220,6 +240,21 @@ impl Encoder {
             };
             Statistics::byte_array(value(least), value(most), None, None, false)
         });
+    }
+}
+
+/// Writes an address.
+fn written(form: Form) -> fn(&mut Vec<u8>, IpAddr) {
+    match form {
+        Form::Text => push_address,
+        Form::Octets => push_octets,
+    }
+}
+
+fn push_octets(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+        IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
     }
 }
 
