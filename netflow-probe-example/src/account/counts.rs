@@ -2,7 +2,9 @@
 
 use core::ops::AddAssign;
 
-use netflow_codec::{FlowRecord, SamplingInfo};
+use netflow_codec::{FlowFields, FlowRecord, SamplingInfo};
+
+use crate::flow::FlowSet;
 
 /// What datagrams carried.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -42,17 +44,35 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds the counters of the flows of a set.
+    pub(crate) fn flows(&mut self, set: &FlowSet<'_>) {
+        let packets = set.column(FlowFields::PACKETS, set.columns.packets());
+        let octets = set.column(FlowFields::OCTETS, set.columns.octets());
+        let sampling = set.sampling.as_ref();
+        self.flows_of_unknown_rate += if sampling.is_none() { set.len() as u64 } else { 0 };
+        for packets in packets {
+            self.add(*packets, 0, sampling);
+        }
+        for octets in octets {
+            self.add(0, *octets, sampling);
+        }
+    }
+
     /// Adds the counters of a flow.
     pub(crate) fn flow(&mut self, flow: &FlowRecord, sampling: Option<&SamplingInfo>) {
+        self.add(flow.packets, flow.octets, sampling);
+        self.flows_of_unknown_rate += u64::from(sampling.is_none());
+    }
+
+    fn add(&mut self, packets: u64, octets: u64, sampling: Option<&SamplingInfo>) {
         let scale = |count: u64| match sampling {
             Some(info) if info.interval > 1 => info.rate.scale(count),
             _ => count,
         };
-        self.flow_packets = self.flow_packets.saturating_add(flow.packets);
-        self.flow_octets = self.flow_octets.saturating_add(flow.octets);
-        self.scaled_packets = self.scaled_packets.saturating_add(scale(flow.packets));
-        self.scaled_octets = self.scaled_octets.saturating_add(scale(flow.octets));
-        self.flows_of_unknown_rate += u64::from(sampling.is_none());
+        self.flow_packets = self.flow_packets.saturating_add(packets);
+        self.flow_octets = self.flow_octets.saturating_add(octets);
+        self.scaled_packets = self.scaled_packets.saturating_add(scale(packets));
+        self.scaled_octets = self.scaled_octets.saturating_add(scale(octets));
     }
 }
 

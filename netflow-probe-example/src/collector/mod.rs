@@ -2,14 +2,15 @@
 
 mod faults;
 mod idle;
+mod sets;
 mod work;
 
 use core::{fmt, net::SocketAddr, time::Duration};
 use std::{io, sync::Arc};
 
 use netflow_codec::{
-    CacheLimits, DatagramHeader, DecodeError, DecodeErrorKind, Decoder, ElementRegistry, Quirk, Quirks,
-    ScopePolicy, Strictness, TemplateCache, Timestamp, Transport,
+    CacheLimits, DatagramHeader, DecodeError, DecodeErrorKind, Decoder, ElementRegistry, FlowColumns, Quirk,
+    Quirks, ScopePolicy, Strictness, TemplateCache, Timestamp, Transport,
 };
 
 use crate::{
@@ -49,6 +50,8 @@ pub struct Collector<S> {
     /// Datagrams given so far, which the decoder counts as well.
     given: u64,
     layouts: Layouts,
+    /// Memory for the flows of a fixed layout.
+    columns: FlowColumns,
     splits_biflows: bool,
     /// The quirks of exporters that have no others.
     quirks: Quirks,
@@ -76,6 +79,7 @@ impl<S: FlowSink> Collector<S> {
             account: Account::default(),
             given: 0,
             layouts: Layouts::default(),
+            columns: FlowColumns::new(FlowColumns::ALL),
             splits_biflows: false,
             idle: None,
             on_fault: None,
@@ -216,6 +220,7 @@ impl<S: FlowSink> Collector<S> {
             envelope,
             sink: &mut self.sink,
             layouts: &mut self.layouts,
+            columns: &mut self.columns,
             splits_biflows: self.splits_biflows,
             faults,
             counts: Counts { datagrams: 1, octets: octets as u64, ..Counts::default() },

@@ -3,8 +3,8 @@
 use std::io;
 
 use netflow_codec::{
-    Batch, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, ExportClock, FlowRecord, Learned,
-    Origin, Quirk, SamplingInfo,
+    Batch, DataRecord, DataRecords, DecodeError, DecodeErrorKind, Decoded, ExportClock, FlowColumns,
+    FlowRecord, Learned, Origin, Quirk, SamplingInfo,
 };
 
 use core::net::SocketAddr;
@@ -23,6 +23,7 @@ pub(super) struct Work<'c, 'a, S> {
     pub(super) envelope: Envelope,
     pub(super) sink: &'c mut S,
     pub(super) layouts: &'c mut Layouts,
+    pub(super) columns: &'c mut FlowColumns,
     pub(super) splits_biflows: bool,
     pub(super) faults: Faults<'c>,
     pub(super) counts: Counts,
@@ -68,6 +69,9 @@ impl<S: FlowSink> Work<'_, '_, S> {
             match batch {
                 Batch::Fixed(records) => {
                     let envelope = self.envelope;
+                    if self.fixed_set(&records, &envelope)? {
+                        continue;
+                    }
                     let clock = self.decoded.header().clock;
                     for record in records.iter() {
                         let fields = RecordFields::Fixed(record);
@@ -196,7 +200,11 @@ impl<S: FlowSink> Work<'_, '_, S> {
         (stats.evicted_templates, stats.evicted_scopes)
     }
 
-    fn sampling(&mut self, flow: &FlowRecord, record: Option<&DataRecord<'_, '_>>) -> Option<SamplingInfo> {
+    pub(super) fn sampling(
+        &mut self,
+        flow: &FlowRecord,
+        record: Option<&DataRecord<'_, '_>>,
+    ) -> Option<SamplingInfo> {
         let sampling = match record {
             Some(record) => self.decoded.sampling_of(record, flow),
             None => self.decoded.sampling(flow),
@@ -210,12 +218,17 @@ impl<S: FlowSink> Work<'_, '_, S> {
         let template = Described::by(records);
         // The layout borrows from the cache of layouts, the rest of `self` is needed besides.
         let mut layouts = core::mem::take(self.layouts);
-        let layout = layouts.of(records.template());
-        let source = Source { template, clock: *records.clock(), place, envelope: &envelope, layout };
-        let result = records
-            .iter()
-            .zip(records.flows())
-            .try_for_each(|(record, flow)| self.flow(&source, &record, flow));
+        let mut known = layouts.of(records.template());
+        let result = match known.as_mut().map_or(Ok(false), |known| self.data_set(records, &envelope, known))
+        {
+            Ok(false) => {
+                let (clock, layout) = (*records.clock(), known.as_ref().and_then(|known| known.layout()));
+                let source = Source { template, clock, place, envelope: &envelope, layout };
+                let mut both = records.iter().zip(records.flows());
+                both.try_for_each(|(record, flow)| self.flow(&source, &record, flow))
+            }
+            done => done.map(drop),
+        };
         *self.layouts = layouts;
         result
     }

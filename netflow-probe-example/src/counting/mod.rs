@@ -24,7 +24,7 @@ pub use self::{
     totals::{FirewallOctets, Totals},
 };
 use crate::{
-    flow::Flow,
+    flow::{Flow, FlowSet},
     output::{FlowSink, hand_on},
 };
 
@@ -193,6 +193,14 @@ impl<S: FlowSink> FlowSink for Counting<S> {
             None => self.sink.flow(&flow),
             Some(bins) => bins.spread(&flow, &mut self.stats, &mut self.sink),
         }
+    }
+
+    fn takes_sets(&self) -> bool {
+        self.deduplication.is_none() && self.totals.is_none() && self.bins.is_none() && self.sink.takes_sets()
+    }
+
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        self.sink.set(set)
     }
 
     hand_on!(self, self.sink);

@@ -19,7 +19,7 @@ use maxminddb::{PathElement, Reader};
 use netflow_codec::FlowFields;
 
 use crate::{
-    flow::{Countries, Country, Flow},
+    flow::{Countries, Country, Flow, FlowSet},
     output::{FlowSink, hand_on},
 };
 
@@ -190,6 +190,14 @@ impl<S: FlowSink> FlowSink for Enriched<S> {
         }
         flow.countries = countries;
         self.sink.flow(&flow)
+    }
+
+    fn takes_sets(&self) -> bool {
+        self.enrichment.is_none() && self.sink.takes_sets()
+    }
+
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        self.sink.set(set)
     }
 
     hand_on!(self, self.sink);

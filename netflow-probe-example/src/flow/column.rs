@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use netflow_codec::{FlowFields, FlowRecord, MplsLabels};
 
-use super::{Country, Flow, protocol_keyword};
+use super::{Country, Flow, has_icmp_as_port, protocol_keyword};
 
 /// A column of the flow schema. Names and renderings are those of goflow2's `FlowMessage`, as far as it has them.
 #[derive(Clone, Copy, Debug)]
@@ -232,7 +232,7 @@ impl Flow<'_> {
         if record.has(FlowFields::ICMP_TYPE_CODE) {
             return Some(part(record.icmp_type_code).into());
         }
-        if matches!(self.envelope.version, 1 | 5..=8) && record.protocol == 1 {
+        if has_icmp_as_port(self.envelope.version, record.protocol) {
             return Some(part(record.destination_port).into());
         }
         self.walked_field(elements).and_then(|field| field.as_unsigned())

@@ -3,9 +3,11 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use netflow_codec::{ElementId, FieldView, FlowFields, FlowRecord, SamplingSource, Template};
+use netflow_codec::{
+    DataRecords, ElementId, FieldView, FlowColumns, FlowFields, FlowRecord, SamplingSource, Template,
+};
 
-use super::Flow;
+use super::{Flow, FlowSet, may_be_icmp};
 
 /// What becomes of the fields of one template. Made once per template, not per record.
 #[derive(Debug)]
@@ -353,6 +355,43 @@ impl Layout {
         })
     }
 
+    /// Whether all that can be left over can be told without making a flow of each record.
+    pub(super) fn is_plain(&self) -> bool {
+        let is_plain = |candidate: &Candidate| {
+            let width = candidate.end - candidate.start;
+            match candidate.role {
+                Role::Maybe(Slot::IcmpTypeCode) => width == 2,
+                Role::Maybe(Slot::IpVersion) => width == 1,
+                _ => false,
+            }
+        };
+        !self.has_walked && self.candidates.as_ref().is_some_and(|all| all.iter().all(is_plain))
+    }
+
+    /// Of a plain layout: whether columns show all fields of the flows with these records.
+    pub(super) fn leaves_nothing<'r>(
+        &self,
+        set: &FlowSet<'_>,
+        mut records: impl Iterator<Item = &'r [u8]>,
+    ) -> bool {
+        let mut versions = None;
+        for candidate in self.candidates.iter().flatten() {
+            if candidate.role == Role::Maybe(Slot::IpVersion) {
+                versions = Some(usize::from(candidate.start));
+                continue;
+            }
+            let codes = set.column(FlowFields::ICMP_TYPE_CODE, set.columns.icmp_type_code());
+            let protocols = set.column(FlowFields::PROTOCOL, set.columns.protocol());
+            if codes.is_empty()
+                || codes.iter().zip(protocols).any(|(code, protocol)| *code != 0 && !may_be_icmp(*protocol))
+            {
+                return false;
+            }
+        }
+        let Some(place) = versions else { return true };
+        records.all(|octets| octets.get(place).copied() == set.ip_version)
+    }
+
     /// The fields of a flow that no column shows, repeated elements side by side.
     pub(crate) fn extras<'a>(&self, flow: &Flow<'a>) -> Vec<FieldView<'a>> {
         // Templates of routers mostly have that element: their records need no search.
@@ -448,24 +487,52 @@ impl<'a> Flow<'a> {
 /// The layouts of the templates used last, the last one first.
 #[derive(Debug, Default)]
 pub(crate) struct Layouts {
-    known: Vec<(Arc<Template>, Option<Layout>)>,
+    known: Vec<Known>,
+}
+
+/// What is known of a template.
+#[derive(Debug)]
+pub(crate) struct Known {
+    template: Arc<Template>,
+    layout: Option<Layout>,
+    /// Memory for the members that its records have.
+    columns: Option<FlowColumns>,
 }
 
 impl Layouts {
     /// As many as routers of a few kinds have.
     const LIMIT: usize = 64;
 
-    pub(crate) fn of(&mut self, template: &Arc<Template>) -> Option<&Layout> {
-        match self.known.iter().position(|(known, _)| Arc::ptr_eq(known, template)) {
+    pub(crate) fn of(&mut self, template: &Arc<Template>) -> Option<&mut Known> {
+        match self.known.iter().position(|known| Arc::ptr_eq(&known.template, template)) {
             Some(0) => {}
             Some(place) => self.known.swap(0, place),
             None => {
                 self.known.truncate(Self::LIMIT - 1);
-                self.known.push((Arc::clone(template), Layout::of(template)));
+                let layout = Layout::of(template);
+                self.known.push(Known { template: Arc::clone(template), layout, columns: None });
                 let last = self.known.len() - 1;
                 self.known.swap(0, last);
             }
         }
-        self.known.first()?.1.as_ref()
+        self.known.first_mut()
+    }
+}
+
+impl Known {
+    pub(crate) const fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
+    }
+
+    /// The records by columns, of the members that they have, and the layout.
+    pub(crate) fn columns(&mut self, records: &DataRecords<'_>) -> (&FlowColumns, Option<&Layout>) {
+        let columns = self.columns.get_or_insert_with(|| {
+            let first = records.flows().next().map_or(FlowFields::NONE, |flow| flow.fields);
+            // Times are there or not, as the header has it.
+            FlowColumns::new(first | FlowFields::START | FlowFields::END)
+        });
+        columns.clear();
+        columns.extend(records);
+        (columns, self.layout.as_ref())
     }
 }

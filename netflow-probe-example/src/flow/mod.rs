@@ -8,6 +8,7 @@ mod context;
 mod country;
 mod layout;
 mod protocol;
+mod set;
 mod stored;
 
 use core::net::SocketAddr;
@@ -17,8 +18,9 @@ use netflow_codec::{DataRecord, FieldView, FixedRecord, FlowFields, FlowRecord, 
 pub use column::{COLUMNS, Cell, Column, Kind};
 pub use context::{Context, Known};
 pub use country::{Countries, Country};
-pub(crate) use layout::{Layout, Layouts};
+pub(crate) use layout::{Known as KnownTemplate, Layout, Layouts};
 pub use protocol::{protocol_keyword, protocol_number};
+pub use set::FlowSet;
 pub use stored::StoredCells;
 
 /// The datagram that a record came in.
@@ -146,7 +148,7 @@ impl<'a> Flow<'a> {
 
     /// Whether an ICMP type and code mean something: the protocol is 1 (ICMP), 58 (ICMP of IPv6) or not in the record.
     fn may_be_icmp(&self) -> bool {
-        !self.record.has(FlowFields::PROTOCOL) || matches!(self.record.protocol, 1 | 58)
+        !self.record.has(FlowFields::PROTOCOL) || may_be_icmp(self.record.protocol)
     }
 
     /// The version of IP, by the addresses or else by element ipVersion (60).
@@ -165,11 +167,26 @@ impl<'a> Flow<'a> {
         if !self.record.has(FlowFields::START | FlowFields::END) {
             return None;
         }
-        let (start, end) = (self.record.start.as_nanos(), self.record.end.as_nanos());
-        // A difference of 2^64 nanoseconds is 2^44 milliseconds.
-        let millis = i64::try_from(start.abs_diff(end) / 1_000_000).unwrap_or(i64::MAX);
-        Some(if end < start { -millis } else { millis })
+        Some(duration_millis(self.record.start, self.record.end))
     }
+}
+
+/// Whether flows of this protocol can have an ICMP type and code.
+pub(crate) const fn may_be_icmp(protocol: u8) -> bool {
+    matches!(protocol, 1 | 58)
+}
+
+/// Whether versions with a fixed layout have the ICMP type and code in place of the destination port.
+pub(crate) const fn has_icmp_as_port(version: u16, protocol: u8) -> bool {
+    matches!(version, 1 | 5..=8) && protocol == 1
+}
+
+/// Milliseconds from the first packet to the last.
+pub(crate) fn duration_millis(start: Timestamp, end: Timestamp) -> i64 {
+    let (start, end) = (start.as_nanos(), end.as_nanos());
+    // A difference of 2^64 nanoseconds is 2^44 milliseconds.
+    let millis = i64::try_from(start.abs_diff(end) / 1_000_000).unwrap_or(i64::MAX);
+    if end < start { -millis } else { millis }
 }
 
 /// Any record, of flows or of options, with its place.

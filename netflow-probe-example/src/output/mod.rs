@@ -29,7 +29,7 @@ pub use self::{
 pub(crate) use ordered::Buffer;
 pub(crate) use table::{seconds, tcp_flags, time};
 
-use crate::flow::{Flow, Record};
+use crate::flow::{Flow, FlowSet, Record};
 
 /// Takes what the collector decodes, in the order in which it was decoded.
 ///
@@ -49,6 +49,21 @@ pub trait FlowSink {
     /// When it cannot be written.
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         let _ = record;
+        Ok(())
+    }
+
+    /// Whether it needs no records and would rather have flows by whole sets, as far as that can be.
+    fn takes_sets(&self) -> bool {
+        false
+    }
+
+    /// Takes the flows of a set, in place of each flow by itself; for sinks that [take sets](Self::takes_sets) only.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written.
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        let _ = set;
         Ok(())
     }
 
@@ -108,12 +123,28 @@ impl<S: FlowSink + ?Sized> FlowSink for &mut S {
         (**self).flow(flow)
     }
 
+    fn takes_sets(&self) -> bool {
+        (**self).takes_sets()
+    }
+
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        (**self).set(set)
+    }
+
     hand_on!(self, (**self));
 }
 
 impl<S: FlowSink + ?Sized> FlowSink for Box<S> {
     fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
         (**self).flow(flow)
+    }
+
+    fn takes_sets(&self) -> bool {
+        (**self).takes_sets()
+    }
+
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        (**self).set(set)
     }
 
     hand_on!(self, (**self));
@@ -128,6 +159,15 @@ impl<A: FlowSink, B: FlowSink> FlowSink for (A, B) {
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         self.0.record(record)?;
         self.1.record(record)
+    }
+
+    fn takes_sets(&self) -> bool {
+        self.0.takes_sets() && self.1.takes_sets()
+    }
+
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        self.0.set(set)?;
+        self.1.set(set)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -154,6 +194,14 @@ impl<S: FlowSink> FlowSink for Option<S> {
 
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         self.as_mut().map_or(Ok(()), |sink| sink.record(record))
+    }
+
+    fn takes_sets(&self) -> bool {
+        self.as_ref().is_none_or(S::takes_sets)
+    }
+
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |sink| sink.set(set))
     }
 
     fn flush(&mut self) -> io::Result<()> {

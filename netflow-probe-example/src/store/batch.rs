@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use netflow_codec::{FlowFields, MplsLabels, Timestamp};
 
 use crate::{
-    flow::{COLUMNS, Cell, Flow},
+    flow::{COLUMNS, Cell, Flow, FlowSet, duration_millis, has_icmp_as_port, may_be_icmp},
     output::json_fields,
 };
 
@@ -78,7 +78,7 @@ impl<T> Sparse<T> {
 }
 
 macro_rules! members {
-    ($($member:ident: $type:ty = $field:ident, |$record:ident| $value:expr;)*) => {
+    ($($member:ident: $type:ty = $field:ident, $column:ident $(, |$value:ident| $convert:expr)?;)*) => {
         /// The values of members that columns show.
         #[derive(Debug, Default)]
         pub(super) struct Members {
@@ -88,9 +88,13 @@ macro_rules! members {
         impl Members {
             fn push(&mut self, flow: &Flow<'_>) {
                 $(if flow.record.has(FlowFields::$field) {
-                    let $record = &flow.record;
-                    self.$member.push($value);
+                    self.$member.push(members!(@value flow.record.$column $(, |$value| $convert)?));
                 })*
+            }
+
+            fn extend(&mut self, set: &FlowSet<'_>) {
+                $(let column = set.column(FlowFields::$field, set.columns.$column());
+                members!(@extend self.$member, column $(, |$value| $convert)?);)*
             }
 
             fn clear(&mut self) {
@@ -98,39 +102,51 @@ macro_rules! members {
             }
         }
     };
+    (@value $from:expr) => { $from };
+    (@value $from:expr, |$value:ident| $convert:expr) => {{
+        let $value = $from;
+        $convert
+    }};
+    (@extend $member:expr, $column:expr) => { $member.extend_from_slice($column) };
+    (@extend $member:expr, $column:expr, |$value:ident| $convert:expr) => {
+        $member.extend($column.iter().map(|$value| {
+            let $value = *$value;
+            $convert
+        }))
+    };
 }
 
 members! {
-    octets: u64 = OCTETS, |record| record.octets;
-    packets: u64 = PACKETS, |record| record.packets;
-    start: u64 = START, |record| record.start.as_nanos();
-    end: u64 = END, |record| record.end.as_nanos();
-    ingress_interface: u32 = INGRESS_INTERFACE, |record| record.ingress_interface;
-    egress_interface: u32 = EGRESS_INTERFACE, |record| record.egress_interface;
-    source_as: u32 = SOURCE_AS, |record| record.source_as;
-    destination_as: u32 = DESTINATION_AS, |record| record.destination_as;
-    ipv6_flow_label: u32 = IPV6_FLOW_LABEL, |record| record.ipv6_flow_label;
-    fragment_identification: u32 = FRAGMENT_IDENTIFICATION, |record| record.fragment_identification;
-    source_port: u16 = SOURCE_PORT, |record| record.source_port;
-    destination_port: u16 = DESTINATION_PORT, |record| record.destination_port;
-    tcp_flags: u16 = TCP_FLAGS, |record| record.tcp_flags;
-    vlan: u16 = VLAN, |record| record.vlan;
-    post_vlan: u16 = POST_VLAN, |record| record.post_vlan;
-    protocol: u8 = PROTOCOL, |record| record.protocol;
-    tos: u8 = TOS, |record| record.tos;
-    source_prefix_length: u8 = SOURCE_PREFIX_LENGTH, |record| record.source_prefix_length;
-    destination_prefix_length: u8 = DESTINATION_PREFIX_LENGTH, |record| record.destination_prefix_length;
-    direction: u8 = DIRECTION, |record| record.direction;
-    flow_end_reason: u8 = FLOW_END_REASON, |record| record.flow_end_reason;
-    minimum_ttl: u8 = MINIMUM_TTL, |record| record.minimum_ttl;
-    forwarding_status: u8 = FORWARDING_STATUS, |record| record.forwarding_status;
-    source: IpAddr = SOURCE, |record| record.source;
-    destination: IpAddr = DESTINATION, |record| record.destination;
-    next_hop: IpAddr = NEXT_HOP, |record| record.next_hop;
-    bgp_next_hop: IpAddr = BGP_NEXT_HOP, |record| record.bgp_next_hop;
-    source_mac: u64 = SOURCE_MAC, |record| mac(record.source_mac);
-    destination_mac: u64 = DESTINATION_MAC, |record| mac(record.destination_mac);
-    mpls_labels: MplsLabels = MPLS_LABELS, |record| record.mpls_labels;
+    octets: u64 = OCTETS, octets;
+    packets: u64 = PACKETS, packets;
+    start: u64 = START, start, |time| time.as_nanos();
+    end: u64 = END, end, |time| time.as_nanos();
+    ingress_interface: u32 = INGRESS_INTERFACE, ingress_interface;
+    egress_interface: u32 = EGRESS_INTERFACE, egress_interface;
+    source_as: u32 = SOURCE_AS, source_as;
+    destination_as: u32 = DESTINATION_AS, destination_as;
+    ipv6_flow_label: u32 = IPV6_FLOW_LABEL, ipv6_flow_label;
+    fragment_identification: u32 = FRAGMENT_IDENTIFICATION, fragment_identification;
+    source_port: u16 = SOURCE_PORT, source_port;
+    destination_port: u16 = DESTINATION_PORT, destination_port;
+    tcp_flags: u16 = TCP_FLAGS, tcp_flags;
+    vlan: u16 = VLAN, vlan;
+    post_vlan: u16 = POST_VLAN, post_vlan;
+    protocol: u8 = PROTOCOL, protocol;
+    tos: u8 = TOS, tos;
+    source_prefix_length: u8 = SOURCE_PREFIX_LENGTH, source_prefix_length;
+    destination_prefix_length: u8 = DESTINATION_PREFIX_LENGTH, destination_prefix_length;
+    direction: u8 = DIRECTION, direction;
+    flow_end_reason: u8 = FLOW_END_REASON, flow_end_reason;
+    minimum_ttl: u8 = MINIMUM_TTL, minimum_ttl;
+    forwarding_status: u8 = FORWARDING_STATUS, forwarding_status;
+    source: IpAddr = SOURCE, source;
+    destination: IpAddr = DESTINATION, destination;
+    next_hop: IpAddr = NEXT_HOP, next_hop;
+    bgp_next_hop: IpAddr = BGP_NEXT_HOP, bgp_next_hop;
+    source_mac: u64 = SOURCE_MAC, source_mac, |octets| mac(octets);
+    destination_mac: u64 = DESTINATION_MAC, destination_mac, |octets| mac(octets);
+    mpls_labels: MplsLabels = MPLS_LABELS, mpls_labels;
 }
 
 fn mac(octets: [u8; 6]) -> u64 {
@@ -151,13 +167,8 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, flow: &Flow<'_>) {
-        let head = Head::of(flow);
-        match self.runs.last_mut() {
-            Some(run) if run.head == head => run.rows += 1,
-            _ => self.runs.push(Run { rows: 1, head }),
-        }
         let row = self.rows;
-        self.rows += 1;
+        self.begin(Head::of(flow), 1);
         self.members.push(flow);
         if let Some(millis) = flow.duration_millis() {
             self.durations.push(millis.cast_unsigned());
@@ -184,6 +195,52 @@ impl Batch {
         }
         if let Some(json) = json_fields(flow) {
             self.fields.push(row, json);
+        }
+    }
+
+    /// As many rows as the set has flows.
+    pub(super) fn extend(&mut self, set: &FlowSet<'_>) {
+        let first = self.rows;
+        self.begin(Head::of_set(set), u32::try_from(set.len()).unwrap_or(u32::MAX));
+        self.members.extend(set);
+        let columns = set.columns;
+        if set.has(FlowFields::START | FlowFields::END) {
+            let times = set
+                .column(FlowFields::START, columns.start())
+                .iter()
+                .zip(set.column(FlowFields::END, columns.end()));
+            self.durations.extend(times.map(|(start, end)| duration_millis(*start, *end).cast_unsigned()));
+        }
+        let protocols = set.column(FlowFields::PROTOCOL, columns.protocol());
+        let codes = set.column(FlowFields::ICMP_TYPE_CODE, columns.icmp_type_code());
+        let ports = set.column(FlowFields::DESTINATION_PORT, columns.destination_port());
+        let version = set.envelope.version;
+        if protocols.is_empty() {
+            (first..).zip(codes).for_each(|(row, both)| self.push_icmp(row, *both));
+        } else if !codes.is_empty() {
+            let both = protocols.iter().zip(codes).zip(first..);
+            both.filter(|((protocol, _), _)| may_be_icmp(**protocol))
+                .for_each(|((_, both), row)| self.push_icmp(row, *both));
+        } else {
+            let both = protocols.iter().zip(ports).zip(first..);
+            both.filter(|((protocol, _), _)| has_icmp_as_port(version, **protocol))
+                .for_each(|((_, both), row)| self.push_icmp(row, *both));
+        }
+    }
+
+    /// Type and code, as one number.
+    fn push_icmp(&mut self, row: u32, both: u16) {
+        let [kind, code] = both.to_be_bytes();
+        self.icmp_types.push(row, kind.into());
+        self.icmp_codes.push(row, code.into());
+    }
+
+    /// Rows begin that have this in common.
+    fn begin(&mut self, head: Head, rows: u32) {
+        self.rows += rows;
+        match self.runs.last_mut() {
+            Some(run) if run.head == head => run.rows += rows,
+            _ => self.runs.push(Run { rows, head }),
         }
     }
 
@@ -216,6 +273,22 @@ impl Head {
             sampling_rate: flow.sampling_rate(),
             sampling_source: flow.sampling_source(),
             ip_version: flow.ip_version(),
+        }
+    }
+
+    fn of_set(set: &FlowSet<'_>) -> Self {
+        let envelope = set.envelope;
+        Self {
+            fields: set.fields,
+            flow_type: envelope.flow_type(),
+            received: envelope.received,
+            sequence: envelope.sequence,
+            exporter: envelope.exporter.ip(),
+            observation_domain: envelope.observation_domain,
+            template_id: set.template_id,
+            sampling_rate: set.sampling.map(|info| info.interval.into()),
+            sampling_source: set.sampling.map(|info| info.source.name()),
+            ip_version: set.ip_version,
         }
     }
 }

@@ -53,15 +53,19 @@ use self::{
     retention::Inventory,
     worker::{Job, Place, Progress, Worker},
 };
+pub use self::{
+    form::Form as AddressForm,
+    reader::{ReadError, StoreReader},
+    retention::Retention,
+};
 pub(crate) use self::{
     reader::Group,
     rows::{Chosen, Column, ColumnSet, Numbers, Rows, each_cell},
 };
-pub use self::{
-    reader::{ReadError, StoreReader},
-    retention::Retention,
+use crate::{
+    flow::{Flow, FlowSet},
+    output::FlowSink,
 };
-use crate::{flow::Flow, output::FlowSink};
 
 /// How a store is written.
 #[derive(Clone, Debug)]
@@ -78,6 +82,8 @@ pub struct StoreConfig {
     pub file_limit: u64,
     /// Level of the zstd compression, 1 to 22.
     pub compression: i32,
+    /// How addresses stand in the files. Those of a store should be alike: engines join them by their schemas.
+    pub addresses: AddressForm,
     /// What is kept for how long.
     pub retention: Retention,
 }
@@ -94,6 +100,7 @@ impl StoreConfig {
             row_group: 122_880,
             file_limit: 1 << 30,
             compression: 1,
+            addresses: AddressForm::default(),
             retention: Retention::default(),
         }
     }
@@ -229,7 +236,7 @@ impl Store {
         let lock = lock(&folder)?;
         let (inventory, abandoned) = Inventory::of(&folder)?;
         let shared = Shared {
-            schema: schema::message().map_err(part::into_io)?,
+            schema: schema::message(config.addresses).map_err(part::into_io)?,
             properties: Arc::new(schema::properties()),
             inventory: Arc::new(Mutex::new(inventory)),
             writers: AtomicU64::new(0),
@@ -256,7 +263,7 @@ impl Store {
             folder: shared.folder.clone(),
             schema: Arc::clone(&shared.schema),
             properties: Arc::clone(&shared.properties),
-            encoder: Encoder::new(config.compression)?,
+            encoder: Encoder::new(config.compression, config.addresses)?,
             retention: config.retention,
             file_limit: config.file_limit,
             inventory: Arc::clone(&shared.inventory),
@@ -331,6 +338,29 @@ impl Store {
         Ok(self.stats())
     }
 
+    /// What comes next was received at this time.
+    fn begin(&mut self, received: Timestamp) -> io::Result<()> {
+        let index = self.index_of(received);
+        // Mostly flows come in the interval of the one before.
+        if self.place.as_ref().is_none_or(|(open, _)| *open != index) {
+            self.hand_over()?;
+            self.place = Some((index, self.place_of(index)));
+        }
+        if self.sync_due.is_none() {
+            self.sync_due = Some(received.saturating_add(self.config.sync_interval));
+        }
+        Ok(())
+    }
+
+    /// Rows of a row group.
+    fn row_group(&self) -> usize {
+        self.config.row_group.clamp(1, MOST_ROWS)
+    }
+
+    fn hand_over_when_full(&mut self) -> io::Result<()> {
+        if self.batch.rows as usize >= self.row_group() { self.hand_over() } else { Ok(()) }
+    }
+
     /// The interval of a time.
     fn index_of(&self, time: Timestamp) -> u64 {
         time.as_secs() / self.config.interval.as_secs().max(1)
@@ -402,23 +432,28 @@ fn lock(folder: &Path) -> io::Result<Flock<File>> {
 
 impl FlowSink for Store {
     fn flow(&mut self, flow: &Flow<'_>) -> io::Result<()> {
-        let received = flow.envelope.received;
-        let index = self.index_of(received);
-        // Mostly flows come in the interval of the one before.
-        if self.place.as_ref().is_none_or(|(open, _)| *open != index) {
-            self.hand_over()?;
-            self.place = Some((index, self.place_of(index)));
-        }
-        if self.sync_due.is_none() {
-            self.sync_due = Some(received.saturating_add(self.config.sync_interval));
-        }
+        self.begin(flow.envelope.received)?;
         self.batch.push(flow);
         self.taken += 1;
-        if self.batch.rows as usize >= self.config.row_group.clamp(1, MOST_ROWS) {
-            self.hand_over()
-        } else {
-            Ok(())
+        self.hand_over_when_full()
+    }
+
+    fn takes_sets(&self) -> bool {
+        true
+    }
+
+    fn set(&mut self, set: &FlowSet<'_>) -> io::Result<()> {
+        let mut rows = set.rows.clone();
+        while !rows.is_empty() {
+            self.begin(set.envelope.received)?;
+            let room = self.row_group().saturating_sub(self.batch.rows as usize).max(1);
+            let end = rows.end.min(rows.start.saturating_add(room));
+            self.batch.extend(&set.part(rows.start..end));
+            self.taken += (end - rows.start) as u64;
+            rows.start = end;
+            self.hand_over_when_full()?;
         }
+        Ok(())
     }
 
     fn tick(&mut self, now: Timestamp) -> io::Result<()> {
