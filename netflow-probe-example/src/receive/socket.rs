@@ -50,6 +50,7 @@ pub struct Receiver {
     headers: Vec<Headers>,
     slots: Slots,
     next: usize,
+    has_received: bool,
 }
 
 #[derive(Debug)]
@@ -163,7 +164,7 @@ impl Sockets {
     #[must_use]
     pub fn into_receiver(self) -> Receiver {
         let headers = self.bound.iter().map(|_| Headers::new()).collect();
-        Receiver { sockets: self, headers, slots: Slots::new(), next: 0 }
+        Receiver { sockets: self, headers, slots: Slots::new(), next: 0, has_received: false }
     }
 }
 
@@ -179,7 +180,7 @@ impl Receiver {
     ///
     /// Those of the socket.
     pub fn receive(&mut self) -> io::Result<impl Iterator<Item = ReceivedDatagram<'_>>> {
-        let Self { sockets: Sockets { bound }, headers, slots, next } = self;
+        let Self { sockets: Sockets { bound }, headers, slots, next, has_received } = self;
         slots.clear();
         let count = bound.len();
         for _ in 0..count {
@@ -187,12 +188,20 @@ impl Receiver {
             // Whatever comes of it: one busy socket must not keep the others waiting.
             *next = (*next + 1) % count;
             match headers.fetch(&bound.socket, slots) {
-                Ok(()) => break,
+                Ok(()) => {
+                    *has_received = true;
+                    break;
+                }
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(slots.datagrams())
+    }
+
+    /// Whether something was received since this was asked last.
+    pub const fn has_received(&mut self) -> bool {
+        core::mem::replace(&mut self.has_received, false)
     }
 
     /// Waits for a datagram, at most so long; a signal ends the wait early.

@@ -7,6 +7,7 @@ use core::{
 use std::{
     io,
     sync::{Arc, mpsc},
+    thread,
     time::Instant,
 };
 
@@ -306,8 +307,17 @@ impl Source for (Receiver, &Shared) {
         Ok(collector.account().datagrams() > before)
     }
 
+    /// While datagrams come, what follows within a moment is waited for, too: waking up for each of them would take longer
+    /// than handling it. The receive buffer holds what comes meanwhile.
     fn wait(&mut self, at_most: Duration) -> io::Result<()> {
-        self.0.wait(at_most)
+        const MOMENT: Duration = Duration::from_millis(2);
+        let (receiver, _) = self;
+        if receiver.has_received() {
+            thread::sleep(MOMENT.min(at_most));
+            Ok(())
+        } else {
+            receiver.wait(at_most)
+        }
     }
 }
 
