@@ -58,14 +58,6 @@ const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 impl Order {
-    /// Signed numbers compare as unsigned ones do whose highest bit is changed.
-    const fn flip(self) -> u64 {
-        match self {
-            Self::Unsigned => 0,
-            Self::Signed | Self::Time => 1 << 63,
-        }
-    }
-
     /// Whether a dictionary of more than a few entries is worth it for so many values. For numbers with few bits it
     /// never is: octet by octet they are as small.
     const fn is_worth<N: Number>(self, entries: usize, values: usize) -> bool {
@@ -85,13 +77,29 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(numbers: impl Iterator<Item = u64>, order: Order) -> Self {
-        let flip = order.flip();
-        let (least, most) = numbers.fold((u64::MAX, 0), |(least, most), number| {
-            let number = number ^ flip;
-            (least.min(number), most.max(number))
-        });
-        Self { least: least ^ flip, most: most ^ flip }
+    /// Of numbers that compare as their type does; `None` when there are none.
+    fn unsigned<N: Number>(numbers: &[N]) -> Option<Self> {
+        let first = *numbers.first()?;
+        let (least, most) = numbers
+            .iter()
+            .fold((first, first), |(least, most), number| (least.min(*number), most.max(*number)));
+        Some(Self { least: least.into(), most: most.into() })
+    }
+
+    /// Of numbers that compare as signed ones.
+    fn signed(numbers: impl Iterator<Item = u64>) -> Self {
+        let (least, most) = numbers
+            .map(u64::cast_signed)
+            .fold((i64::MAX, i64::MIN), |(least, most), number| (least.min(number), most.max(number)));
+        Self { least: least.cast_unsigned(), most: most.cast_unsigned() }
+    }
+
+    fn of<N: Number>(numbers: &[N], order: Order) -> Option<Self> {
+        match order {
+            Order::Unsigned => Self::unsigned(numbers),
+            Order::Signed | Order::Time if numbers.is_empty() => None,
+            Order::Signed | Order::Time => Some(Self::signed(numbers.iter().map(|number| (*number).into()))),
+        }
     }
 
     fn statistics<N: Number>(self) -> Statistics {
@@ -108,10 +116,7 @@ impl Bounds {
 impl Encoder {
     /// Gives the numbers that are there.
     pub(in crate::store) fn numbers<N: Number>(&mut self, numbers: &[N], order: Order) {
-        if numbers.is_empty() {
-            return;
-        }
-        let bounds = Bounds::of(numbers.iter().map(|number| (*number).into()), order);
+        let Some(bounds) = Bounds::of(numbers, order) else { return };
         self.statistics = Some(bounds.statistics::<N>());
         if bounds.least == bounds.most {
             self.number_entries::<N>([bounds.least].into_iter());
@@ -165,7 +170,7 @@ impl Encoder {
             return;
         }
         let keys = core::mem::replace(&mut self.numbers, Dictionary::none());
-        self.statistics = Some(Bounds::of(keys.keys().iter().copied(), order).statistics::<N>());
+        self.statistics = Bounds::of(keys.keys(), order).map(Bounds::statistics::<N>);
         self.number_entries::<N>(keys.keys().iter().copied());
         self.numbers = keys;
         self.push_runs();
@@ -211,7 +216,7 @@ impl Encoder {
     }
 
     /// Looks places up in a table with an entry for each number there can be, from the least one on, if they have this
-    /// distance or several times as much; `None` when they have not.
+    /// distance or several times as much; `None` when they have not. Entries are in the order of the numbers.
     fn places_by_step<N: Number, const STEP: u64>(
         &mut self,
         numbers: &[N],
@@ -219,33 +224,40 @@ impl Encoder {
         Bounds { least, most }: Bounds,
     ) -> Option<bool> {
         let size = usize::try_from(most.wrapping_sub(least) / STEP).ok()? + 1;
-        self.direct.clear();
-        self.direct.resize(size, 0);
-        self.places.clear();
-        self.places.reserve(numbers.len());
-        self.numbers.clear(0);
-        let mut entries = 0_u16;
+        let Self { direct, steps, places, numbers: dictionary, .. } = self;
+        direct.clear();
+        direct.resize(size, 0);
+        steps.clear();
+        steps.reserve(numbers.len());
+        let mut entries = 0_usize;
         for part in numbers.chunks(TRIAL) {
-            for number in part {
-                let number: u64 = (*number).into();
-                let distance = number.wrapping_sub(least);
+            let mut is_even = true;
+            steps.extend(part.iter().map(|number| {
+                let distance = (*number).into().wrapping_sub(least);
                 let step = distance / STEP;
-                if STEP > 1 && step * STEP != distance {
-                    return None;
+                is_even &= STEP == 1 || step * STEP == distance;
+                let step = u32::try_from(step).unwrap_or(u32::MAX);
+                if let Some(entry) = direct.get_mut(step as usize) {
+                    entries += usize::from(*entry == 0);
+                    *entry = 1;
                 }
-                let entry = self.direct.get_mut(usize::try_from(step).ok()?)?;
-                if *entry == 0 {
-                    let Some(next) = entries.checked_add(1) else { return Some(false) };
-                    entries = next;
-                    *entry = next;
-                    self.numbers.push(number);
-                }
-                self.places.push(*entry - 1);
+                step
+            }));
+            if !is_even {
+                return None;
             }
-            if !order.is_worth::<N>(entries.into(), self.places.len()) {
+            if entries > usize::from(u16::MAX) || !order.is_worth::<N>(entries, steps.len()) {
                 return Some(false);
             }
         }
+        dictionary.clear(0);
+        let marked = direct.iter_mut().zip(0..).filter(|(entry, _)| **entry > 0);
+        for ((entry, step), place) in marked.zip(0..) {
+            *entry = place;
+            dictionary.push(least.wrapping_add(step * STEP));
+        }
+        places.clear();
+        places.extend(steps.iter().map(|step| direct.get(*step as usize).copied().unwrap_or(0)));
         Some(true)
     }
 

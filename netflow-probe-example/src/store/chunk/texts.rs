@@ -173,18 +173,10 @@ impl Encoder {
         self.places.clear();
         self.places.reserve(addresses.len());
         self.addresses.clear(addresses.len());
-        // Neighbours often share their next hop.
-        let mut last = None;
+        let mut recent = Recent { ipv4: [(0, None); 256], ipv6: None };
         for part in addresses.chunks(TRIAL) {
             for address in part {
-                let place = match last {
-                    Some((known, place)) if known == address => place,
-                    _ => match self.addresses.place(*address) {
-                        Some(place) => place,
-                        None => return false,
-                    },
-                };
-                last = Some((address, place));
+                let Some(place) = recent.place(*address, &mut self.addresses) else { return false };
                 self.places.push(place);
             }
             // An entry takes at least as much as the address would take by itself.
@@ -240,6 +232,38 @@ impl Encoder {
             };
             Statistics::byte_array(value(least), value(most), None, None, false)
         });
+    }
+}
+
+/// Places of addresses that were looked up lately, found sooner than in their dictionary.
+struct Recent {
+    /// By some bits of a product.
+    ipv4: [(u32, Option<u16>); 256],
+    /// The last one.
+    ipv6: Option<(IpAddr, u16)>,
+}
+
+impl Recent {
+    fn place(&mut self, address: IpAddr, dictionary: &mut Dictionary<IpAddr>) -> Option<u16> {
+        match address {
+            IpAddr::V4(v4) => {
+                let bits = v4.to_bits();
+                let [slot, ..] = bits.wrapping_mul(0x9e37_79b1).to_be_bytes();
+                let slot = self.ipv4.get_mut(usize::from(slot))?;
+                if slot.0 != bits || slot.1.is_none() {
+                    *slot = (bits, Some(dictionary.place(address)?));
+                }
+                slot.1
+            }
+            IpAddr::V6(_) => {
+                let place = match self.ipv6 {
+                    Some((known, place)) if known == address => place,
+                    _ => dictionary.place(address)?,
+                };
+                self.ipv6 = Some((address, place));
+                Some(place)
+            }
+        }
     }
 }
 
