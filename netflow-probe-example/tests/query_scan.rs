@@ -135,7 +135,7 @@ fn columns_answer_as_flows_do() {
             }
 
             lines.flush().unwrap();
-            let make = || GroupsOfStore { groups: empty.clone(), total: Totals::default(), scaled };
+            let make = || GroupsOfStore::new(empty.clone(), scaled);
             let Scanned { gathered, damaged } = question.gather(make);
             assert!(damaged.is_empty());
             assert_eq!(gathered.total, total, "{text}");
@@ -167,11 +167,7 @@ fn the_filters_and_keys_of_this_test_find_something() {
         let filter = Filter::parse(filter).unwrap();
         let question = Question { reader: &reader, window: Window::default(), filter: &filter };
         let groups = vec![Groups::new(parse_keys(keys).unwrap(), 10_000, Order::Octets)];
-        let gathered = question.gather(|| GroupsOfStore {
-            groups: groups.clone(),
-            total: Totals::default(),
-            scaled: false,
-        });
+        let gathered = question.gather(|| GroupsOfStore::new(groups.clone(), false));
         let groups = gathered.gathered.groups[0].ranking(Order::Octets, usize::MAX).len();
         (gathered.gathered.total.flows, groups)
     };
@@ -190,8 +186,7 @@ fn a_damaged_file_is_named_and_the_others_answer() {
     let filter = Filter::parse("any").unwrap();
     let question = Question { reader: &reader, window: Window::default(), filter: &filter };
     let total = || {
-        let scanned =
-            question.gather(|| GroupsOfStore { groups: Vec::new(), total: Totals::default(), scaled: false });
+        let scanned = question.gather(|| GroupsOfStore::new(Vec::new(), false));
         (scanned.gathered.total.flows, scanned.damaged)
     };
     let (all, none) = total();

@@ -68,11 +68,8 @@ fn parse_order(text: &str) -> Result<Order, String> {
 pub(super) fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
     let mut query = Query { args: args.clone(), total: Totals::default(), answer: Answer::of(args) };
     if let Some(groups) = query.answer.groups()
-        && let Some((gathered, code)) = args.source.gather(|| GroupsOfStore {
-            groups: groups.clone(),
-            total: Totals::default(),
-            scaled: args.scaled,
-        })?
+        && let Some((gathered, code)) =
+            args.source.gather(|| GroupsOfStore::new(groups.clone(), args.scaled))?
     {
         query.answer.fill(gathered.groups);
         query.total = gathered.total;

@@ -6,6 +6,7 @@
 mod column;
 mod context;
 mod country;
+mod due;
 mod layout;
 mod protocol;
 mod set;
@@ -18,6 +19,7 @@ use netflow_codec::{DataRecord, FieldView, FixedRecord, FlowFields, FlowRecord, 
 pub use column::{COLUMNS, Cell, Column, Kind};
 pub use context::{Context, Known};
 pub use country::{Countries, Country};
+pub(crate) use due::due;
 pub(crate) use layout::{Known as KnownTemplate, Layout, Layouts};
 pub use protocol::{protocol_keyword, protocol_number};
 pub use set::FlowSet;

@@ -158,7 +158,7 @@ impl Answers {
             // There are few protocols: each can have a line.
             Some(key) if key.name() != "proto" => {
                 let groups = vec![Groups::new(vec![key.clone()], GROUPS, Order::Octets)];
-                let empty = GroupsOfStore { groups, total: Totals::default(), scaled: is_scaled };
+                let empty = GroupsOfStore::new(groups, is_scaled);
                 let gathered = question.gather(|| empty.clone()).gathered;
                 let ranking = gathered.groups.iter().flat_map(|groups| groups.ranking(Order::Octets, count));
                 Some(ranking.map(|(values, _)| values.clone()).collect::<Vec<Values>>())
@@ -261,7 +261,7 @@ impl Answers {
         let reader = self.open(asked.window())?;
         let question = Question { reader: &reader, window: asked.window(), filter };
         let _turn = self.turns.take()?;
-        let empty = GroupsOfStore { groups: vec![groups], total: Totals::default(), scaled: is_scaled };
+        let empty = GroupsOfStore::new(vec![groups], is_scaled);
         let Scanned { gathered, damaged } = question.gather(|| empty.clone());
         let groups = gathered.groups.into_iter().next();
         let groups = groups.unwrap_or_else(|| Groups::new(Vec::new(), 1, Order::Flows));

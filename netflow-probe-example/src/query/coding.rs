@@ -1,6 +1,6 @@
-//! Values of keys as small numbers, so that rows of a row group are grouped by counting.
+//! Values of keys as small numbers, so that rows are grouped by counting.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, net::IpAddr};
 
 use foldhash::fast::RandomState;
 
@@ -8,22 +8,38 @@ use super::{
     key::{Key, Side},
     value::Value,
 };
-use crate::store::{Chosen, Column, ColumnSet, Rows, each_cell};
+use crate::{
+    flow::Cell,
+    store::{Chosen, Column, ColumnSet, Rows, each_cell},
+};
 
-/// The values of a key that there are in a row group, each with a number.
-#[derive(Debug, Default)]
+/// The values of a key that have come up, each with a number.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Coder {
-    known: HashMap<Option<Value>, u32, RandomState>,
+    /// Addresses of IPv4, which are most of what there are many of.
+    v4: HashMap<u32, u32, RandomState>,
+    others: HashMap<Option<Value>, u32, RandomState>,
     pub(super) values: Vec<Option<Value>>,
 }
 
 impl Coder {
     fn code(&mut self, value: Option<Value>) -> u32 {
-        let Self { known, values } = self;
-        *known.entry(value).or_insert_with(|| {
+        let Self { v4, others, values } = self;
+        let new = || {
             values.push(value);
             u32::try_from(values.len() - 1).unwrap_or(u32::MAX)
-        })
+        };
+        match value {
+            Some(Value::Address(IpAddr::V4(address))) => *v4.entry(address.to_bits()).or_insert_with(new),
+            value => *others.entry(value).or_insert_with(new),
+        }
+    }
+
+    /// Forgets all values.
+    pub(super) fn clear(&mut self) {
+        self.v4.clear();
+        self.others.clear();
+        self.values.clear();
     }
 
     /// The number of each row's value; of rows that are not chosen it says nothing.
@@ -35,25 +51,54 @@ impl Coder {
         chosen: &Chosen,
     ) -> io::Result<Vec<u32>> {
         let columns = key.columns(side);
-        if let [column] = columns.as_slice()
-            && let Column::Coded(coded) = rows.column(column)?
-        {
-            let mut codes = Vec::with_capacity(coded.cells.len() + 1);
-            each_cell(column, &coded.cells, |flow| codes.push(self.code(key.value(side, flow))));
-            // The last is of rows without a value.
-            let of_none = codes.last().copied().unwrap_or(0);
-            return Ok(coded
-                .codes
-                .iter()
-                .map(|code| codes.get(*code as usize).copied().unwrap_or(of_none))
-                .collect());
+        if let [column] = columns.as_slice() {
+            let is_plain = key.is_plain(side);
+            match rows.column(column)? {
+                Column::Coded(coded) => {
+                    let mut codes = Vec::with_capacity(coded.cells.len() + 1);
+                    if is_plain {
+                        let cells = coded.cells.iter().chain([&Cell::Absent]);
+                        codes.extend(cells.map(|cell| self.code(key.of_cell(*cell))));
+                    } else {
+                        each_cell(column, &coded.cells, |flow| codes.push(self.code(key.value(side, flow))));
+                    }
+                    // The last is of rows without a value.
+                    let of_none = codes.last().copied().unwrap_or(0);
+                    if coded.is_in_order {
+                        codes.pop();
+                        return Ok(codes);
+                    }
+                    return Ok(coded
+                        .codes
+                        .iter()
+                        .map(|code| codes.get(*code as usize).copied().unwrap_or(of_none))
+                        .collect());
+                }
+                Column::Numbers(numbers) if is_plain => {
+                    let mut last = None;
+                    return Ok((0..numbers.values.len())
+                        .map(|row| {
+                            let value = numbers.get(row);
+                            match last {
+                                // Neighbours often have the same.
+                                Some((known, code)) if known == value => code,
+                                _ => {
+                                    let code = self.code(value.map(Value::Number));
+                                    last = Some((value, code));
+                                    code
+                                }
+                            }
+                        })
+                        .collect());
+                }
+                _ => {}
+            }
         }
         let mut codes = vec![0; rows.len()];
         let mut last = None;
         rows.each(ColumnSet::of(&columns), chosen, |row, flow| {
             let value = key.value(side, flow);
             let code = match last {
-                // Neighbours often have the same.
                 Some((known, code)) if known == value => code,
                 _ => self.code(value),
             };
@@ -67,20 +112,31 @@ impl Coder {
     }
 }
 
-/// Combinations of the values of several keys.
-#[derive(Debug, Default)]
+/// Combinations of the values of several keys, each with a number.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Combiner {
     known: HashMap<(u32, u32), u32, RandomState>,
+    pub(super) pairs: Vec<(u32, u32)>,
 }
 
 impl Combiner {
     /// Puts another key's numbers to those of the keys before.
     pub(super) fn combine(&mut self, codes: &mut [u32], others: &[u32], chosen: &Chosen) {
+        let Self { known, pairs } = self;
         for (row, (code, other)) in codes.iter_mut().zip(others).enumerate() {
             if chosen.has(row) {
-                let next = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-                *code = *self.known.entry((*code, *other)).or_insert(next);
+                let pair = (*code, *other);
+                *code = *known.entry(pair).or_insert_with(|| {
+                    pairs.push(pair);
+                    u32::try_from(pairs.len() - 1).unwrap_or(u32::MAX)
+                });
             }
         }
+    }
+
+    /// Forgets all combinations.
+    pub(super) fn clear(&mut self) {
+        self.known.clear();
+        self.pairs.clear();
     }
 }

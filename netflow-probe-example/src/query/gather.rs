@@ -8,8 +8,9 @@ use super::{
     coding::{Coder, Combiner},
     groups::{Groups, Totals},
     key::Side,
-    scan::{ChosenRows, Gather},
+    scan::{ChosenRows, Gather, SummedUp},
     series::{Series, Sums},
+    value::Value,
 };
 use crate::store::{Chosen, Numbers, Rows};
 
@@ -55,6 +56,39 @@ impl<'a> Measures<'a> {
         }
     }
 
+    /// Octets, packets, starts and ends, when each row has them and none is multiplied.
+    fn whole(&self) -> Option<[&'a [u64]; 4]> {
+        let of = |numbers: Option<&'a Numbers>| {
+            numbers.filter(|numbers| numbers.present.is_none()).map(|numbers| numbers.values.as_slice())
+        };
+        match self.sampling {
+            None => Some([of(self.octets)?, of(self.packets)?, of(self.start)?, of(self.end)?]),
+            Some(_) => None,
+        }
+    }
+
+    /// What the rows that are chosen come to.
+    fn total(&self, chosen: &Chosen) -> Local {
+        let mut total = Local::EMPTY;
+        match self.whole() {
+            Some([octets, packets, starts, ends]) if *chosen == Chosen::All => {
+                let sum = |numbers: &[u64]| {
+                    let sum: u128 = numbers.iter().map(|number| u128::from(*number)).sum();
+                    u64::try_from(sum).unwrap_or(u64::MAX)
+                };
+                total.sums = Sums { flows: self.rows as u64, packets: sum(packets), octets: sum(octets) };
+                total.first = starts.iter().copied().min().unwrap_or(u64::MAX);
+                total.last = ends.iter().copied().max().map_or(0, |end| end.saturating_add(1));
+            }
+            _ => {
+                for row in (0..self.rows).filter(|row| chosen.has(*row)) {
+                    total.add(self, row);
+                }
+            }
+        }
+        total
+    }
+
     fn start(&self, row: usize) -> Option<u64> {
         self.start.and_then(|numbers| numbers.get(row))
     }
@@ -64,27 +98,24 @@ impl<'a> Measures<'a> {
     }
 }
 
-/// Totals of a group in a row group; times without options.
-#[derive(Clone, Copy)]
+/// Totals of a group; times without options.
+#[derive(Clone, Copy, Debug)]
 struct Local {
     sums: Sums,
     /// Nanoseconds; the greatest number when there is none.
     first: u64,
     /// Nanoseconds, and one more: 0 when there is none.
     last: u64,
-    /// Where its values are: the row of one of its flows, and the side.
-    row: u32,
-    side: Side,
 }
 
 impl Local {
-    const EMPTY: Self = Self {
-        sums: Sums { flows: 0, packets: 0, octets: 0 },
-        first: u64::MAX,
-        last: 0,
-        row: 0,
-        side: Side::First,
-    };
+    const EMPTY: Self = Self { sums: Sums { flows: 0, packets: 0, octets: 0 }, first: u64::MAX, last: 0 };
+
+    fn add(&mut self, measures: &Measures<'_>, row: usize) {
+        self.sums.add(&measures.sums(row));
+        self.first = self.first.min(measures.start(row).unwrap_or(u64::MAX));
+        self.last = self.last.max(measures.end(row).map_or(0, |end| end.saturating_add(1)));
+    }
 
     fn totals(&self) -> Totals {
         Totals {
@@ -105,107 +136,187 @@ pub struct GroupsOfStore {
     /// What all flows come to.
     pub total: Totals,
     /// Whether counters are multiplied by the sampling rate.
-    pub scaled: bool,
+    scaled: bool,
+    /// Of each of the groups, what is not in them yet.
+    gathering: Vec<Gathering>,
+}
+
+impl GroupsOfStore {
+    /// Fills groups; counters multiplied by the sampling rate of each flow if so asked and the rate is known.
+    #[must_use]
+    pub fn new(groups: Vec<Groups>, scaled: bool) -> Self {
+        let gathering = groups.iter().map(Gathering::of).collect();
+        Self { groups, total: Totals::default(), scaled, gathering }
+    }
 }
 
 impl Gather for GroupsOfStore {
     fn gather(&mut self, rows: &mut ChosenRows<'_>) -> io::Result<()> {
         let ChosenRows { rows, chosen } = rows;
         load(rows, self.scaled)?;
-        let mut total = vec![Local::EMPTY];
-        add(&mut total, &Measures::of(rows, self.scaled), &[], chosen, Side::First, |_| true);
-        for local in total {
-            self.total.merge(&local.totals());
-        }
-        for groups in &mut self.groups {
-            group(groups, rows, chosen, self.scaled)?;
+        self.total.merge(&Measures::of(rows, self.scaled).total(chosen).totals());
+        for (groups, gathering) in self.groups.iter_mut().zip(&mut self.gathering) {
+            gathering.gather(groups, rows, chosen, self.scaled)?;
         }
         Ok(())
     }
 
+    fn summed_up(&mut self, summary: &SummedUp<'_>) -> bool {
+        let is_of_protocols = |groups: &Groups| matches!(groups.keys(), [key] if key.name() == "proto");
+        if !self.groups.iter().all(is_of_protocols) {
+            return false;
+        }
+        let Some(summary) = summary.read() else { return false };
+        for of in summary.protocols() {
+            let (packets, octets) = of.total.counts(self.scaled);
+            let (first, last) = (of.first.map(Timestamp::from_nanos), of.last.map(Timestamp::from_nanos));
+            let totals = Totals { flows: of.total.flows, packets, octets, first, last };
+            self.total.merge(&totals);
+            for groups in &mut self.groups {
+                groups.add_totals(&[of.protocol.map(Value::Protocol)], &totals);
+            }
+        }
+        true
+    }
+
+    fn finish(&mut self) {
+        for (groups, gathering) in self.groups.iter_mut().zip(&mut self.gathering) {
+            gathering.hand_over(groups);
+        }
+    }
+
     fn merge(&mut self, other: Self) {
-        for (groups, others) in self.groups.iter_mut().zip(&other.groups) {
+        for (groups, others) in self.groups.iter_mut().zip(other.groups) {
             groups.merge(others);
         }
         self.total.merge(&other.total);
     }
 }
 
-/// The codes of the rows for each key, of one side.
-fn codes(
-    groups: &Groups,
-    coders: &mut [Coder],
-    rows: &mut Rows,
-    chosen: &Chosen,
-    side: Side,
-) -> io::Result<Vec<Vec<u32>>> {
-    let keys = groups.keys().iter().zip(coders);
-    keys.map(|(key, coder)| {
-        let side = if key.has_two_sides() { side } else { Side::First };
-        coder.codes(key, side, rows, chosen)
-    })
-    .collect()
+/// Groups by the numbers of their values.
+#[derive(Clone, Debug)]
+struct Gathering {
+    coders: Vec<Coder>,
+    /// Of each key but the first.
+    combiners: Vec<Combiner>,
+    locals: Vec<Local>,
 }
 
-fn group(groups: &mut Groups, rows: &mut Rows, chosen: &Chosen, scaled: bool) -> io::Result<()> {
-    let mut coders: Vec<Coder> = groups.keys().iter().map(|_| Coder::default()).collect();
-    let first = codes(groups, &mut coders, rows, chosen, Side::First)?;
-    let second = if groups.keys().iter().any(super::key::Key::has_two_sides) {
-        codes(groups, &mut coders, rows, chosen, Side::Second)?
-    } else {
-        Vec::new()
-    };
-    let mut combiners: Vec<Combiner> = first.iter().skip(1).map(|_| Combiner::default()).collect();
-    let mut combined = |of: &[Vec<u32>]| {
-        let mut all = of.first().cloned().unwrap_or_default();
-        for (combiner, others) in combiners.iter_mut().zip(of.iter().skip(1)) {
-            combiner.combine(&mut all, others, chosen);
-        }
-        all
-    };
-    let (all_first, all_second) = (combined(&first), combined(&second));
-    let measures = Measures::of(rows, scaled);
-    let mut locals = Vec::new();
-    add(&mut locals, &measures, &all_first, chosen, Side::First, |_| true);
-    if !second.is_empty() {
-        // A flow whose sides agree counts once.
-        let differs = |row: usize| all_first.get(row) != all_second.get(row);
-        add(&mut locals, &measures, &all_second, chosen, Side::Second, differs);
-    }
-    let mut values = vec![None; coders.len()];
-    for local in locals.iter().filter(|local| local.sums.flows > 0) {
-        let of_side = if local.side == Side::First { &first } else { &second };
-        for ((value, codes), coder) in values.iter_mut().zip(of_side).zip(&coders) {
-            let code = codes.get(local.row as usize).copied().unwrap_or(u32::MAX);
-            *value = coder.values.get(code as usize).copied().flatten();
-        }
-        groups.add_totals(&values, &local.totals());
-    }
-    Ok(())
-}
+impl Gathering {
+    /// Groups from which on they are handed over.
+    const MOST: usize = 1 << 19;
 
-/// Adds the rows that are chosen to the totals of their codes; without codes all rows have the code 0.
-fn add(
-    locals: &mut Vec<Local>,
-    measures: &Measures<'_>,
-    codes: &[u32],
-    chosen: &Chosen,
-    side: Side,
-    counts: impl Fn(usize) -> bool,
-) {
-    let most = codes.iter().max().map_or(0, |most| *most as usize);
-    if locals.len() <= most {
-        locals.resize(most + 1, Local::EMPTY);
-    }
-    for row in (0..measures.rows).filter(|row| chosen.has(*row) && counts(*row)) {
-        let code = codes.get(row).map_or(0, |code| *code as usize);
-        let Some(local) = locals.get_mut(code) else { continue };
-        if local.sums.flows == 0 {
-            (local.row, local.side) = (u32::try_from(row).unwrap_or(0), side);
+    fn of(groups: &Groups) -> Self {
+        let count = groups.keys().len();
+        Self {
+            coders: vec![Coder::default(); count],
+            combiners: vec![Combiner::default(); count.saturating_sub(1)],
+            locals: Vec::new(),
         }
-        local.sums.add(&measures.sums(row));
-        local.first = local.first.min(measures.start(row).unwrap_or(u64::MAX));
-        local.last = local.last.max(measures.end(row).map_or(0, |end| end.saturating_add(1)));
+    }
+
+    fn gather(
+        &mut self,
+        groups: &mut Groups,
+        rows: &mut Rows,
+        chosen: &Chosen,
+        scaled: bool,
+    ) -> io::Result<()> {
+        let first = self.codes(groups, rows, chosen, Side::First)?;
+        let second = if groups.keys().iter().any(super::key::Key::has_two_sides) {
+            Some(self.codes(groups, rows, chosen, Side::Second)?)
+        } else {
+            None
+        };
+        let measures = Measures::of(rows, scaled);
+        self.add(&measures, &first, chosen, |_| true);
+        if let Some(second) = second {
+            // A flow whose sides agree counts once.
+            self.add(&measures, &second, chosen, |row| first.get(row) != second.get(row));
+        }
+        if self.locals.len() >= Self::MOST {
+            self.hand_over(groups);
+        }
+        Ok(())
+    }
+
+    /// The number of each row's group, by one side.
+    fn codes(
+        &mut self,
+        groups: &Groups,
+        rows: &mut Rows,
+        chosen: &Chosen,
+        side: Side,
+    ) -> io::Result<Vec<u32>> {
+        let mut all = Vec::new();
+        for (place, (key, coder)) in groups.keys().iter().zip(&mut self.coders).enumerate() {
+            let side = if key.has_two_sides() { side } else { Side::First };
+            let codes = coder.codes(key, side, rows, chosen)?;
+            match place.checked_sub(1).and_then(|place| self.combiners.get_mut(place)) {
+                None => all = codes,
+                Some(combiner) => combiner.combine(&mut all, &codes, chosen),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Adds the rows that are chosen to the totals of their groups.
+    fn add(
+        &mut self,
+        measures: &Measures<'_>,
+        codes: &[u32],
+        chosen: &Chosen,
+        counts: impl Fn(usize) -> bool,
+    ) {
+        let known = match self.combiners.last() {
+            Some(combiner) => combiner.pairs.len(),
+            None => self.coders.first().map_or(0, |coder| coder.values.len()),
+        };
+        self.locals.resize(known.max(self.locals.len()), Local::EMPTY);
+        if let Some([octets, packets, starts, ends]) = measures.whole() {
+            let amounts = octets.iter().zip(packets).zip(starts.iter().zip(ends));
+            for ((row, code), ((octets, packets), (start, end))) in codes.iter().enumerate().zip(amounts) {
+                if chosen.has(row)
+                    && counts(row)
+                    && let Some(local) = self.locals.get_mut(*code as usize)
+                {
+                    local.sums.add(&Sums { flows: 1, packets: *packets, octets: *octets });
+                    local.first = local.first.min(*start);
+                    local.last = local.last.max(end.saturating_add(1));
+                }
+            }
+            return;
+        }
+        for (row, code) in codes.iter().enumerate() {
+            if chosen.has(row)
+                && counts(row)
+                && let Some(local) = self.locals.get_mut(*code as usize)
+            {
+                local.add(measures, row);
+            }
+        }
+    }
+
+    /// Puts what was gathered into the groups.
+    fn hand_over(&mut self, groups: &mut Groups) {
+        let mut values = vec![None; self.coders.len()];
+        for (code, local) in self.locals.drain(..).enumerate().filter(|(_, local)| local.sums.flows > 0) {
+            let mut code = u32::try_from(code).unwrap_or(u32::MAX);
+            for place in (0..values.len()).rev() {
+                let mut of_key = code;
+                if let Some(combiner) = place.checked_sub(1).and_then(|place| self.combiners.get(place)) {
+                    (code, of_key) = combiner.pairs.get(code as usize).copied().unwrap_or_default();
+                }
+                let coder = self.coders.get(place);
+                let value = coder.and_then(|coder| coder.values.get(of_key as usize)).copied().flatten();
+                if let Some(slot) = values.get_mut(place) {
+                    *slot = value;
+                }
+            }
+            groups.add_totals(&values, &local.totals());
+        }
+        self.coders.iter_mut().for_each(Coder::clear);
+        self.combiners.iter_mut().for_each(Combiner::clear);
     }
 }
 
@@ -249,6 +360,10 @@ impl Gather for SeriesOfStore {
             self.series.share(place, Timestamp::from_nanos(start), Timestamp::from_nanos(end), &whole);
         }
         Ok(())
+    }
+
+    fn summed_up(&mut self, summary: &SummedUp<'_>) -> bool {
+        self.series.add_summary(|| summary.read(), self.scaled)
     }
 
     fn merge(&mut self, other: Self) {

@@ -231,7 +231,10 @@ impl Groups {
     }
 
     /// Adds the groups of others with the same keys.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, mut other: Self) {
+        if self.totals.len() < other.totals.len() {
+            core::mem::swap(&mut self.totals, &mut other.totals);
+        }
         for (values, totals) in &other.totals {
             self.add_totals(values, totals);
         }
@@ -241,10 +244,17 @@ impl Groups {
     /// The groups, ordered; of equal ones, the one with the smaller values first.
     #[must_use]
     pub fn ranking(&self, order: Order, count: usize) -> Vec<(&Values, &Totals)> {
-        let mut ranking: Vec<_> = self.totals.iter().collect();
-        ranking.sort_unstable_by_key(|(values, totals)| (Reverse(order.rank(totals)), *values));
+        let mut ranking: Vec<_> = self
+            .totals
+            .iter()
+            .map(|(values, totals)| ((Reverse(order.rank(totals)), values), totals))
+            .collect();
+        if count > 0 && count < ranking.len() {
+            ranking.select_nth_unstable_by_key(count - 1, |(rank, _)| *rank);
+        }
         ranking.truncate(count);
-        ranking
+        ranking.sort_unstable_by_key(|(rank, _)| *rank);
+        ranking.into_iter().map(|((_, values), totals)| (values, totals)).collect()
     }
 
     /// What belonged to groups that had to be dropped: at most so much is missing in those that are there.

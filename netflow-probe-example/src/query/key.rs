@@ -2,11 +2,8 @@
 
 use core::net::IpAddr;
 
-use super::{
-    filter::Prefix,
-    value::{self, Getter, MPLS_LABELS, Value},
-};
-use crate::flow::Flow;
+use super::value::{self, Getter, MPLS_LABELS, Value};
+use crate::flow::{Cell, Flow};
 
 /// One element that flows are grouped by.
 #[derive(Clone, Debug)]
@@ -98,6 +95,27 @@ impl Key {
         columns
     }
 
+    /// Whether the value of a side is the one in its only column, or a prefix of that.
+    pub(super) fn is_plain(&self, side: Side) -> bool {
+        let getter = match (self.source, side) {
+            (Source::One(getter) | Source::Either(getter, _), Side::First)
+            | (Source::Either(_, getter), Side::Second) => getter,
+            (Source::One(_), Side::Second) => return false,
+        };
+        getter.plain_column().is_some() && !matches!(self.mask, Mask::OfRecord(_))
+    }
+
+    /// The value that a cell of that column stands for.
+    pub(super) fn of_cell(&self, cell: Cell) -> Option<Value> {
+        let found = Value::of_cell(cell)?;
+        let length = match (self.mask, found) {
+            (Mask::V4(bits), Value::Address(IpAddr::V4(_)))
+            | (Mask::V6(bits), Value::Address(IpAddr::V6(_))) => bits,
+            _ => return Some(found),
+        };
+        found.network(length)
+    }
+
     /// The value of a side.
     pub(super) fn value(&self, side: Side, flow: &Flow<'_>) -> Option<Value> {
         match side {
@@ -128,7 +146,7 @@ impl Key {
             (Mask::OfRecord(getter), _) => u8::try_from(getter.of(flow)?.number()?).ok()?,
             _ => return Some(found),
         };
-        Some(Value::Prefix(Prefix::new(address, length)?.network(), length))
+        found.network(length)
     }
 }
 

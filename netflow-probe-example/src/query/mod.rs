@@ -20,7 +20,7 @@ pub use gather::{GroupsOfStore, SeriesOfStore};
 pub use groups::{Groups, Order, Totals, Values};
 pub use key::Key;
 pub use report::{Form, group_json, groups as groups_report, summary, summary_json, value_json};
-pub use scan::{ChosenRows, Damaged, Gather, Question, Scanned};
+pub use scan::{ChosenRows, Damaged, Gather, Question, Scanned, SummedUp};
 pub use series::{Bins, Series, Sums};
 pub use statistic::{Statistic, parse_keys};
 pub(crate) use table::{Align, Table, scaled};

@@ -19,7 +19,7 @@ use std::{
 use super::{Filter, Window};
 use crate::{
     flow::Flow,
-    store::{Chosen, Column, ColumnSet, Group, Rows, StoreReader},
+    store::{Chosen, Column, ColumnSet, Group, OpenFile, Rows, StoreReader, Summary},
 };
 
 /// Which flows of a store are asked for.
@@ -42,8 +42,27 @@ pub trait Gather: Send + Sized {
     /// When a column cannot be read: the file is damaged.
     fn gather(&mut self, rows: &mut ChosenRows<'_>) -> io::Result<()>;
 
+    /// Takes the flows of a file, which are all asked for, by what its writer has summed up. Returns whether that is
+    /// enough; else their rows follow.
+    fn summed_up(&mut self, _summary: &SummedUp<'_>) -> bool {
+        false
+    }
+
+    /// There are no more rows.
+    fn finish(&mut self) {}
+
     /// Takes what another thread has gathered.
     fn merge(&mut self, other: Self);
+}
+
+/// What the writer of a file has summed up of its flows.
+#[derive(Debug)]
+pub struct SummedUp<'a>(&'a OpenFile);
+
+impl SummedUp<'_> {
+    pub(crate) fn read(&self) -> Option<Summary> {
+        self.0.summary()
+    }
 }
 
 /// Rows of a row group, and which of them are chosen.
@@ -129,7 +148,7 @@ impl Question<'_> {
             let mut damaged = Vec::new();
             while let Some(work) = queue.next() {
                 match work {
-                    Work::File(place) => match self.open(place) {
+                    Work::File(place) => match self.open_for(place, &mut gathered) {
                         Ok(groups) => {
                             queue.opened(groups.into_iter().map(|group| Work::Group(place, group)).collect());
                         }
@@ -147,6 +166,7 @@ impl Question<'_> {
                     }
                 }
             }
+            gathered.finish();
             (gathered, damaged)
         };
         let (gathered, mut damaged) = thread::scope(|scope| {
@@ -246,9 +266,23 @@ impl Question<'_> {
 
     /// The row groups of a file that can have such flows.
     fn open(&self, place: usize) -> io::Result<Vec<Group>> {
+        match self.reader.files().get(place) {
+            None => Ok(Vec::new()),
+            Some(path) => Ok(self.groups(&StoreReader::open_file(path)?)),
+        }
+    }
+
+    /// Those that have to be read for what is gathered.
+    fn open_for(&self, place: usize, gathered: &mut impl Gather) -> io::Result<Vec<Group>> {
         let Some(path) = self.reader.files().get(place) else { return Ok(Vec::new()) };
         let file = StoreReader::open_file(path)?;
-        Ok(file.groups(self.reader).filter(|group| self.filter.may_pass(group)).collect())
+        let Window { from, to } = self.window;
+        let is_all = self.filter.is_any() && file.is_wholly_in(from, to);
+        Ok(if is_all && gathered.summed_up(&SummedUp(&file)) { Vec::new() } else { self.groups(&file) })
+    }
+
+    fn groups(&self, file: &OpenFile) -> Vec<Group> {
+        file.groups(self.reader).filter(|group| self.filter.may_pass(group)).collect()
     }
 
     /// The rows of a row group that have such flows.

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use netflow_codec::{FlowFields, Timestamp};
 
-use super::{groups::Values, key::Key};
-use crate::flow::Flow;
+use super::{groups::Values, key::Key, value::Value};
+use crate::{
+    flow::{Flow, due},
+    store::{Amount, MINUTE, Summary},
+};
 
 /// Sums of one bin, or of several.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -91,12 +94,6 @@ impl Bins {
             }
             return;
         }
-        let duration = u128::from(end - start).max(1);
-        // What came until a moment, rounded down: differences of it lose nothing.
-        let until = |amount: u64, moment: u64| {
-            let part = u128::from(moment.clamp(start, end) - start);
-            u64::try_from(u128::from(amount) * part / duration).unwrap_or(amount)
-        };
         let nanos = |bin: usize| {
             let seconds = self.first.saturating_add(self.width.saturating_mul(bin as u64));
             seconds.saturating_mul(1_000_000_000)
@@ -110,8 +107,8 @@ impl Bins {
             let (from, to) = (nanos(bin), nanos(bin + 1));
             // The last packet belongs to the last bin, even at its very beginning.
             let share = |amount| {
-                let before = until(amount, from);
-                if to > end { amount - before } else { until(amount, to) - before }
+                let before = due(amount, start, end, from);
+                if to > end { amount - before } else { due(amount, start, end, to) - before }
             };
             let flows = if began == Some(bin) { whole.flows } else { 0 };
             add(bin, &Sums { flows, packets: share(whole.packets), octets: share(whole.octets) });
@@ -197,6 +194,38 @@ impl Series {
     /// The key by which it is split.
     pub(super) const fn key(&self) -> Option<&Key> {
         self.key.as_ref()
+    }
+
+    /// Adds the flows of a file by what was summed up of them, which comes to the same as adding each. Returns whether that
+    /// is enough: the key, if there is one, must be the protocol, and bins must be of whole minutes.
+    pub(super) fn add_summary(&mut self, summary: impl FnOnce() -> Option<Summary>, scaled: bool) -> bool {
+        const SECONDS: u64 = MINUTE / 1_000_000_000;
+        let is_by_protocol = self.key.as_ref().is_none_or(|key| key.name() == "proto");
+        let is_whole = self.bins.width % SECONDS == 0 && self.bins.first % SECONDS == 0;
+        let Some(summary) = (is_by_protocol && is_whole).then(summary).flatten() else { return false };
+        self.undated += summary.undated();
+        for of in summary.protocols() {
+            let place = match &self.key {
+                None => 0,
+                Some(_) => self.place([of.protocol.map(Value::Protocol)].into()),
+            };
+            let sums = |amount: &Amount| {
+                let (packets, octets) = amount.counts(scaled);
+                Sums { flows: amount.flows, packets, octets }
+            };
+            for (minute, amount) in &of.minutes {
+                let bin = minute.checked_mul(MINUTE).and_then(|nanos| self.bins.at(nanos));
+                let line = self.lines.get_mut(place);
+                if let Some(bin) = bin.zip(line).and_then(|(bin, line)| line.get_mut(bin)) {
+                    bin.add(&sums(amount));
+                }
+            }
+            for long in &of.long {
+                let (start, end) = (Timestamp::from_nanos(long.start), Timestamp::from_nanos(long.end));
+                self.share(place, start, end, &sums(&long.amount));
+            }
+        }
+        true
     }
 
     /// A flow without times.

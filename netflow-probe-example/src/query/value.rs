@@ -4,8 +4,9 @@ use core::{fmt, net::IpAddr};
 
 use netflow_codec::FlowFields;
 
+use super::filter::Prefix;
 use crate::{
-    flow::{Flow, protocol_keyword},
+    flow::{Cell, Flow, protocol_keyword},
     output,
 };
 
@@ -40,6 +41,25 @@ impl Value {
     }
 }
 
+impl Value {
+    /// What a cell of a column stands for, when the value is what is in the column.
+    pub(super) const fn of_cell(cell: Cell) -> Option<Self> {
+        match cell {
+            Cell::Unsigned(number) => Some(Self::Number(number)),
+            Cell::Address(address) => Some(Self::Address(address)),
+            _ => None,
+        }
+    }
+
+    /// The network of an address; any other value as it is.
+    pub(super) fn network(self, length: u8) -> Option<Self> {
+        match self {
+            Self::Address(address) => Some(Self::Prefix(Prefix::new(address, length)?.network(), length)),
+            other => Some(other),
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -62,7 +82,7 @@ pub struct Getter {
     read: fn(&Flow<'_>) -> Option<Value>,
     /// The columns of stored flows that it is read from.
     columns: &'static [&'static str],
-    /// Whether it is the number in its column as it is.
+    /// Whether it is the number or the address in its column as it is.
     is_plain: bool,
 }
 
@@ -91,7 +111,7 @@ impl Getter {
         }
     }
 
-    /// The only column, if its numbers are the values.
+    /// The only column, if its numbers or addresses are the values.
     pub(super) const fn plain_column(&self) -> Option<&'static str> {
         if self.is_plain { self.only_column() } else { None }
     }
@@ -125,10 +145,10 @@ macro_rules! getters {
 }
 
 getters! {
-    SOURCE_ADDRESS["src_addr"] = |flow| address(flow, FlowFields::SOURCE, flow.record.source);
-    DESTINATION_ADDRESS["dst_addr"] = |flow| address(flow, FlowFields::DESTINATION, flow.record.destination);
-    NEXT_HOP["next_hop"] = |flow| address(flow, FlowFields::NEXT_HOP, flow.record.next_hop);
-    BGP_NEXT_HOP["bgp_next_hop"] = |flow| address(flow, FlowFields::BGP_NEXT_HOP, flow.record.bgp_next_hop);
+    SOURCE_ADDRESS["src_addr"] = plain = |flow| address(flow, FlowFields::SOURCE, flow.record.source);
+    DESTINATION_ADDRESS["dst_addr"] = plain = |flow| address(flow, FlowFields::DESTINATION, flow.record.destination);
+    NEXT_HOP["next_hop"] = plain = |flow| address(flow, FlowFields::NEXT_HOP, flow.record.next_hop);
+    BGP_NEXT_HOP["bgp_next_hop"] = plain = |flow| address(flow, FlowFields::BGP_NEXT_HOP, flow.record.bgp_next_hop);
     ROUTER["sampler_address"] = |flow| Some(Value::Address(flow.envelope.exporter.ip()));
     SOURCE_PORT["src_port", "proto"] = |flow| port(flow, FlowFields::SOURCE_PORT, flow.record.source_port);
     DESTINATION_PORT["dst_port", "proto"] = |flow| {

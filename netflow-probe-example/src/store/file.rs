@@ -3,10 +3,10 @@
 use core::net::IpAddr;
 use std::{
     fs::File,
-    io::{self, Read},
+    io,
     os::unix::fs::FileExt as _,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bytes::{Buf as _, Bytes};
@@ -16,93 +16,118 @@ use parquet::{
     bloom_filter::Sbbf,
     errors::ParquetError,
     file::{
-        metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
+        metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader},
         reader::{ChunkReader, Length},
         serialized_reader::SerializedPageReader,
-        statistics::Statistics,
     },
+    schema::types::{ColumnDescPtr, SchemaDescPtr},
 };
 
-use super::{form::Form, guard::guarded};
+use super::{
+    footer::{ColumnFacts, Footer},
+    form::Form,
+    guard::guarded,
+    page::{self, Pages, wrong},
+    summary::Summary,
+};
 use crate::flow::COLUMNS;
 
 /// A file, and where in it the columns of the flow schema are.
 #[derive(Debug)]
 pub(super) struct StoreFile {
     reader: Pread,
-    metadata: ParquetMetaData,
+    footer: Footer,
+    schema: Arc<Schema>,
+    /// All that the footer says, for what is decoded by the general reader.
+    metadata: OnceLock<ParquetMetaData>,
+}
+
+/// The schema of a file; mostly it is that of the file before.
+#[derive(Debug)]
+struct Schema {
+    octets: Box<[u8]>,
+    descriptor: SchemaDescPtr,
     /// By the order of [`COLUMNS`], then the one of what has no column; of a file written by an older or newer collector
     /// some may be missing.
     places: Vec<Option<usize>>,
 }
 
+impl Schema {
+    /// The schema of a footer.
+    fn of(footer: &Footer) -> Result<Arc<Self>, ParquetError> {
+        static LAST: Mutex<Option<Arc<Schema>>> = Mutex::new(None);
+        let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last().clone();
+        if let Some(known) = known.filter(|known| *known.octets == *footer.schema()) {
+            return Ok(known);
+        }
+        let descriptor = guarded(|| ParquetMetaDataReader::decode_schema(footer.octets()))?;
+        let place = |name: &str| {
+            (0..descriptor.num_columns()).find(|index| {
+                descriptor.column(*index).path().parts().first().is_some_and(|part| part == name)
+            })
+        };
+        let names = COLUMNS.iter().map(|column| column.name).chain([super::schema::FIELDS]);
+        let places: Vec<_> = names.map(place).collect();
+        if places.iter().take(COLUMNS.len()).all(Option::is_none) {
+            return Err(wrong("no column of the flow schema is in it"));
+        }
+        let schema = Arc::new(Self { octets: footer.schema().into(), descriptor, places });
+        *last() = Some(Arc::clone(&schema));
+        Ok(schema)
+    }
+}
+
 /// Rows of a row group, at most: more than any writer makes.
-const ROWS: usize = 1 << 24;
+const ROWS: u64 = 1 << 24;
+
+/// Octets at the end of a file that are read first: most footers are shorter.
+const TAIL: u64 = 16 << 10;
+
+/// What a file ends with, behind the length of its footer.
+const MAGIC: &[u8] = b"PAR1";
 
 impl StoreFile {
     pub(super) fn open(path: &Path) -> Result<Self, ParquetError> {
-        let reader = Pread(Arc::new(File::open(path)?));
-        let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&reader))?;
-        let schema = metadata.file_metadata().schema_descr_ptr();
-        let place = |name: &str| {
-            (0..schema.num_columns())
-                .find(|index| schema.column(*index).path().parts().first().is_some_and(|part| part == name))
-        };
-        // Mostly they stand in our own order.
-        let names = COLUMNS.iter().map(|column| column.name).chain([super::schema::FIELDS]);
-        let places: Vec<_> = names
-            .enumerate()
-            .map(|(index, name)| {
-                let is_there = index < schema.num_columns()
-                    && schema.column(index).path().parts().first().is_some_and(|part| part == name);
-                if is_there { Some(index) } else { place(name) }
-            })
-            .collect();
-        if places.iter().take(COLUMNS.len()).all(Option::is_none) {
-            return Err(ParquetError::General("no column of the flow schema is in it".to_owned()));
-        }
-        Ok(Self { reader, metadata, places })
+        let reader = Pread::open(path)?;
+        let footer = reader.footer()?;
+        let schema = Schema::of(&footer)?;
+        Ok(Self { reader, footer, schema, metadata: OnceLock::new() })
     }
 
-    pub(super) fn groups(&self) -> usize {
-        self.metadata.num_row_groups()
-    }
-
-    fn group(&self, group: usize) -> Option<&RowGroupMetaData> {
-        self.metadata.row_groups().get(group)
+    pub(super) const fn groups(&self) -> usize {
+        self.footer.groups()
     }
 
     /// Rows of a row group.
     pub(super) fn rows(&self, group: usize) -> Result<usize, ParquetError> {
-        let rows = self.group(group).map_or(0, RowGroupMetaData::num_rows);
-        let rows = usize::try_from(rows).ok().filter(|rows| *rows <= ROWS);
-        rows.ok_or_else(|| ParquetError::General("a row group of more rows than there can be".to_owned()))
+        let rows = usize::try_from(self.footer.rows(group)).ok();
+        rows.filter(|rows| *rows as u64 <= ROWS)
+            .ok_or_else(|| wrong("a row group of more rows than there can be"))
     }
 
-    fn column(&self, group: usize, column: usize) -> Option<&ColumnChunkMetaData> {
-        let place = self.places.get(column).copied().flatten()?;
-        self.group(group)?.columns().get(place)
+    /// What the writer has summed up, if it is sound and all flows are in it.
+    pub(super) fn summary(&self) -> Option<Summary> {
+        let rows = (0..self.groups()).try_fold(0_u64, |sum, group| sum.checked_add(self.footer.rows(group)));
+        Summary::parse(self.footer.summary()?).filter(|summary| Some(summary.flows()) == rows)
+    }
+
+    fn place(&self, column: usize) -> Option<usize> {
+        self.schema.places.get(column).copied().flatten()
+    }
+
+    fn column(&self, group: usize, column: usize) -> Option<ColumnFacts<'_>> {
+        self.footer.column(group, self.place(column)?)
     }
 
     /// The least and the greatest number of a column in a row group, as far as its statistics say.
     pub(super) fn bounds(&self, group: usize, column: usize) -> Option<(u64, u64)> {
-        let (low, high) = match self.column(group, column)?.statistics()? {
-            // Numbers are without a sign, unless the column is; those are not asked for.
-            Statistics::Int64(bounds) => {
-                (bounds.min_opt()?.cast_unsigned(), bounds.max_opt()?.cast_unsigned())
-            }
-            Statistics::Int32(bounds) => {
-                (bounds.min_opt()?.cast_unsigned().into(), bounds.max_opt()?.cast_unsigned().into())
-            }
-            _ => return None,
-        };
-        (low <= high).then_some((low, high))
+        self.column(group, column)?.bounds()
     }
 
     /// Whether each row of a row group has a value in a column.
     pub(super) fn is_complete(&self, group: usize, column: usize) -> bool {
-        let statistics = self.column(group, column).and_then(ColumnChunkMetaData::statistics);
-        statistics.and_then(Statistics::null_count_opt) == Some(0)
+        self.column(group, column).is_some_and(|facts| facts.nulls == Some(0))
     }
 
     /// Whether some flow of a row group can have lasted beyond `from`, and begun before `to`.
@@ -115,34 +140,64 @@ impl StoreFile {
         !from.is_some_and(ended_before) && !to.is_some_and(began_after)
     }
 
+    /// Whether each flow of the file has lasted beyond `from`, and begun before `to`.
+    pub(super) fn is_wholly_in(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+        (0..self.groups()).all(|group| {
+            let bounds = |name: &str| {
+                let column = column_of(name)?;
+                self.bounds(group, column).filter(|_| self.is_complete(group, column))
+            };
+            let ended = |from: Timestamp| {
+                bounds("time_flow_end_ns").is_some_and(|(first, _)| first >= from.as_nanos())
+            };
+            let began =
+                |to: Timestamp| bounds("time_flow_start_ns").is_some_and(|(_, last)| last <= to.as_nanos());
+            from.is_none_or(ended) && to.is_none_or(began)
+        })
+    }
+
     /// The Bloom filter of a column in a row group, if there is one.
     pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Bloom> {
-        let chunk = self.column(group, column)?;
+        let facts = self.column(group, column)?;
+        let descriptor = self.schema.descriptor.column(self.place(column)?);
         // A filter that cannot be read excludes nothing.
-        let filter = guarded(|| Sbbf::read_from_column_chunk(chunk, &self.reader)).ok().flatten()?;
-        Some(Bloom { filter, form: form(chunk) })
+        let size = usize::try_from(facts.filter_size?).ok()?;
+        let octets = self.reader.get_bytes(facts.filter?, size).ok()?;
+        let filter = guarded(|| Sbbf::from_bytes(&octets)).ok()?;
+        Some(Bloom { filter, form: form(&descriptor) })
     }
 
     /// A column of a row group; `None` when it is not there, or has nothing but nulls.
-    pub(super) fn open_column(&self, group: usize, column: usize) -> Result<Option<Chunk>, ParquetError> {
-        let Some(chunk) = self.column(group, column) else { return Ok(None) };
+    pub(super) fn open_column(&self, group: usize, column: usize) -> Result<Option<Chunk<'_>>, ParquetError> {
+        let Some(place) = self.place(column) else { return Ok(None) };
+        let facts = self.footer.column(group, place);
+        let facts = facts.ok_or_else(|| wrong("what the footer says of a column cannot be"))?;
+        let descriptor = self.schema.descriptor.column(place);
         let rows = self.rows(group)?;
-        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
-        if nulls.is_some_and(|nulls| nulls >= rows as u64) && chunk.column_descr().max_rep_level() == 0 {
+        if facts.nulls.is_some_and(|nulls| nulls >= rows as u64) && descriptor.max_rep_level() == 0 {
             return Ok(None);
         }
-        let start = chunk.dictionary_page_offset().filter(|offset| *offset > 0);
-        let start = u64::try_from(start.unwrap_or_else(|| chunk.data_page_offset()));
-        let length = u64::try_from(chunk.compressed_size());
-        let (Ok(start), Ok(length)) = (start, length) else {
-            return Err(ParquetError::General("a column at a negative place".to_owned()));
-        };
         // Memory is taken for what is there, not for what is announced.
-        if start.checked_add(length).is_none_or(|end| end > self.reader.len()) {
+        let start = facts.start();
+        if start.checked_add(facts.size).is_none_or(|end| end > self.reader.length) {
             return Err(ParquetError::EOF("a column beyond the end of the file".to_owned()));
         }
-        let octets = self.reader.get_bytes(start, usize::try_from(length).unwrap_or(usize::MAX))?;
-        Ok(Some(Chunk { metadata: chunk.clone(), start, octets, rows }))
+        let octets = self.reader.get_bytes(start, usize::try_from(facts.size).unwrap_or(usize::MAX))?;
+        Ok(Some(Chunk { file: self, facts, descriptor, group, place, start, octets, rows }))
+    }
+
+    /// All that the footer says of a column.
+    fn metadata(&self, group: usize, place: usize) -> Result<&ColumnChunkMetaData, ParquetError> {
+        let metadata = match self.metadata.get() {
+            Some(metadata) => metadata,
+            None => {
+                let octets = self.footer.octets();
+                let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(octets))?;
+                self.metadata.get_or_init(|| metadata)
+            }
+        };
+        let group = metadata.row_groups().get(group);
+        group.and_then(|group| group.columns().get(place)).ok_or_else(|| wrong("a column that is not there"))
     }
 }
 
@@ -152,8 +207,7 @@ pub(super) fn column_of(name: &str) -> Option<usize> {
 }
 
 /// In which form a column has addresses.
-fn form(chunk: &ColumnChunkMetaData) -> Form {
-    let descriptor = chunk.column_descr();
+fn form(descriptor: &ColumnDescPtr) -> Form {
     let is_text = matches!(descriptor.logical_type_ref(), Some(LogicalType::String))
         || descriptor.converted_type() == parquet::basic::ConvertedType::UTF8;
     if descriptor.physical_type() == Physical::BYTE_ARRAY && is_text { Form::Text } else { Form::Octets }
@@ -173,61 +227,95 @@ impl Bloom {
 }
 
 /// A column of a row group, read but not decoded.
-pub(super) struct Chunk {
-    pub(super) metadata: ColumnChunkMetaData,
+pub(super) struct Chunk<'a> {
+    file: &'a StoreFile,
+    pub(super) facts: ColumnFacts<'a>,
+    pub(super) descriptor: ColumnDescPtr,
+    group: usize,
+    place: usize,
     start: u64,
     octets: Bytes,
     pub(super) rows: usize,
 }
 
-impl Chunk {
+impl Chunk<'_> {
     pub(super) fn form(&self) -> Form {
-        form(&self.metadata)
+        form(&self.descriptor)
     }
 
+    /// The pages, when each row has a value or none and all is in a form that is decoded here: these encodings, not
+    /// compressed or by zstd.
+    pub(super) fn simple_pages(&self, encodings: &[u64]) -> Option<Pages<'_>> {
+        let known = encodings.iter().fold(0, |known, encoding| known | 1_u64 << encoding);
+        let is_known = self.facts.encodings & !known == 0;
+        let is_flat = self.descriptor.max_def_level() == 1 && self.descriptor.max_rep_level() == 0;
+        let is_compressed = match self.facts.codec {
+            page::codec::NONE => false,
+            page::codec::ZSTD => true,
+            _ => return None,
+        };
+        (is_known && is_flat).then(|| Pages::new(&self.octets, is_compressed))
+    }
+
+    /// The pages as the general reader has them.
     pub(super) fn pages(&self) -> Result<SerializedPageReader<Part>, ParquetError> {
         let part = Part { start: self.start, octets: self.octets.clone() };
-        SerializedPageReader::new(Arc::new(part), &self.metadata, self.rows, None)
+        let metadata = self.file.metadata(self.group, self.place)?;
+        SerializedPageReader::new(Arc::new(part), metadata, self.rows, None)
     }
 }
 
 /// Reads at any place; several threads may, at once.
 #[derive(Clone, Debug)]
-struct Pread(Arc<File>);
-
-struct At {
+struct Pread {
     file: Arc<File>,
-    offset: u64,
+    length: u64,
 }
 
-impl Read for At {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.offset)?;
-        self.offset += count as u64;
-        Ok(count)
-    }
-}
-
-impl Length for Pread {
-    fn len(&self) -> u64 {
-        self.0.metadata().map_or(0, |metadata| metadata.len())
-    }
-}
-
-impl ChunkReader for Pread {
-    type T = At;
-
-    fn get_read(&self, start: u64) -> Result<At, ParquetError> {
-        Ok(At { file: Arc::clone(&self.0), offset: start })
+impl Pread {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file: Arc::new(file), length })
     }
 
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if start.saturating_add(length as u64) > self.len() {
+    /// Octets from a place on; there are so many.
+    fn octets(&self, start: u64, length: usize) -> Result<Vec<u8>, ParquetError> {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
             return Err(ParquetError::EOF("something beyond the end of the file".to_owned()));
         }
         let mut octets = vec![0; length];
-        self.0.read_exact_at(&mut octets, start)?;
-        Ok(octets.into())
+        self.file.read_exact_at(&mut octets, start)?;
+        Ok(octets)
+    }
+
+    fn footer(&self) -> Result<Footer, ParquetError> {
+        let size = usize::try_from(self.length.min(TAIL)).unwrap_or(0);
+        let mut tail = self.octets(self.length - size as u64, size)?;
+        let ends = tail.last_chunk::<8>().map(|last| {
+            let (length, magic) = last.split_at(4);
+            (u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize, magic == MAGIC)
+        });
+        let Some((length, true)) = ends else {
+            return Err(wrong("it does not end as a Parquet file does"));
+        };
+        let all = length.saturating_add(8);
+        let octets = match tail.len().checked_sub(all) {
+            Some(start) => {
+                tail.drain(..start);
+                tail.truncate(length);
+                tail
+            }
+            None => match self.length.checked_sub(all as u64) {
+                Some(start) => self.octets(start, length)?,
+                None => return Err(wrong("its footer announces more than there is")),
+            },
+        };
+        Footer::new(octets).ok_or_else(|| wrong("its footer is damaged"))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.octets(start, length).map(Bytes::from)
     }
 }
 

@@ -10,14 +10,20 @@
 //! was killed are deleted when the store is opened the next time.
 //!
 //! Parquet needs no index of its own: names of folders give the time, each file's statistics and Bloom filters the
-//! rest. There is no manifest that could disagree with what is there.
+//! rest, and its footer has what its flows come to by protocol and minute. There is no manifest that could disagree with
+//! what is there.
 
 mod batch;
 mod chunk;
 mod columns;
+mod compact;
+mod encoded;
 mod file;
+mod footer;
 mod form;
 mod guard;
+mod numbers;
+mod page;
 mod pages;
 mod part;
 mod reader;
@@ -25,6 +31,7 @@ mod restore;
 mod retention;
 mod rows;
 mod schema;
+mod summary;
 mod worker;
 
 use core::{
@@ -59,8 +66,10 @@ pub use self::{
     retention::Retention,
 };
 pub(crate) use self::{
-    reader::Group,
-    rows::{Chosen, Column, ColumnSet, Numbers, Rows, each_cell},
+    numbers::Numbers,
+    reader::{Group, OpenFile},
+    rows::{Chosen, Column, ColumnSet, Rows, each_cell},
+    summary::{Amount, MINUTE, Summary},
 };
 use crate::{
     flow::{Flow, FlowSet},

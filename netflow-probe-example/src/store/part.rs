@@ -9,7 +9,7 @@ use std::{
 
 use parquet::{
     errors::ParquetError,
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedFileWriter},
     schema::types::{ColumnDescPtr, Type},
 };
 
@@ -17,6 +17,8 @@ use super::{
     batch::Batch,
     chunk::Encoder,
     columns::{Write, writers},
+    footer::SUMMARY,
+    summary::Summing,
 };
 
 /// What a file that is not complete ends with. Query engines leave names that begin with a dot alone.
@@ -31,6 +33,7 @@ pub(super) struct Part {
     temporary: PathBuf,
     /// The name that it gets, less number and ending.
     name: String,
+    summing: Summing,
     pub(super) rows: u64,
 }
 
@@ -57,7 +60,7 @@ impl Part {
             SerializedFileWriter::new(BufWriter::new(file), Arc::clone(schema), Arc::clone(properties))
                 .map_err(into_io)?;
         let columns = writer.schema_descr().columns().iter().cloned().zip(writers()).collect();
-        Ok(Self { writer, columns, temporary, name: name.to_owned(), rows: 0 })
+        Ok(Self { writer, columns, temporary, name: name.to_owned(), summing: Summing::new(), rows: 0 })
     }
 
     /// Octets written so far.
@@ -68,6 +71,7 @@ impl Part {
     /// Writes a row group.
     pub(super) fn write(&mut self, batch: &Batch, encoder: &mut Encoder) -> io::Result<()> {
         self.write_columns(batch, encoder).map_err(into_io)?;
+        self.summing.add(batch);
         self.rows += u64::from(batch.rows);
         Ok(())
     }
@@ -86,7 +90,10 @@ impl Part {
     /// Completes the file: its octets are on the disk before it gets its name, its name before this returns. While it is
     /// named, what `alone` returns is held, so that no other writer of the store takes the same name.
     pub(super) fn complete<G>(self, alone: impl FnOnce() -> G) -> io::Result<Complete> {
-        let Self { writer, temporary, name, .. } = self;
+        let Self { mut writer, temporary, name, summing, .. } = self;
+        if let Some(summary) = summing.text() {
+            writer.append_key_value_metadata(KeyValue::new(SUMMARY.to_owned(), summary));
+        }
         let file =
             writer.into_inner().map_err(into_io)?.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;

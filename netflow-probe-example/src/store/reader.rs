@@ -13,6 +13,7 @@ use super::{
     file::{Bloom, StoreFile, column_of},
     part::{EXTENSION, into_io},
     rows::{Chosen, ColumnSet, Rows},
+    summary::Summary,
 };
 use crate::flow::Flow;
 
@@ -90,6 +91,16 @@ impl StoreReader {
 pub(crate) struct OpenFile(Arc<StoreFile>);
 
 impl OpenFile {
+    /// What the writer has summed up of all its flows.
+    pub(crate) fn summary(&self) -> Option<Summary> {
+        self.0.summary()
+    }
+
+    /// Whether each of its flows has lasted beyond `from`, and begun before `to`.
+    pub(crate) fn is_wholly_in(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+        self.0.is_wholly_in(from, to)
+    }
+
     /// The row groups that can have flows of the reader's window.
     pub(crate) fn groups(&self, reader: &StoreReader) -> impl Iterator<Item = Group> {
         let (from, to) = (reader.from, reader.to);

@@ -12,6 +12,7 @@ use parquet::{
 use super::{
     file::{Chunk, StoreFile},
     guard::guarded,
+    numbers::{self, Numbers},
     pages::{self, Coded, NULL},
     restore::{List, Restorer},
 };
@@ -50,23 +51,6 @@ pub(crate) enum Column {
     Cells(Vec<Cell>),
     /// What has no column, as JSON.
     Json(Vec<Option<ByteArray>>),
-}
-
-/// One number for each row.
-#[derive(Debug)]
-pub(crate) struct Numbers {
-    pub(crate) values: Vec<u64>,
-    /// Which rows have one; without it all have.
-    pub(crate) present: Option<Vec<bool>>,
-    is_signed: bool,
-}
-
-impl Numbers {
-    /// The number of a row.
-    pub(crate) fn get(&self, row: usize) -> Option<u64> {
-        let is_present = self.present.as_ref().is_none_or(|present| present.get(row).is_some_and(|it| *it));
-        if is_present { self.values.get(row).copied() } else { None }
-    }
 }
 
 impl Column {
@@ -319,13 +303,15 @@ pub(crate) fn each_cell(column: &str, of: &[Cell], mut visit: impl FnMut(&Flow<'
     }
 }
 
-fn decode(chunk: &Chunk, place: usize) -> Result<Column, ParquetError> {
+fn decode(chunk: &Chunk<'_>, place: usize) -> Result<Column, ParquetError> {
     let Some(column) = COLUMNS.get(place) else { return json(chunk) };
     match column.kind {
         Kind::Word | Kind::Address | Kind::MacAddress => pages::decode(chunk, column.kind).map(Column::Coded),
         Kind::NumberList | Kind::AddressList => lists(chunk, column.kind, column.name),
-        Kind::Unsigned32 | Kind::Unsigned64 | Kind::Time => numbers(chunk, false),
-        Kind::Signed64 => numbers(chunk, true),
+        Kind::Unsigned32 | Kind::Unsigned64 | Kind::Time => {
+            numbers::decode(chunk, false).map(Column::Numbers)
+        }
+        Kind::Signed64 => numbers::decode(chunk, true).map(Column::Numbers),
     }
 }
 
@@ -351,45 +337,20 @@ fn other_type<T>() -> Result<T, ParquetError> {
     Err(ParquetError::General("a column of another type than the flow schema's".to_owned()))
 }
 
-fn numbers(chunk: &Chunk, is_signed: bool) -> Result<Column, ParquetError> {
-    let rows = chunk.rows;
-    let mut levels: Vec<i16> = Vec::new();
-    let values: Vec<u64> =
-        match get_column_reader(chunk.metadata.column_descr_ptr(), Box::new(chunk.pages()?)) {
-            ColumnReader::Int32ColumnReader(mut reader) => read_all!(reader, rows, levels, None)
-                .into_iter()
-                .map(|number: i32| number.cast_unsigned().into())
-                .collect(),
-            ColumnReader::Int64ColumnReader(mut reader) => {
-                read_all!(reader, rows, levels, None).into_iter().map(i64::cast_unsigned).collect()
-            }
-            _ => return other_type(),
-        };
-    if values.len() >= rows {
-        return Ok(Column::Numbers(Numbers { values, present: None, is_signed }));
-    }
-    let present: Vec<bool> = levels.iter().map(|level| *level > 0).collect();
-    let mut values = values.into_iter();
-    let values =
-        present.iter().map(|is_there| if *is_there { values.next().unwrap_or(0) } else { 0 }).collect();
-    Ok(Column::Numbers(Numbers { values, present: Some(present), is_signed }))
-}
-
-fn lists(chunk: &Chunk, kind: Kind, name: &str) -> Result<Column, ParquetError> {
+fn lists(chunk: &Chunk<'_>, kind: Kind, name: &str) -> Result<Column, ParquetError> {
     let rows = chunk.rows;
     let (mut definition, mut repetition): (Vec<i16>, Vec<i16>) = (Vec::new(), Vec::new());
-    let elements: Vec<Cell> =
-        match get_column_reader(chunk.metadata.column_descr_ptr(), Box::new(chunk.pages()?)) {
-            ColumnReader::Int32ColumnReader(mut reader) => {
-                let data = read_all!(reader, rows, definition, Some(&mut repetition));
-                data.into_iter().map(|number: i32| Cell::Unsigned(number.cast_unsigned().into())).collect()
-            }
-            ColumnReader::ByteArrayColumnReader(mut reader) => {
-                let data = read_all!(reader, rows, definition, Some(&mut repetition));
-                data.iter().map(|value: &ByteArray| chunk.form().cell(kind, value.data())).collect()
-            }
-            _ => return other_type(),
-        };
+    let elements: Vec<Cell> = match get_column_reader(chunk.descriptor.clone(), Box::new(chunk.pages()?)) {
+        ColumnReader::Int32ColumnReader(mut reader) => {
+            let data = read_all!(reader, rows, definition, Some(&mut repetition));
+            data.into_iter().map(|number: i32| Cell::Unsigned(number.cast_unsigned().into())).collect()
+        }
+        ColumnReader::ByteArrayColumnReader(mut reader) => {
+            let data = read_all!(reader, rows, definition, Some(&mut repetition));
+            data.iter().map(|value: &ByteArray| chunk.form().cell(kind, value.data())).collect()
+        }
+        _ => return other_type(),
+    };
     let mut elements = elements.into_iter();
     let mut cells = Vec::with_capacity(rows.min(1 << 20));
     let mut levels = definition.iter().zip(&repetition).peekable();
@@ -413,11 +374,11 @@ fn lists(chunk: &Chunk, kind: Kind, name: &str) -> Result<Column, ParquetError> 
     Ok(Column::Cells(cells))
 }
 
-fn json(chunk: &Chunk) -> Result<Column, ParquetError> {
+fn json(chunk: &Chunk<'_>) -> Result<Column, ParquetError> {
     let rows = chunk.rows;
     let mut levels: Vec<i16> = Vec::new();
     let ColumnReader::ByteArrayColumnReader(mut reader) =
-        get_column_reader(chunk.metadata.column_descr_ptr(), Box::new(chunk.pages()?))
+        get_column_reader(chunk.descriptor.clone(), Box::new(chunk.pages()?))
     else {
         return other_type();
     };

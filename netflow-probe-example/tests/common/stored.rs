@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use netflow_codec::{ExportSession, ExportVersion, FlowRecord, SessionConfig, Timestamp};
+use netflow_codec::{
+    ExportSession, ExportVersion, FlowRecord, SamplingAlgorithm, SamplingInfo, SamplingSource, SessionConfig,
+    Timestamp,
+};
 use netflow_probe_example::{
     collector::Collector,
     store::{Store, StoreConfig},
@@ -42,12 +45,27 @@ pub(crate) fn store(folder: &Path, row_group: usize, flows: &[FlowRecord]) {
 
 /// The same, with files of so many seconds.
 pub(crate) fn store_by(folder: &Path, seconds: u64, row_group: usize, flows: &[FlowRecord]) {
+    store_sampled(folder, seconds, row_group, 1, flows);
+}
+
+/// The same, of a router that says that it looks at one packet in so many.
+pub(crate) fn store_sampled(
+    folder: &Path,
+    seconds: u64,
+    row_group: usize,
+    interval: u32,
+    flows: &[FlowRecord],
+) {
     let mut config = StoreConfig::new(folder);
     config.interval = core::time::Duration::from_secs(seconds);
     config.row_group = row_group;
     let mut collector = Collector::new(Store::open(config).unwrap());
     let boot = Timestamp::from_secs(NOON - 100_000);
-    let mut session = ExportSession::new(SessionConfig::new(ExportVersion::V9, boot)).unwrap();
+    let mut export = SessionConfig::new(ExportVersion::V9, boot);
+    if interval > 1 {
+        export.sampling = SamplingInfo::new(interval, SamplingAlgorithm::RANDOM, SamplingSource::Domain);
+    }
+    let mut session = ExportSession::new(export).unwrap();
     let mut datagram = Vec::new();
     let exporter = "192.0.2.254:40000".parse().unwrap();
     for flow in flows {

@@ -100,6 +100,11 @@ impl Filter {
 }
 
 impl Filter {
+    /// Whether it lets every flow pass.
+    pub(super) const fn is_any(&self) -> bool {
+        matches!(self.0, expression::Expression::Any)
+    }
+
     /// Whether some flow of a row group may pass, by what its file says of it.
     pub(super) fn may_pass(&self, group: &Group) -> bool {
         self.0.may_hold(group)

@@ -5,7 +5,8 @@ use std::io::Result;
 
 use super::expression::{Comparison, Condition, Expression, Subject, Test};
 use crate::{
-    query::value::Getter,
+    flow::Cell,
+    query::value::{Getter, Value},
     store::{Chosen, Column, ColumnSet, Group, Rows, each_cell},
 };
 
@@ -136,9 +137,15 @@ impl Condition {
                 }
                 Column::Coded(coded) => {
                     let mut admitted = Vec::with_capacity(coded.cells.len() + 1);
-                    each_cell(column, &coded.cells, |flow| {
-                        admitted.push(getter.of(flow).is_some_and(|value| self.admits(value)));
-                    });
+                    if getter.plain_column().is_some() {
+                        let admits =
+                            |cell: &Cell| Value::of_cell(*cell).is_some_and(|value| self.admits(value));
+                        admitted.extend(coded.cells.iter().map(admits).chain([false]));
+                    } else {
+                        each_cell(column, &coded.cells, |flow| {
+                            admitted.push(getter.of(flow).is_some_and(|value| self.admits(value)));
+                        });
+                    }
                     // The last is of rows without a value.
                     let of_none = admitted.last().is_some_and(|it| *it);
                     if admitted.iter().all(|it| !it) {
