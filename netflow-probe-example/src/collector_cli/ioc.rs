@@ -40,7 +40,13 @@ pub struct IocArgs {
 pub(super) fn run(args: &IocArgs) -> Result<ExitCode, Failure> {
     let indicators = read(&args.indicators, args.source.quiet)?;
     let mut search = Search::new(indicators, args.bound);
-    let code = args.source.visit(|flow| search.add(flow))?;
+    let code = match args.source.gather(|| search.clone())? {
+        Some((found, code)) => {
+            search = found;
+            code
+        }
+        None => args.source.visit(|flow| search.add(flow))?,
+    };
     let report = search.finish();
     super::print_report(&report, args.json)?;
     Ok(code)

@@ -51,6 +51,13 @@ impl Seen {
         self.flows_of_unknown_rate += u64::from(flow.sampling_rate().is_none());
         widen(&mut self.first_ns, &mut self.last_ns, flow);
     }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.flows += other.flows;
+        self.flows_of_unknown_rate += other.flows_of_unknown_rate;
+        self.first_ns = self.first_ns.into_iter().chain(other.first_ns).min();
+        self.last_ns = self.last_ns.max(other.last_ns);
+    }
 }
 
 /// A line for readers.

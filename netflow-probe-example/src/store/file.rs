@@ -130,6 +130,15 @@ impl StoreFile {
         self.column(group, column).is_some_and(|facts| facts.nulls == Some(0))
     }
 
+    /// How many rows of a row group have no value in a column.
+    pub(super) fn nulls(&self, group: usize, column: usize) -> Option<u64> {
+        let rows = self.footer.rows(group);
+        match self.place(column) {
+            None => Some(rows),
+            Some(place) => self.footer.column(group, place)?.nulls.filter(|nulls| *nulls <= rows),
+        }
+    }
+
     /// Whether some flow of a row group can have lasted beyond `from`, and begun before `to`.
     pub(super) fn may_be_in(&self, group: usize, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
         let bounds = |name: &str| self.bounds(group, column_of(name)?);

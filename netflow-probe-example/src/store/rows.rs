@@ -170,6 +170,17 @@ impl Rows {
         }
     }
 
+    /// The least and the greatest number of a column in which each row has one, by what its file says.
+    pub(crate) fn bounds(&self, name: &str) -> Option<(u64, u64)> {
+        let column = super::file::column_of(name)?;
+        self.file.bounds(self.group, column).filter(|_| self.file.is_complete(self.group, column))
+    }
+
+    /// How many rows have no value in a column, by what its file says.
+    pub(crate) fn nulls(&self, name: &str) -> Option<u64> {
+        self.file.nulls(self.group, super::file::column_of(name)?)
+    }
+
     /// The numbers of a column that has been decoded.
     pub(crate) fn numbers(&self, name: &str) -> Option<&Numbers> {
         match self.loaded(super::file::column_of(name)?) {

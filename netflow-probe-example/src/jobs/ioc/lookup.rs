@@ -110,18 +110,7 @@ impl Indicators {
         protocol: Option<u8>,
         mut see: impl FnMut(u32),
     ) {
-        let groups = match address {
-            IpAddr::V4(address) => {
-                let bits = address.to_bits();
-                let word = usize::try_from(bits >> 14).ok().and_then(|place| self.touched.get(place));
-                if word.is_none_or(|word| word >> (bits >> 8 & 63) & 1 == 0) {
-                    return;
-                }
-                self.v4.containing(bits.into())
-            }
-            IpAddr::V6(address) => self.v6.containing(address.to_bits()),
-        };
-        for number in groups.flatten() {
+        for number in self.around(address).into_iter().flatten().flatten() {
             let Some(indicator) = self.get(*number) else { continue };
             let agrees = |wanted: Option<u16>, there: Option<u16>| wanted.is_none() || wanted == there;
             if agrees(indicator.port, port)
@@ -130,6 +119,26 @@ impl Indicators {
             {
                 see(*number);
             }
+        }
+    }
+}
+
+impl Indicators {
+    /// Whether one of them names an address, whatever it says of ports and protocols.
+    pub(super) fn name(&self, address: IpAddr) -> bool {
+        self.around(address).into_iter().flatten().next().is_some()
+    }
+
+    /// The indicators of each range around an address.
+    fn around(&self, address: IpAddr) -> Option<impl Iterator<Item = &Vec<u32>>> {
+        match address {
+            IpAddr::V4(address) => {
+                let bits = address.to_bits();
+                let word = usize::try_from(bits >> 14).ok().and_then(|place| self.touched.get(place));
+                let is_touched = word.is_some_and(|word| word >> (bits >> 8 & 63) & 1 == 1);
+                is_touched.then(|| self.v4.containing(bits.into()))
+            }
+            IpAddr::V6(address) => Some(self.v6.containing(address.to_bits())),
         }
     }
 }

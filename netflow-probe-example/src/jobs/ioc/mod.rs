@@ -8,6 +8,7 @@ mod lookup;
 mod misp;
 mod parse;
 mod stix;
+mod stored;
 mod watch;
 
 use core::{cmp::Reverse, net::IpAddr};
@@ -116,8 +117,11 @@ struct Contact {
     exporters: Vec<IpAddr>,
 }
 
+/// Protocols and ports, and exporters, that are listed of a finding.
+const LISTED: usize = 8;
+
 /// Flows being searched for indicators.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Search {
     indicators: Arc<Indicators>,
     contacts: HashMap<(u32, IpAddr, IpAddr), Contact>,
@@ -184,7 +188,6 @@ impl Search {
     }
 
     fn contact(&mut self, flow: &Flow<'_>, found: Match) {
-        const LISTED: usize = 8;
         let record = &flow.record;
         let (address, host, port) = if found.is_destination {
             (record.destination, record.source, record.destination_port)
