@@ -1,11 +1,13 @@
 //! Values of keys as small numbers, so that rows are grouped by counting.
 
-use std::{collections::HashMap, io, net::IpAddr};
+use core::net::IpAddr;
+use std::{collections::HashMap, io};
 
 use foldhash::fast::RandomState;
 
 use super::{
     key::{Key, Side},
+    numbering::Numbering,
     value::Value,
 };
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Coder {
     /// Addresses of IPv4, which are most of what there are many of.
-    v4: HashMap<u32, u32, RandomState>,
+    v4: Numbering,
     others: HashMap<Option<Value>, u32, RandomState>,
     pub(super) values: Vec<Option<Value>>,
 }
@@ -30,7 +32,7 @@ impl Coder {
             u32::try_from(values.len() - 1).unwrap_or(u32::MAX)
         };
         match value {
-            Some(Value::Address(IpAddr::V4(address))) => *v4.entry(address.to_bits()).or_insert_with(new),
+            Some(Value::Address(IpAddr::V4(address))) => v4.number(address.to_bits(), new),
             value => *others.entry(value).or_insert_with(new),
         }
     }
@@ -54,21 +56,21 @@ impl Coder {
         if let [column] = columns.as_slice() {
             let is_plain = key.is_plain(side);
             match rows.column(column)? {
-                Column::Coded(coded) => {
-                    let mut codes = Vec::with_capacity(coded.cells.len() + 1);
+                Column::Coded(values) => {
+                    let mut codes = Vec::with_capacity(values.cells.len() + 1);
                     if is_plain {
-                        let cells = coded.cells.iter().chain([&Cell::Absent]);
+                        let cells = values.cells.iter().chain([&Cell::Absent]);
                         codes.extend(cells.map(|cell| self.code(key.of_cell(*cell))));
                     } else {
-                        each_cell(column, &coded.cells, |flow| codes.push(self.code(key.value(side, flow))));
+                        each_cell(column, &values.cells, |flow| codes.push(self.code(key.value(side, flow))));
                     }
                     // The last is of rows without a value.
                     let of_none = codes.last().copied().unwrap_or(0);
-                    if coded.is_in_order {
+                    if values.is_in_order {
                         codes.pop();
                         return Ok(codes);
                     }
-                    return Ok(coded
+                    return Ok(values
                         .codes
                         .iter()
                         .map(|code| codes.get(*code as usize).copied().unwrap_or(of_none))

@@ -108,12 +108,11 @@ impl Key {
     /// The value that a cell of that column stands for.
     pub(super) fn of_cell(&self, cell: Cell) -> Option<Value> {
         let found = Value::of_cell(cell)?;
-        let length = match (self.mask, found) {
+        match (self.mask, found) {
             (Mask::V4(bits), Value::Address(IpAddr::V4(_)))
-            | (Mask::V6(bits), Value::Address(IpAddr::V6(_))) => bits,
-            _ => return Some(found),
-        };
-        found.network(length)
+            | (Mask::V6(bits), Value::Address(IpAddr::V6(_))) => found.network(bits),
+            _ => Some(found),
+        }
     }
 
     /// The value of a side.

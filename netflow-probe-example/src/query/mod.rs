@@ -5,6 +5,7 @@ mod filter;
 mod gather;
 mod groups;
 mod key;
+mod numbering;
 mod report;
 mod scan;
 mod series;

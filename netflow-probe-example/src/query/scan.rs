@@ -195,41 +195,38 @@ impl Question<'_> {
         let files = self.reader.files().len();
         let threads = threads().min(files.max(1));
         thread::scope(|scope| {
-            let mut groups: Vec<Receiver<Found>> = Vec::new();
+            let mut streams = Vec::new();
             for thread in 0..threads {
                 let (sender, receiver) = sync_channel(4);
                 scope.spawn(move || {
                     // Who asked may have seen enough.
                     let _ = self.find((thread..files).step_by(threads), &sender);
                 });
-                groups.push(receiver);
+                streams.push(Stream { next: None, receiver });
             }
             let mut damaged = Vec::new();
-            for place in 0..files {
-                let Some(groups) = groups.get(place % threads) else { break };
-                let mut error = None;
-                while let Ok(Found::Rows(mut rows, chosen)) = groups.recv().map(|found| match found {
-                    Found::End(found) => {
-                        error = found;
-                        Found::End(None)
+            // Each thread finds in the order of files: what comes first of all comes next.
+            while let Some(Found { place, what }) = first(&mut streams) {
+                match what {
+                    What::Nothing => {}
+                    What::Damage(error) => damaged.push((place, error)),
+                    What::Rows(mut rows, chosen) => {
+                        let mut failed = None;
+                        let read = rows.each(ColumnSet::ALL, &chosen, |_, flow| {
+                            visit(flow).map_err(|error| {
+                                failed = Some(error);
+                                io::ErrorKind::Other.into()
+                            })
+                        });
+                        if let Some(failed) = failed {
+                            return Err(failed);
+                        }
+                        damaged.extend(read.err().map(|error| (place, error)));
                     }
-                    rows @ Found::Rows(..) => rows,
-                }) {
-                    let mut failed = None;
-                    let read = rows.each(ColumnSet::ALL, &chosen, |_, flow| {
-                        visit(flow).map_err(|error| {
-                            failed = Some(error);
-                            io::ErrorKind::Other.into()
-                        })
-                    });
-                    if let Some(failed) = failed {
-                        return Err(failed);
-                    }
-                    error = error.or_else(|| read.err());
                 }
-                damaged.extend(error.and_then(|error| self.damaged(place, error)));
             }
-            Ok(damaged)
+            damaged.dedup_by_key(|(place, _)| *place);
+            Ok(damaged.into_iter().filter_map(|(place, error)| self.damaged(place, error)).collect())
         })
     }
 
@@ -239,23 +236,25 @@ impl Question<'_> {
         files: impl Iterator<Item = usize>,
         sender: &SyncSender<Found>,
     ) -> Result<(), std::sync::mpsc::SendError<Found>> {
-        for place in files {
+        for (count, place) in files.enumerate() {
+            let send = |what| sender.send(Found { place, what });
+            if count % SILENCE == 0 {
+                send(What::Nothing)?;
+            }
             let groups = match self.open(place) {
                 Ok(groups) => groups,
                 Err(error) => {
-                    sender.send(Found::End(Some(error)))?;
+                    send(What::Damage(error))?;
                     continue;
                 }
             };
-            let mut wrong = None;
             for group in groups {
                 match self.choose(&group) {
                     Ok((_, Chosen::None)) => {}
-                    Ok((rows, chosen)) => sender.send(Found::Rows(Box::new(rows), chosen))?,
-                    Err(error) => wrong = wrong.or(Some(error)),
+                    Ok((rows, chosen)) => send(What::Rows(Box::new(rows), chosen))?,
+                    Err(error) => send(What::Damage(error))?,
                 }
             }
-            sender.send(Found::End(wrong))?;
         }
         Ok(())
     }
@@ -320,9 +319,36 @@ impl Question<'_> {
     }
 }
 
-/// What a thread has found in a file.
-enum Found {
+/// What a thread has found, and in which file.
+struct Found {
+    place: usize,
+    what: What,
+}
+
+enum What {
     Rows(Box<Rows>, Chosen),
-    /// There is no more in it, or it is damaged.
-    End(Option<io::Error>),
+    Damage(io::Error),
+    /// Nothing yet: so that what others have found is not waited with for long.
+    Nothing,
+}
+
+/// Files without a find after which a thread says so.
+const SILENCE: usize = 64;
+
+/// What a thread finds, in the order of files.
+struct Stream {
+    next: Option<Found>,
+    receiver: Receiver<Found>,
+}
+
+/// Takes what is in the first file of what the streams have next.
+fn first(streams: &mut Vec<Stream>) -> Option<Found> {
+    streams.retain_mut(|stream| {
+        if stream.next.is_none() {
+            stream.next = stream.receiver.recv().ok();
+        }
+        stream.next.is_some()
+    });
+    let place = |stream: &&mut Stream| stream.next.as_ref().map(|found| found.place);
+    streams.iter_mut().min_by_key(place)?.next.take()
 }

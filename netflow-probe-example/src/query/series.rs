@@ -201,7 +201,7 @@ impl Series {
     pub(super) fn add_summary(&mut self, summary: impl FnOnce() -> Option<Summary>, scaled: bool) -> bool {
         const SECONDS: u64 = MINUTE / 1_000_000_000;
         let is_by_protocol = self.key.as_ref().is_none_or(|key| key.name() == "proto");
-        let is_whole = self.bins.width % SECONDS == 0 && self.bins.first % SECONDS == 0;
+        let is_whole = self.bins.width.is_multiple_of(SECONDS) && self.bins.first.is_multiple_of(SECONDS);
         let Some(summary) = (is_by_protocol && is_whole).then(summary).flatten() else { return false };
         self.undated += summary.undated();
         for of in summary.protocols() {

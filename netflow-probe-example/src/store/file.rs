@@ -197,13 +197,12 @@ impl StoreFile {
 
     /// All that the footer says of a column.
     fn metadata(&self, group: usize, place: usize) -> Result<&ColumnChunkMetaData, ParquetError> {
-        let metadata = match self.metadata.get() {
-            Some(metadata) => metadata,
-            None => {
-                let octets = self.footer.octets();
-                let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(octets))?;
-                self.metadata.get_or_init(|| metadata)
-            }
+        let metadata = if let Some(metadata) = self.metadata.get() {
+            metadata
+        } else {
+            let octets = self.footer.octets();
+            let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(octets))?;
+            self.metadata.get_or_init(|| metadata)
         };
         let group = metadata.row_groups().get(group);
         group.and_then(|group| group.columns().get(place)).ok_or_else(|| wrong("a column that is not there"))

@@ -305,11 +305,11 @@ impl Summary {
             if line.starts_with('=') {
                 words.0.next();
                 minute = 0;
-                let protocol = match words.or_none()? {
+                let protocol = match words.or_none().ok()? {
                     None => None,
                     Some(number) => Some(u8::try_from(number).ok()?),
                 };
-                let (first, last) = (words.or_none()?, words.or_none()?);
+                let (first, last) = (words.or_none().ok()?, words.or_none().ok()?);
                 let total = words.amount(is_scaled)?;
                 let of = OfProtocol { protocol, total, first, last, ..OfProtocol::default() };
                 summary.protocols.push(of);
@@ -337,10 +337,12 @@ impl Words<'_> {
         self.0.next()?.parse().ok()
     }
 
-    fn or_none(&mut self) -> Option<Option<u64>> {
-        match self.0.next()? {
-            "-" => Some(None),
-            word => word.parse().ok().map(Some),
+    /// A number, or none in whose place `-` stands; `Err` when there is neither.
+    fn or_none(&mut self) -> Result<Option<u64>, ()> {
+        match self.0.next() {
+            Some("-") => Ok(None),
+            Some(word) => word.parse().map(Some).map_err(|_| ()),
+            None => Err(()),
         }
     }
 
