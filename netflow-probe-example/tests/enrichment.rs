@@ -207,6 +207,25 @@ fn flows_have_the_origin_of_their_addresses_in_outputs_the_store_and_queries() {
         assert_eq!(found.lines().count(), 30, "{found}");
         let flow: Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
         assert_eq!((&flow["src_country"], &flow["dst_country"]), (&"DE".into(), &"FR".into()));
+        // Filters and statistics know countries.
+        for (filter, flows) in [
+            ("src country de and dst country in [JP FR]", 30),
+            ("country FR and not src country FR", 30),
+            ("src and dst geo DE", 0),
+            ("dst country != FR", 0),
+        ] {
+            assert_eq!(query(&[&source[..], &[filter]].concat()).lines().count(), flows, "{filter}");
+        }
+        for (statistic, countries) in
+            [("srccountry/flows", vec!["DE"]), ("country:p/bytes", vec!["DE", "FR"])]
+        {
+            let found = query(&[&source[..], &["-s", statistic]].concat());
+            let key = if statistic.starts_with("src") { "srccountry" } else { "country" };
+            let groups: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let named: Vec<_> = groups.iter().map(|group| group[key].as_str().unwrap()).collect();
+            assert_eq!(named, countries);
+            assert!(groups.iter().all(|group| group["flows"] == 30), "{found}");
+        }
     }
 }
 

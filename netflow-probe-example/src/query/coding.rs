@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::{
     key::{Key, Side},
-    numbering::Numbering,
+    numbering::{Hint, Numbering},
     value::Value,
 };
 use crate::{
@@ -25,7 +25,8 @@ pub(super) struct Coder {
 }
 
 impl Coder {
-    fn code(&mut self, value: Option<Value>) -> u32 {
+    /// The number of a value.
+    pub(super) fn code(&mut self, value: Option<Value>) -> u32 {
         let Self { v4, others, values } = self;
         let new = || {
             values.push(value);
@@ -35,6 +36,15 @@ impl Coder {
             Some(Value::Address(IpAddr::V4(address))) => v4.number(address.to_bits(), new),
             value => *others.entry(value).or_insert_with(new),
         }
+    }
+
+    /// The number of an address of IPv4, which is the value.
+    fn v4_code(&mut self, hint: Hint, address: u32, value: Option<Value>) -> u32 {
+        let values = &mut self.values;
+        self.v4.number_by(hint, address, || {
+            values.push(value);
+            u32::try_from(values.len() - 1).unwrap_or(u32::MAX)
+        })
     }
 
     /// Forgets all values.
@@ -59,8 +69,20 @@ impl Coder {
                 Column::Coded(values) => {
                     let mut codes = Vec::with_capacity(values.cells.len() + 1);
                     if is_plain {
-                        let cells = values.cells.iter().chain([&Cell::Absent]);
-                        codes.extend(cells.map(|cell| self.code(key.of_cell(*cell))));
+                        let addresses = values.cells.iter().map(|cell| match cell {
+                            Cell::Address(IpAddr::V4(address)) => address.to_bits(),
+                            _ => 0,
+                        });
+                        let hints = self.v4.hints(addresses);
+                        codes.extend(values.cells.iter().zip(hints).map(|(cell, hint)| {
+                            match key.of_cell(*cell) {
+                                value @ Some(Value::Address(IpAddr::V4(address))) => {
+                                    self.v4_code(hint, address.to_bits(), value)
+                                }
+                                value => self.code(value),
+                            }
+                        }));
+                        codes.push(self.code(None));
                     } else {
                         each_cell(column, &values.cells, |flow| codes.push(self.code(key.value(side, flow))));
                     }
@@ -124,16 +146,20 @@ pub(super) struct Combiner {
 impl Combiner {
     /// Puts another key's numbers to those of the keys before.
     pub(super) fn combine(&mut self, codes: &mut [u32], others: &[u32], chosen: &Chosen) {
-        let Self { known, pairs } = self;
         for (row, (code, other)) in codes.iter_mut().zip(others).enumerate() {
             if chosen.has(row) {
-                let pair = (*code, *other);
-                *code = *known.entry(pair).or_insert_with(|| {
-                    pairs.push(pair);
-                    u32::try_from(pairs.len() - 1).unwrap_or(u32::MAX)
-                });
+                *code = self.code((*code, *other));
             }
         }
+    }
+
+    /// The number of a combination.
+    pub(super) fn code(&mut self, pair: (u32, u32)) -> u32 {
+        let Self { known, pairs } = self;
+        *known.entry(pair).or_insert_with(|| {
+            pairs.push(pair);
+            u32::try_from(pairs.len() - 1).unwrap_or(u32::MAX)
+        })
     }
 
     /// Forgets all combinations.

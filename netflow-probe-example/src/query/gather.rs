@@ -189,9 +189,19 @@ impl Gather for GroupsOfStore {
         for (groups, others) in self.groups.iter_mut().zip(other.groups) {
             groups.merge(others);
         }
+        let gathering = self.gathering.iter_mut().zip(&other.gathering);
+        for ((gathering, others), groups) in gathering.zip(&mut self.groups) {
+            gathering.merge(others);
+            if gathering.locals.len() >= Gathering::MOST {
+                gathering.hand_over(groups);
+            }
+        }
         self.total.merge(&other.total);
     }
 }
+
+/// Rows whose groups are brought into the cache together.
+const AT_ONCE: usize = 1 << 10;
 
 /// Groups by the numbers of their values.
 #[derive(Clone, Debug)]
@@ -275,14 +285,22 @@ impl Gathering {
         self.locals.resize(known.max(self.locals.len()), Local::EMPTY);
         if let Some([octets, packets, starts, ends]) = measures.whole() {
             let amounts = octets.iter().zip(packets).zip(starts.iter().zip(ends));
-            for ((row, code), ((octets, packets), (start, end))) in codes.iter().enumerate().zip(amounts) {
-                if chosen.has(row)
-                    && counts(row)
-                    && let Some(local) = self.locals.get_mut(*code as usize)
-                {
-                    local.sums.add(&Sums { flows: 1, packets: *packets, octets: *octets });
-                    local.first = local.first.min(*start);
-                    local.last = local.last.max(end.saturating_add(1));
+            let mut rows = codes.iter().enumerate().zip(amounts);
+            for next in codes.chunks(AT_ONCE) {
+                // The processor waits for many lines of memory at once when nothing else is to be done with them.
+                let touch = |sum, code: &u32| {
+                    sum ^ self.locals.get(*code as usize).map_or(0, |local| local.sums.octets)
+                };
+                core::hint::black_box(next.iter().fold(0, touch));
+                for ((row, code), ((octets, packets), (start, end))) in rows.by_ref().take(next.len()) {
+                    if chosen.has(row)
+                        && counts(row)
+                        && let Some(local) = self.locals.get_mut(*code as usize)
+                    {
+                        local.sums.add(&Sums { flows: 1, packets: *packets, octets: *octets });
+                        local.first = local.first.min(*start);
+                        local.last = local.last.max(end.saturating_add(1));
+                    }
                 }
             }
             return;
@@ -293,6 +311,36 @@ impl Gathering {
                 && let Some(local) = self.locals.get_mut(*code as usize)
             {
                 local.add(measures, row);
+            }
+        }
+    }
+
+    /// Takes what another thread has gathered, whose numbers are other ones.
+    fn merge(&mut self, other: &Self) {
+        let mut own = Vec::new();
+        for (place, (coder, others)) in self.coders.iter_mut().zip(&other.coders).enumerate() {
+            let of_key: Vec<u32> = others.values.iter().map(|value| coder.code(*value)).collect();
+            let at = |numbers: &[u32], code: u32| numbers.get(code as usize).copied().unwrap_or(0);
+            match place
+                .checked_sub(1)
+                .and_then(|place| Some((self.combiners.get_mut(place)?, other.combiners.get(place)?)))
+            {
+                None => own = of_key,
+                Some((combiner, others)) => {
+                    let pairs = others.pairs.iter();
+                    own = pairs
+                        .map(|(before, code)| combiner.code((at(&own, *before), at(&of_key, *code))))
+                        .collect();
+                }
+            }
+        }
+        let known = own.iter().max().map_or(0, |most| *most as usize + 1);
+        self.locals.resize(known.max(self.locals.len()), Local::EMPTY);
+        for (code, local) in own.iter().zip(&other.locals) {
+            if let Some(own) = self.locals.get_mut(*code as usize) {
+                own.sums.add(&local.sums);
+                own.first = own.first.min(local.first);
+                own.last = own.last.max(local.last);
             }
         }
     }

@@ -42,7 +42,7 @@ enum Mask {
 pub(super) const NAMES: &str = "proto, srcip, dstip, ip, srcip4/N, dstip4/N, srcip6/N, dstip6/N, srcnet, dstnet, srcport, dstport, \
     port, srcas, dstas, as, nextas, prevas, inif, outif, if, srcmask, dstmask, mask, srcvlan, dstvlan, vlan, insrcmac, \
     outdstmac, next, bgpnext, router, tos, dir, flags, ipversion, icmptype, icmpcode, mpls1 to mpls10, odid, opid, \
-    sampling, endreason";
+    sampling, endreason, srccountry, dstcountry, country";
 
 impl Key {
     /// The key of this name; a prefix length stands behind a slash.
@@ -188,6 +188,9 @@ fn source(name: &str) -> Option<Source> {
         "opid" => one(value::OBSERVATION_POINT),
         "sampling" => one(value::SAMPLING),
         "endreason" => one(value::END_REASON),
+        "srccountry" | "srcgeo" => one(value::SOURCE_COUNTRY),
+        "dstcountry" | "dstgeo" => one(value::DESTINATION_COUNTRY),
+        "country" | "geo" => Some(Source::Either(value::SOURCE_COUNTRY, value::DESTINATION_COUNTRY)),
         _ => {
             let place = name.strip_prefix("mpls")?.parse::<usize>().ok()?.checked_sub(1)?;
             MPLS_LABELS.get(place).copied().map(Source::One)

@@ -13,6 +13,10 @@ pub(super) struct Numbering {
     factor: u64,
 }
 
+/// A slot that was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hint((u32, u32));
+
 /// Slots to begin with.
 const SLOTS: usize = 1 << 10;
 
@@ -43,6 +47,23 @@ impl Numbering {
             }
         }
         0
+    }
+
+    /// What is where the hash of each address says, to be given to [`Self::number_by`]: looked up all at once, since the
+    /// processor waits for many lines of memory at the same time when it need not know what is in the one before.
+    pub(super) fn hints(&self, addresses: impl Iterator<Item = u32>) -> Vec<Hint> {
+        addresses
+            .map(|address| Hint(self.slots.get(self.place(address)).copied().unwrap_or_default()))
+            .collect()
+    }
+
+    /// [`Self::number`], with a hint for the address.
+    pub(super) fn number_by(&mut self, hint: Hint, address: u32, new: impl FnOnce() -> u32) -> u32 {
+        match hint {
+            // What is in a slot stays there, wherever the slot is by now.
+            Hint((known, number)) if known == address && number > 0 => number - 1,
+            _ => self.number(address, new),
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -94,7 +115,9 @@ mod tests {
             };
             let next = u32::try_from(known.len()).unwrap();
             let expected = *known.entry(address).or_insert(next);
-            assert_eq!(numbering.number(address, || next), expected, "{address}");
+            let hint = numbering.hints([address].into_iter())[0];
+            assert_eq!(numbering.number_by(hint, address, || next), expected, "{address}");
+            assert_eq!(numbering.number(address, || next + 1), expected, "{address}");
         }
         assert!(known.len() > 100_000);
         numbering.clear();

@@ -48,11 +48,11 @@ pub trait Gather: Send + Sized {
         false
     }
 
-    /// There are no more rows.
-    fn finish(&mut self) {}
-
     /// Takes what another thread has gathered.
     fn merge(&mut self, other: Self);
+
+    /// All threads have been merged.
+    fn finish(&mut self) {}
 }
 
 /// What the writer of a file has summed up of its flows.
@@ -166,10 +166,9 @@ impl Question<'_> {
                     }
                 }
             }
-            gathered.finish();
             (gathered, damaged)
         };
-        let (gathered, mut damaged) = thread::scope(|scope| {
+        let (mut gathered, mut damaged) = thread::scope(|scope| {
             let others: Vec<_> = (1..threads()).map(|_| scope.spawn(work)).collect();
             let (mut gathered, mut damaged) = work();
             for other in others {
@@ -180,6 +179,7 @@ impl Question<'_> {
             }
             (gathered, damaged)
         });
+        gathered.finish();
         damaged.sort_by_key(|(place, _)| *place);
         damaged.dedup_by_key(|(place, _)| *place);
         let damaged = damaged.into_iter().filter_map(|(place, error)| self.damaged(place, error)).collect();

@@ -6,7 +6,7 @@ use netflow_codec::FlowFields;
 
 use super::filter::Prefix;
 use crate::{
-    flow::{Cell, Flow, protocol_keyword},
+    flow::{Cell, Country, Flow, protocol_keyword},
     output,
 };
 
@@ -26,6 +26,8 @@ pub enum Value {
     Prefix(IpAddr, u8),
     /// A MAC address.
     MacAddress([u8; 6]),
+    /// A country; shown by its code.
+    Country(Country),
 }
 
 impl Value {
@@ -36,6 +38,7 @@ impl Value {
             Self::Number(number) => Some(number),
             Self::Protocol(number) => Some(number as u64),
             Self::TcpFlags(flags) => Some(flags as u64),
+            Self::Country(country) => Some(country.number() as u64),
             Self::Address(_) | Self::Prefix(..) | Self::MacAddress(_) => None,
         }
     }
@@ -71,6 +74,7 @@ impl fmt::Display for Value {
             Self::TcpFlags(flags) => f.write_str(&output::tcp_flags(flags)),
             Self::Address(address) => write!(f, "{address}"),
             Self::Prefix(address, length) => write!(f, "{address}/{length}"),
+            Self::Country(country) => write!(f, "{country}"),
             Self::MacAddress(octets) => write!(f, "{}", netflow_codec::FieldValue::MacAddress(octets)),
         }
     }
@@ -238,6 +242,8 @@ getters! {
         let octets = flow.record.octets.checked_div(flow.record.packets)?;
         number(flow, FlowFields::OCTETS, octets)
     };
+    SOURCE_COUNTRY["src_country"] = |flow| flow.source_country().map(Value::Country);
+    DESTINATION_COUNTRY["dst_country"] = |flow| flow.destination_country().map(Value::Country);
     SAMPLING["sampling_rate"] = plain = |flow| flow.sampling_rate().map(Value::Number);
 }
 

@@ -82,7 +82,7 @@ impl Schema {
 const ROWS: u64 = 1 << 24;
 
 /// Octets at the end of a file that are read first: most footers are shorter.
-const TAIL: u64 = 16 << 10;
+const TAIL: u64 = 8 << 10;
 
 /// What a file ends with, behind the length of its footer.
 const MAGIC: &[u8] = b"PAR1";

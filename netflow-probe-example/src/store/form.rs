@@ -54,31 +54,24 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 
 /// An address of IPv4 as text: most are, and the general way takes several times as long.
 fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0_u8; 4];
-    let mut rest = text.iter();
-    for (place, octet) in octets.iter_mut().enumerate() {
-        let mut number = None;
-        let mut ended = false;
-        for digit in rest.by_ref().take(4) {
-            match (digit, number) {
-                (b'.', Some(_)) if place < 3 => {
-                    ended = true;
-                    break;
-                }
-                // Zeros in front mean something else elsewhere.
-                (b'0'..=b'9', None) => number = Some(u16::from(digit - b'0')),
-                (b'0'..=b'9', Some(before)) if before > 0 => {
-                    number = Some(before * 10 + u16::from(digit - b'0'));
-                }
-                _ => return None,
+    let (mut bits, mut dots) = (0_u32, 0);
+    let (mut number, mut digits) = (0_u32, 0);
+    for octet in text {
+        match octet {
+            // Zeros in front mean something else elsewhere.
+            b'0'..=b'9' if digits == 0 || (number > 0 && digits < 3) => {
+                number = number * 10 + u32::from(octet - b'0');
+                digits += 1;
             }
+            b'.' if digits > 0 && dots < 3 && number < 256 => {
+                bits = bits << 8 | number;
+                (number, digits) = (0, 0);
+                dots += 1;
+            }
+            _ => return None,
         }
-        if place < 3 && !ended {
-            return None;
-        }
-        *octet = u8::try_from(number?).ok()?;
     }
-    rest.next().is_none().then(|| octets.into())
+    (dots == 3 && digits > 0 && number < 256).then(|| (bits << 8 | number).into())
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub use self::{
     retention::Retention,
 };
 pub(crate) use self::{
+    file::Bloom,
     numbers::Numbers,
     reader::{Group, OpenFile},
     rows::{Chosen, Column, ColumnSet, Rows, each_cell},

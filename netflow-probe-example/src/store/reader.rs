@@ -35,7 +35,7 @@ impl StoreReader {
         let mut files = Vec::new();
         gather(folder, 0, &mut files)?;
         // Partitions and names tell the time of their flows.
-        files.sort();
+        files.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
         Ok(Self { files, from, to })
     }
 

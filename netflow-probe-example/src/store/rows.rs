@@ -10,7 +10,7 @@ use parquet::{
 };
 
 use super::{
-    file::{Chunk, StoreFile},
+    file::{Bloom, Chunk, StoreFile},
     guard::guarded,
     numbers::{self, Numbers},
     pages::{self, Coded, NULL},
@@ -174,6 +174,13 @@ impl Rows {
     pub(crate) fn bounds(&self, name: &str) -> Option<(u64, u64)> {
         let column = super::file::column_of(name)?;
         self.file.bounds(self.group, column).filter(|_| self.file.is_complete(self.group, column))
+    }
+
+    /// What excludes addresses from a column that has not been decoded.
+    pub(crate) fn bloom(&self, name: &str) -> Option<Bloom> {
+        let column = super::file::column_of(name)?;
+        let is_decoded = self.columns.get(column).is_some_and(Option::is_some);
+        if is_decoded { None } else { self.file.bloom(self.group, column) }
     }
 
     /// How many rows have no value in a column, by what its file says.

@@ -7,7 +7,7 @@ use super::expression::{Comparison, Condition, Expression, Subject, Test};
 use crate::{
     flow::Cell,
     query::value::{Getter, Value},
-    store::{Chosen, Column, ColumnSet, Group, Rows, each_cell},
+    store::{Bloom, Chosen, Column, ColumnSet, Group, Rows, each_cell},
 };
 
 /// Addresses that are looked for in a Bloom filter, at most.
@@ -98,13 +98,17 @@ impl Test {
 }
 
 impl Condition {
+    /// Whether a Bloom filter excludes all the addresses that there may be.
+    fn is_excluded(&self, bloom: impl FnOnce() -> Option<Bloom>) -> bool {
+        let Self::In(set) = self else { return false };
+        let Some(addresses) = set.addresses(ADDRESSES) else { return false };
+        bloom().is_some_and(|bloom| !addresses.iter().any(|address| bloom.may_hold(*address)))
+    }
+
     /// Whether a row group can have such a value.
     fn may_admit(&self, getter: Getter, group: &Group) -> bool {
-        if let (Self::In(set), Some(column)) = (self, getter.only_column()) {
-            let Some(addresses) = set.addresses(ADDRESSES) else { return true };
-            return group
-                .bloom(column)
-                .is_none_or(|bloom| addresses.iter().any(|address| bloom.may_hold(*address)));
+        if let (Self::In(_), Some(column)) = (self, getter.only_column()) {
+            return !self.is_excluded(|| group.bloom(column));
         }
         let bounds = getter.plain_column().and_then(|column| group.bounds(column));
         bounds.is_none_or(|(low, high)| match self {
@@ -123,6 +127,9 @@ impl Condition {
 
     fn choose(&self, getter: Getter, rows: &mut Rows, among: &Chosen) -> Result<Chosen> {
         if let Some(column) = getter.only_column() {
+            if self.is_excluded(|| rows.bloom(column)) {
+                return Ok(Chosen::None);
+            }
             match rows.column(column)? {
                 Column::Numbers(numbers) if getter.plain_column().is_some() => {
                     let admits = |number: &u64| self.admits_number(*number);

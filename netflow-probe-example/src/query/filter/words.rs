@@ -2,13 +2,13 @@
 
 use super::{expression::Subject, lexer::Token};
 use crate::{
-    flow::protocol_number,
+    flow::{Country, protocol_number},
     query::value::{self, Getter, MPLS_CLASSES, MPLS_LABELS},
 };
 
 /// What is said when no word fits.
 pub(super) const EXPECTED: &str = "a test (ip, net, port, proto, as, if, mask, vlan, tos, flags, packets, bytes, pps, \
-    bps, bpp, duration, mpls, mac, icmp-type, icmp-code, next ip, router ip ...), `not` or `(`";
+    bps, bpp, duration, country, mpls, mac, icmp-type, icmp-code, next ip, router ip ...), `not` or `(`";
 
 pub(super) const PROTOCOL: Getter = value::PROTOCOL;
 /// The families of both addresses.
@@ -88,6 +88,11 @@ pub(super) fn kind(tokens: &[Token]) -> Option<(Kind, usize)> {
             expected: "a protocol by name or number",
             parse: |text| protocol_number(text).map(Into::into),
             ..Number::of(Pair::One(value::PROTOCOL))
+        })),
+        "country" | "geo" => one(Kind::Number(Number {
+            expected: "a country by its code of two letters, as in DE,",
+            parse: |text| Country::of(text).map(|country| country.number().into()),
+            ..Number::of(Pair::Ends(value::SOURCE_COUNTRY, value::DESTINATION_COUNTRY))
         })),
         "tos" => number(value::TOS),
         "dscp" => number(value::DSCP),
