@@ -348,6 +348,7 @@ impl Gathering {
     /// Puts what was gathered into the groups.
     fn hand_over(&mut self, groups: &mut Groups) {
         let mut values = vec![None; self.coders.len()];
+        let are_new = groups.expect(self.locals.len());
         for (code, local) in self.locals.drain(..).enumerate().filter(|(_, local)| local.sums.flows > 0) {
             let mut code = u32::try_from(code).unwrap_or(u32::MAX);
             for place in (0..values.len()).rev() {
@@ -361,7 +362,11 @@ impl Gathering {
                     *slot = value;
                 }
             }
-            groups.add_totals(&values, &local.totals());
+            if are_new {
+                groups.add_new(&values, &local.totals());
+            } else {
+                groups.add_totals(&values, &local.totals());
+            }
         }
         self.coders.iter_mut().for_each(Coder::clear);
         self.combiners.iter_mut().for_each(Combiner::clear);

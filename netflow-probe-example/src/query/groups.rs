@@ -230,6 +230,21 @@ impl Groups {
         self.totals.insert(values.into(), *totals);
     }
 
+    /// Makes room for so many more groups. Returns whether there are none yet.
+    pub(super) fn expect(&mut self, more: usize) -> bool {
+        self.totals.reserve(more.min(2 * self.capacity));
+        self.totals.is_empty()
+    }
+
+    /// Adds a group that is known not to be there.
+    pub(super) fn add_new(&mut self, values: &[Option<Value>], totals: &Totals) {
+        if values.iter().any(Option::is_some) && self.totals.len() < 2 * self.capacity {
+            self.totals.insert(values.into(), *totals);
+        } else {
+            self.add_totals(values, totals);
+        }
+    }
+
     /// Adds the groups of others with the same keys.
     pub(super) fn merge(&mut self, mut other: Self) {
         if self.totals.len() < other.totals.len() {

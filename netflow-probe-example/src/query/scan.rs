@@ -251,7 +251,11 @@ impl Question<'_> {
             for group in groups {
                 match self.choose(&group) {
                     Ok((_, Chosen::None)) => {}
-                    Ok((rows, chosen)) => send(What::Rows(Box::new(rows), chosen))?,
+                    Ok((mut rows, chosen)) => {
+                        // What cannot be decoded is told by who shows the rows.
+                        let _ = rows.load_all();
+                        send(What::Rows(Box::new(rows), chosen))?;
+                    }
                     Err(error) => send(What::Damage(error))?,
                 }
             }

@@ -3,7 +3,6 @@
 use core::net::IpAddr;
 use std::{
     fs::File,
-    io,
     os::unix::fs::FileExt as _,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -81,8 +80,8 @@ impl Schema {
 /// Rows of a row group, at most: more than any writer makes.
 const ROWS: u64 = 1 << 24;
 
-/// Octets at the end of a file that are read first: most footers are shorter.
-const TAIL: u64 = 8 << 10;
+/// Octets at the end of a file that are read at once: most footers are shorter, and filters stand before them.
+const TAIL: u64 = 16 << 10;
 
 /// What a file ends with, behind the length of its footer.
 const MAGIC: &[u8] = b"PAR1";
@@ -278,13 +277,18 @@ impl Chunk<'_> {
 struct Pread {
     file: Arc<File>,
     length: u64,
+    /// The end of the file, with filters and footer.
+    tail: Bytes,
 }
 
 impl Pread {
-    fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path) -> Result<Self, ParquetError> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), length })
+        let mut reader = Self { file: Arc::new(file), length, tail: Bytes::new() };
+        let size = usize::try_from(length.min(TAIL)).unwrap_or(0);
+        reader.tail = reader.get_bytes(length - size as u64, size)?;
+        Ok(reader)
     }
 
     /// Octets from a place on; there are so many.
@@ -298,9 +302,7 @@ impl Pread {
     }
 
     fn footer(&self) -> Result<Footer, ParquetError> {
-        let size = usize::try_from(self.length.min(TAIL)).unwrap_or(0);
-        let mut tail = self.octets(self.length - size as u64, size)?;
-        let ends = tail.last_chunk::<8>().map(|last| {
+        let ends = self.tail.last_chunk::<8>().map(|last| {
             let (length, magic) = last.split_at(4);
             (u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize, magic == MAGIC)
         });
@@ -308,22 +310,23 @@ impl Pread {
             return Err(wrong("it does not end as a Parquet file does"));
         };
         let all = length.saturating_add(8);
-        let octets = match tail.len().checked_sub(all) {
-            Some(start) => {
-                tail.drain(..start);
-                tail.truncate(length);
-                tail
-            }
-            None => match self.length.checked_sub(all as u64) {
-                Some(start) => self.octets(start, length)?,
-                None => return Err(wrong("its footer announces more than there is")),
-            },
+        let Some(start) = self.length.checked_sub(all as u64) else {
+            return Err(wrong("its footer announces more than there is"));
         };
+        let octets = self.get_bytes(start, length)?;
         Footer::new(octets).ok_or_else(|| wrong("its footer is damaged"))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        self.octets(start, length).map(Bytes::from)
+        let end_of_tail = self.tail.len();
+        let in_tail = start
+            .checked_sub(self.length - end_of_tail as u64)
+            .and_then(|start| usize::try_from(start).ok())
+            .filter(|start| start.checked_add(length).is_some_and(|end| end <= end_of_tail));
+        match in_tail {
+            Some(start) => Ok(self.tail.slice(start..start + length)),
+            None => self.octets(start, length).map(Bytes::from),
+        }
     }
 }
 

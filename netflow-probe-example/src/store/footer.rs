@@ -10,12 +10,14 @@
 
 use core::ops::Range;
 
+use bytes::Bytes;
+
 use super::compact::Compact;
 
 /// A footer, and where in it row groups and columns are.
 #[derive(Debug)]
 pub(super) struct Footer {
-    octets: Vec<u8>,
+    octets: Bytes,
     groups: Vec<GroupAt>,
     schema: Range<usize>,
     summary: Option<Range<usize>>,
@@ -52,9 +54,9 @@ pub(super) const SUMMARY: &str = "netflow.summary";
 
 impl Footer {
     /// Looks where things are; `None` when that is not a footer.
-    pub(super) fn new(octets: Vec<u8>) -> Option<Self> {
+    pub(super) fn new(octets: Bytes) -> Option<Self> {
         let (mut groups, mut schema, mut summary) = (Vec::new(), None, None);
-        let all = octets.as_slice();
+        let all: &[u8] = &octets;
         let place = |reader: &Compact<'_>, value: &[u8]| reader.at() - value.len()..reader.at();
         Compact::new(all).fields(|reader, number, kind| match number {
             2 => {

@@ -214,6 +214,11 @@ impl Rows {
         Ok(())
     }
 
+    /// Decodes all columns.
+    pub(crate) fn load_all(&mut self) -> io::Result<()> {
+        (0..self.columns.len()).try_for_each(|place| self.load(place))
+    }
+
     /// Calls `visit` with each row that is chosen and what these columns have of its flow.
     pub(crate) fn each(
         &mut self,
