@@ -192,7 +192,7 @@ impl Gather for GroupsOfStore {
         let gathering = self.gathering.iter_mut().zip(&other.gathering);
         for ((gathering, others), groups) in gathering.zip(&mut self.groups) {
             gathering.merge(others);
-            if gathering.locals.len() >= Gathering::MOST {
+            if gathering.is_full() {
                 gathering.hand_over(groups);
             }
         }
@@ -213,7 +213,7 @@ struct Gathering {
 }
 
 impl Gathering {
-    /// Groups from which on they are handed over.
+    /// Groups, or values of a key, from which on they are handed over.
     const MOST: usize = 1 << 19;
 
     fn of(groups: &Groups) -> Self {
@@ -244,10 +244,16 @@ impl Gathering {
             // A flow whose sides agree counts once.
             self.add(&measures, &second, chosen, |row| first.get(row) != second.get(row));
         }
-        if self.locals.len() >= Self::MOST {
+        if self.is_full() {
             self.hand_over(groups);
         }
         Ok(())
+    }
+
+    /// Whether it is time to hand over: values are numbered of rows that are not chosen, too.
+    fn is_full(&self) -> bool {
+        let values = self.coders.iter().map(|coder| coder.values.len()).max().unwrap_or(0);
+        self.locals.len().max(values) >= Self::MOST
     }
 
     /// The number of each row's group, by one side.
