@@ -6,6 +6,7 @@ mod common;
 
 use core::time::Duration;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -380,6 +381,36 @@ fn exporters_are_told_as_the_collector_knows_them() {
     assert!(line["last_seen"].as_u64().unwrap().abs_diff(now) < 300, "{line}");
     fs::write(&document, "{").unwrap();
     assert!(of_file.get("/api/exporters")["health_error"].as_str().unwrap().contains("health.json"));
+}
+
+#[test]
+fn the_document_names_all_options_and_paths_and_no_others() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/page.md")).unwrap();
+    let option = |text: &str| {
+        let name =
+            text.split("--").nth(1)?.split(|letter: char| !letter.is_ascii_lowercase() && letter != '-');
+        name.into_iter().next().map(ToOwned::to_owned)
+    };
+    let help = jobs::text(&["serve", "--help"]);
+    let lines = help.lines().map(str::trim_start);
+    let there: BTreeSet<String> =
+        lines.filter(|line| line.starts_with('-')).filter_map(option).filter(|name| name != "help").collect();
+    let cells = document.lines().filter(|line| line.starts_with("| `--"));
+    let cells = cells.flat_map(|line| line.split('|').nth(1).unwrap().split(','));
+    assert_eq!(cells.filter_map(option).collect::<BTreeSet<_>>(), there);
+
+    let folder = tempfile::tempdir().unwrap();
+    store(&folder.path().join("store"), 500, &afternoon());
+    let list = folder.path().join("list.txt");
+    fs::write(&list, "203.0.113.10\n").unwrap();
+    let served = Served::start_in(folder, &["--indicators", list.to_str().unwrap()]);
+    let paths = document.lines().filter_map(|line| line.strip_prefix("| `/")?.split('`').next());
+    let paths: Vec<String> = paths.map(|path| format!("/{path}")).collect();
+    for path in &paths {
+        served.get(path);
+    }
+    let source = include_str!("../src/page/interface.rs");
+    assert_eq!(source.matches("(\"GET\", \"/api/").count(), paths.len());
 }
 
 #[test]
