@@ -97,10 +97,10 @@ const findings = {
       make("p", { class: "muted" }, search.isThere() ? search.about : search.without), result);
   },
 
-  shown(search, { report, found, until, incomplete }) {
+  shown(search, { report, found, is_cut, until, incomplete }) {
     const rows = search.rows(report);
     const content = [make("p", {}, search.say(report, found))];
-    if (until) content.push(make("p", { class: "warning" }, `There was time for the flows until ${time(until)} only: look at a shorter window for the rest.`));
+    if (is_cut) content.push(make("p", { class: "warning" }, `There was no time for all flows${until ? `, but those until ${time(until)}` : ""}: look at a shorter window for the rest.`));
     if (incomplete.length) content.push(make("p", { class: "warning" }, `${incomplete.length} files are damaged: ${incomplete.slice(0, 3).join("; ")}`));
     if (!rows.length) return content;
     const look = { name: "", cell: (row) => make("button", { type: "button", onclick: () => {

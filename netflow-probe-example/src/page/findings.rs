@@ -11,6 +11,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -70,7 +71,7 @@ impl Findings {
         let found = report.findings.len();
         report.findings.truncate(ROWS);
         report.refused.truncate(ROWS);
-        Ok(json!({ "report": report, "found": found, "until": until, "incomplete": damaged }))
+        Ok(answer(&report, found, until, &damaged))
     }
 
     /// Attacks in the window.
@@ -92,7 +93,7 @@ impl Findings {
         events.truncate(ROWS);
         let report = Report { thresholds, seen, events, dropped };
         let Looked { damaged, until } = looked;
-        Ok(json!({ "report": report, "found": found, "until": until, "incomplete": damaged }))
+        Ok(answer(&report, found, until, &damaged))
     }
 
     /// The indicators as their files are now.
@@ -111,6 +112,12 @@ impl Findings {
         *known = Some(Known { files, indicators: Arc::clone(&indicators) });
         Ok(indicators)
     }
+}
+
+fn answer(report: &impl Serialize, found: usize, until: Option<u64>, damaged: &[String]) -> Json {
+    json!({
+        "report": report, "found": found, "is_cut": until.is_some(), "until": until, "incomplete": damaged,
+    })
 }
 
 /// What was looked at.
