@@ -322,8 +322,9 @@ impl<S: FlowSink> Collector<S> {
         let mut part = health::part(&self.account, self.decoder.cache(), now);
         // An exporter may send both ways, and has an account for each.
         let over = if self.has_quotas { "UDP" } else { "TCP" };
-        for exporter in part["exporters"].as_array_mut().into_iter().flatten() {
-            exporter["over"] = over.into();
+        let exporters = part.get_mut("exporters").and_then(serde_json::Value::as_array_mut);
+        for exporter in exporters.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+            exporter.insert("over".to_owned(), over.into());
         }
         part
     }

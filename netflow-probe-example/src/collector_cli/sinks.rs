@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Failure, OutputArgs, session::file_failure};
 #[cfg(feature = "kafka")]
-use crate::output::{Kafka, KafkaConfig, KafkaStats, WhenFull};
+use crate::output::{Kafka, KafkaConfig, WhenFull};
 use crate::{
     collector::Collector,
     config::{parse_duration, parse_octets},
@@ -127,10 +127,18 @@ impl Shared {
         self.relay.as_ref().map(Relay::stats).unwrap_or_default()
     }
 
-    /// What became of flows that were sent to Kafka so far.
+    /// What became of flows that were sent to Kafka so far: messages by their fate.
     #[cfg(feature = "kafka")]
-    pub(super) fn kafka(&self) -> Option<KafkaStats> {
-        self.kafka.as_ref().map(|kafka| kafka.stats())
+    pub(super) fn sent_to_kafka(&self) -> Option<[(&'static str, u64); 3]> {
+        let stats = self.kafka.as_ref()?.stats();
+        Some([("delivered", stats.delivered), ("failed", stats.failed), ("refused", stats.refused)])
+    }
+
+    /// There is no Kafka in this build.
+    #[cfg(not(feature = "kafka"))]
+    #[expect(clippy::unused_self, reason = "it has a use with the feature")]
+    pub(super) const fn sent_to_kafka(&self) -> Option<[(&'static str, u64); 3]> {
+        None
     }
 
     /// Ends what takes flows, and says what became of all that was handed on.

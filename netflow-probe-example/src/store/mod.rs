@@ -60,17 +60,17 @@ use self::{
     retention::Inventory,
     worker::{Job, Place, Progress, Worker},
 };
-pub use self::{
-    form::Form as AddressForm,
-    reader::{ReadError, StoreReader},
-    retention::Retention,
-};
 pub(crate) use self::{
     file::Bloom,
     numbers::Numbers,
     reader::{Group, OpenFile},
     rows::{Chosen, Column, ColumnSet, Rows, each_cell},
     summary::{Amount, MINUTE, Summary},
+};
+pub use self::{
+    form::Form as AddressForm,
+    reader::{ReadError, StoreReader},
+    retention::Retention,
 };
 use crate::{
     flow::{Flow, FlowSet},

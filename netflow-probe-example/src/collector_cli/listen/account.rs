@@ -27,6 +27,8 @@ pub(super) struct CollectorAccount {
     pub(super) counting: Option<CountingStats>,
     pub(super) messages: Option<MessageStats>,
     pub(super) relay: Vec<RelayStats>,
+    /// Messages to Kafka by their fate.
+    pub(super) kafka: Option<[(&'static str, u64); 3]>,
     /// Exporters that are told of one by one.
     pub(super) exporters: usize,
 }
@@ -96,6 +98,7 @@ impl service::Account for CollectorAccount {
         self.counting = both(self.counting, other.counting);
         self.messages = self.messages.or(other.messages);
         self.relay.extend(other.relay);
+        self.kafka = self.kafka.or(other.kafka);
         self.exporters = self.exporters.max(other.exporters);
     }
 
@@ -114,6 +117,11 @@ impl service::Account for CollectorAccount {
         for (what, count) in self.counting.iter().flat_map(CountingStats::named) {
             let help = "Flows and octets that stages of counting have changed.";
             metrics.counter("netflow_collector_counting_total", help, &[("what", what)], count);
+        }
+        for (fate, count) in self.kafka.into_iter().flatten() {
+            let help =
+                "Messages to Kafka, by what became of them; those that wait may still come to any fate.";
+            metrics.gauge("netflow_collector_kafka_messages", help, &[("fate", fate)], count);
         }
         for stats in &self.relay {
             let target = stats.target.to_string();

@@ -370,6 +370,7 @@ fn conclude(
     let mut effects = account.effects();
     effects.extend(shared.finish());
     account.relay = shared.relayed();
+    account.kafka = shared.sent_to_kafka();
     if !args.output.quiet && args.service.log_format == LogFormat::Json {
         Service::tell(&account);
     }

@@ -81,6 +81,7 @@ impl Supervisor<'_> {
             sockets: self.sockets.iter().map(SocketWatch::account).collect(),
             queue: self.queue.map(OutputQueue::stats),
             relay: self.shared.relayed(),
+            kafka: self.shared.sent_to_kafka(),
             messages: self.messages.map(MessageFiles::stats),
             exporters: self.args.metrics_exporters,
             ..CollectorAccount::default()
