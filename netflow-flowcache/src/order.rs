@@ -13,6 +13,7 @@
 //! its list without knowing which one it is. A slot costs eight octets here.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::{ConfigError, Timestamp, memory::reserved};
 
@@ -29,6 +30,9 @@ const NEVER: u16 = LEVELS * LISTS_PER_LEVEL;
 /// The list of ended flows.
 const ENDED: u16 = NEVER + 1;
 const LISTS: u16 = ENDED + 1;
+
+/// Stacks of unused slots.
+const STACKS: usize = 8;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -59,8 +63,9 @@ pub(crate) struct Order {
     elapsed: u64,
     /// No list of the wheel begins before this tick.
     next: u64,
-    /// First of the unused slots, which are linked by `next`.
-    unused: u32,
+    /// The unused slots as stacks linked by `next`, to which they are dealt in turn: which slot comes next is known long
+    /// before it is needed.
+    unused: [u32; STACKS],
     /// Slots that are not unused.
     used: usize,
     /// Whether there may be ended flows.
@@ -84,7 +89,7 @@ impl Order {
             occupied: [[0; WORDS_PER_LEVEL]; LEVELS as usize],
             elapsed: 0,
             next: u64::MAX,
-            unused: NONE,
+            unused: [NONE; STACKS],
             used: 0,
             may_have_ended: false,
         })
@@ -93,13 +98,15 @@ impl Order {
     /// An unused slot, in no list yet. One never used before has the number of slots used so far.
     #[inline]
     pub(crate) fn allocate(&mut self) -> Option<u32> {
-        if self.unused != NONE {
-            let slot = self.unused;
-            self.unused = self.links.get(node(slot))?.next;
+        let slot = self.links.len() - usize::from(LISTS);
+        // The one that was given back last.
+        if let Some(last) = (slot - self.used).checked_sub(1) {
+            let top = self.unused.get_mut(last % STACKS)?;
+            let slot = *top;
+            *top = self.links.get(node(slot))?.next;
             self.used += 1;
             return Some(slot);
         }
-        let slot = self.links.len() - usize::from(LISTS);
         if slot == self.slots {
             return None;
         }
@@ -165,9 +172,11 @@ impl Order {
     /// Makes a slot which is in no list unused.
     #[inline]
     pub(crate) fn give_back(&mut self, slot: u32) {
-        if let Some(link) = self.links.get_mut(node(slot)) {
-            link.next = self.unused;
-            self.unused = slot;
+        let given_back = self.links.len() - usize::from(LISTS) - self.used;
+        if let (Some(link), Some(top)) =
+            (self.links.get_mut(node(slot)), self.unused.get_mut(given_back % STACKS))
+        {
+            link.next = mem::replace(top, slot);
             self.used -= 1;
         }
     }
@@ -482,6 +491,19 @@ mod tests {
         assert_eq!(order.first_ended(), None);
         assert_eq!((order.allocate(), order.allocate()), (Some(2), Some(1)));
         assert_eq!(order.next_tick(), Some(9));
+    }
+
+    #[test]
+    fn slots_are_used_again_the_last_one_first() {
+        let mut order = Order::new(40).unwrap();
+        let slots: Vec<u32> = (0..30).map(|_| order.allocate().unwrap()).collect();
+        for slot in &slots {
+            order.give_back(*slot);
+        }
+        assert_eq!(order.unused(), 40);
+        let again: Vec<u32> = (0..30).map(|_| order.allocate().unwrap()).collect();
+        assert!(again.iter().eq(slots.iter().rev()), "{again:?}");
+        assert_eq!(order.allocate(), Some(30));
     }
 
     #[test]

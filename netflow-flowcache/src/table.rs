@@ -130,7 +130,7 @@ impl<K: TableKey, X: Extra> FlowTable<K, X> {
     /// Meters packets in their order, each observed at its time; how many of them.
     ///
     /// It does what [`handle_packet`](Self::handle_packet) does for each, faster where the table does not fit into the
-    /// processor's cache: the lookups of 32 packets are begun before the first one is needed. It stops early when ended
+    /// processor's cache: the lookups of 64 packets are begun before the first one is needed. It stops early when ended
     /// flows have to be polled, so that none of the packets is ignored for lack of room to wait: poll, then hand in
     /// the rest. Each call handles at least one packet.
     ///

@@ -13,7 +13,9 @@ use crate::{
 /// Timer entries that one poll may look at.
 const LOOKS_PER_POLL: usize = 8;
 /// Records read ahead of those that are handed out in a row.
-const AHEAD: usize = 16;
+const AHEAD: usize = 32;
+/// Those of them that are found at once, each of which leads to the next one: the others are found one look at a time.
+const AT_ONCE: usize = 8;
 
 /// Goes ahead of those who poll many records, from one to the next: who only follows the links waits for each of them.
 ///
@@ -113,7 +115,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
         if self.scout.found == 0 {
             let Some(first) = self.first_to_look_at(context) else { return };
             self.scout.at = Some(first);
-            for place in &mut self.scout.slots {
+            for place in self.scout.slots.iter_mut().take(AT_ONCE) {
                 let Some(slot) = self.scout.at else { break };
                 *place = slot;
                 self.scout.found += 1;

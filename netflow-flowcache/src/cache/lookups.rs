@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Packets whose lookups overlap.
-pub(crate) const GROUP: usize = 32;
+pub(crate) const GROUP: usize = 64;
 
 /// The packets of one family, on the way to their flows.
 #[derive(Debug)]

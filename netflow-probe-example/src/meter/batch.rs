@@ -9,7 +9,7 @@ use super::{Meter, MeteredFlow};
 use crate::{capture::ObservationPoint, dissect::NOTHING, pcap::Frame};
 
 /// Packets that are metered at once.
-const PACKETS: usize = 32;
+const PACKETS: usize = 64;
 /// Frames further apart than this are not metered at once: flows end no later for it.
 const SPAN: Duration = Duration::from_millis(50);
 
