@@ -20,7 +20,7 @@ use core::hint::black_box;
 use std::{env, thread, time::Instant};
 
 use hashbrown::HashMap;
-use netflow_benches::traces::{self, Metering, Sums, Trace};
+use netflow_benches::traces::{self, Lines, Metering, Sums, Trace};
 use netflow_flowcache::{HashSeed, ObservedPacket, Spreader, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
@@ -29,6 +29,41 @@ const ROUNDS: usize = 7;
 /// Enough for the flows alive at once.
 const CAPACITY: usize = 1 << 19;
 const SMALL_CAPACITY: usize = 1 << 17;
+
+/// A trace, and what comes out of it.
+struct Kind {
+    name: &'static str,
+    sums: Sums,
+    /// Flow records.
+    records: u64,
+    /// Flows alive at once.
+    live: usize,
+    /// Packets for each flow.
+    packets: u64,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        name: "A",
+        sums: Sums { packets: 2_000_000, octets: 1_111_981_622, records: 100_000 },
+        records: 100_080,
+        live: 6_000,
+        packets: 20,
+    },
+    Kind {
+        name: "B",
+        sums: Sums { packets: 2_000_000, octets: 128_912_200, records: 1_000_000 },
+        records: 1_000_000,
+        live: 268_000,
+        packets: 2,
+    },
+];
+
+impl Kind {
+    fn lines(&self, shards: usize) -> Lines {
+        Lines::new(CAPACITY / shards, self.live / shards, self.packets)
+    }
+}
 
 /// Seconds that this thread has been running.
 fn thread_seconds() -> f64 {
@@ -50,16 +85,18 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn measure(title: &str, trace: &Trace, truth: (Sums, u64), rounds: usize) {
+fn measure(title: &str, trace: &Trace, kind: &Kind, rounds: usize) {
     let mut map = HashMap::with_capacity(CAPACITY);
     let (mut single, mut batched) = (Metering::new(CAPACITY), Metering::new(CAPACITY));
     let mut small = Metering::new(SMALL_CAPACITY);
+    let mut lines = kind.lines(1);
     let memory = single.table().memory_octets();
     let mut cases = [
         Case::new("taken apart only", || traces::parse_only(trace)),
+        Case::new("floor: the same lines only", || traces::lines_only(trace, &mut lines)),
         Case::new("plain map, counts only", || traces::count_only(trace, &mut map)),
         Case::new("flow table, one by one", || single.one_by_one(trace)),
-        Case::new("flow table, batches of 32", || batched.in_batches(trace)),
+        Case::new("flow table, batches of 64", || batched.in_batches(trace)),
         Case::new("same, room for 131,072", || small.in_batches(trace)),
     ];
     let only = env::var("NETFLOW_TRACE_ONLY").unwrap_or_default();
@@ -80,15 +117,16 @@ fn measure(title: &str, trace: &Trace, truth: (Sums, u64), rounds: usize) {
         return;
     }
     println!("\n{title:<28} ns/packet   x map    records    ({memory} octets of memory)");
-    let [_, map_case, ..] = &cases;
+    let [_, _, map_case, ..] = &cases;
     for case in &cases {
         let ratios = case.nanos.iter().zip(&map_case.nanos).map(|(ours, map)| ours / map).collect();
         let (time, ratio) = (median(case.nanos.clone()), median(ratios));
         println!("  {:<26} {time:>9.1} {ratio:>7.2} {:>10}", case.name, case.sums.records);
-        assert_eq!((case.sums.packets, case.sums.octets), (truth.0.packets, truth.0.octets), "{}", case.name);
+        let sums = (case.sums.packets, case.sums.octets);
+        assert_eq!(sums, (kind.sums.packets, kind.sums.octets), "{}", case.name);
     }
-    for case in &cases[2..4] {
-        assert_eq!(case.sums.records, truth.1, "{}", case.name);
+    for case in &cases[3..5] {
+        assert_eq!(case.sums.records, kind.records, "{}", case.name);
     }
 }
 
@@ -98,31 +136,55 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Two threads with a table each, against one thread with one: the same packets, taken apart before.
-fn two_threads(title: &str, trace: &Trace, rounds: usize) {
+/// Two threads with a table each, against one thread with one: the same packets, taken apart before. And the same of the
+/// floor, which only touches the lines of memory: more than that the machine does not give.
+fn two_threads(title: &str, trace: &Trace, kind: &Kind, rounds: usize) {
     let spreader = Spreader::new(2, HashSeed::from_u64(1));
     let mut shares: [Vec<(ObservedPacket, Timestamp)>; 2] = [Vec::new(), Vec::new()];
     trace.for_each(|packet, time| shares[spreader.shard_of(packet)].push((*packet, time)));
-    let mut rates = [Vec::new(), Vec::new()];
+    let mut lines = [kind.lines(2), kind.lines(2)];
+    let (mut metering, mut floor) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..rounds {
-        let mut tables = [traces::table(CAPACITY / 2), traces::table(CAPACITY / 2)];
-        let start = Instant::now();
-        for (share, table) in shares.iter().zip(&mut tables) {
-            meter(share, table);
-        }
-        let one = start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        thread::scope(|scope| {
-            for (share, table) in shares.iter().zip(&mut tables) {
-                scope.spawn(move || meter(share, table));
+        let tables = &mut [traces::table(CAPACITY / 2), traces::table(CAPACITY / 2)];
+        one_and_two(&mut metering, &shares, tables, |share, table| meter(share, table));
+        one_and_two(&mut floor, &shares, &mut lines, |share, lines| {
+            for batch in share.chunks(traces::BATCH) {
+                lines.touch(batch);
             }
+            black_box(lines.take());
         });
-        let two = start.elapsed().as_secs_f64();
-        rates[0].push(PACKETS / one / 1e6);
-        rates[1].push(PACKETS / two / 1e6);
     }
-    let [one, two] = rates.map(median);
-    println!("{title:<28} one thread {one:.1} M packets/s, two {two:.1}: {:.2} times", two / one);
+    for (what, seconds) in [("metering only", metering), ("floor", floor)] {
+        let ratios = seconds[0].iter().zip(&seconds[1]).map(|(one, two)| one / two).collect();
+        let [one, two] = seconds.map(|seconds| PACKETS / median(seconds) / 1e6);
+        let ratio: f64 = median(ratios);
+        println!(
+            "{title}, {what:<14} one thread {one:>5.1} M packets/s, two {two:>5.1}: {ratio:.2} times, median of rounds"
+        );
+    }
+}
+
+/// Seconds for both shares: one after the other, and at once.
+fn one_and_two<S, T: Send>(
+    seconds: &mut [Vec<f64>; 2],
+    shares: &[Vec<S>; 2],
+    places: &mut [T; 2],
+    work: impl Fn(&[S], &mut T) + Sync,
+) where
+    S: Sync,
+{
+    let start = Instant::now();
+    for (share, place) in shares.iter().zip(places.iter_mut()) {
+        work(share, place);
+    }
+    seconds[0].push(start.elapsed().as_secs_f64());
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for (share, place) in shares.iter().zip(places) {
+            scope.spawn(|| work(share, place));
+        }
+    });
+    seconds[1].push(start.elapsed().as_secs_f64());
 }
 
 /// How much two threads do in the time of one on this machine: counting only, and reading at random from 16 MiB each.
@@ -162,7 +224,7 @@ fn two_threads_at_best() {
 fn meter(share: &[(ObservedPacket, Timestamp)], table: &mut netflow_flowcache::FlowTable) {
     let mut rest = share;
     while !rest.is_empty() {
-        let handled = table.handle_packets(rest.get(..32).unwrap_or(rest));
+        let handled = table.handle_packets(rest.get(..traces::BATCH).unwrap_or(rest));
         rest = rest.get(handled..).unwrap_or(&[]);
         table.poll_expired_batch(usize::MAX, |flow| {
             black_box(flow);
@@ -178,22 +240,19 @@ fn meter(share: &[(ObservedPacket, Timestamp)], table: &mut netflow_flowcache::F
 
 fn main() {
     let rounds = env::var("NETFLOW_TRACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    let truths = [
-        ("A", Sums { packets: 2_000_000, octets: 1_111_981_622, records: 100_000 }, 100_080),
-        ("B", Sums { packets: 2_000_000, octets: 128_912_200, records: 1_000_000 }, 1_000_000),
-    ];
     let only = env::var("NETFLOW_TRACE_ONLY").unwrap_or_default();
-    for (name, sums, records) in truths {
-        if !only.is_empty() && !only.starts_with(name) {
+    for kind in &KINDS {
+        if !only.is_empty() && !only.starts_with(kind.name) {
             continue;
         }
-        match traces::generate(name) {
+        match traces::generate(kind.name) {
             Ok(trace) => {
-                measure(&format!("trace {name}"), &trace, (sums, records), rounds);
+                let title = format!("trace {}", kind.name);
+                measure(&title, &trace, kind, rounds);
                 if !only.is_empty() {
                     return;
                 }
-                two_threads(&format!("trace {name}, metering only"), &trace, rounds);
+                two_threads(&title, &trace, kind, rounds);
             }
             Err(missing) => println!("skipped: {missing}"),
         }

@@ -60,10 +60,10 @@ impl Trace {
         }
     }
 
-    /// Hands out the packets in lists of 32.
+    /// Hands out the packets in lists of [`BATCH`].
     pub fn for_each_batch(&self, mut visit: impl FnMut(&[(ObservedPacket, Timestamp)])) {
         let mut rest = self.octets.get(24..).unwrap_or(&[]);
-        let mut batch = [(NOTHING, Timestamp::ZERO); 32];
+        let mut batch = [(NOTHING, Timestamp::ZERO); BATCH];
         loop {
             let places = batch.iter_mut();
             let filled = places.map_while(|place| take_apart(&mut rest, place)).count();
@@ -79,9 +79,12 @@ impl Trace {
 /// Reads the frames of the next batch, so that they are near when it is their turn. Where a frame begins says the one before
 /// it: with other work between the batches, each of them would be waited for.
 fn read_ahead(rest: &[u8]) {
-    let lines = rest.get(..4_096).unwrap_or(rest).chunks(64);
+    let lines = rest.get(..128 * BATCH).unwrap_or(rest).chunks(64);
     black_box(lines.fold(0, |read, line| read ^ line.first().copied().unwrap_or(0)));
 }
+
+/// Packets of a batch.
+pub const BATCH: usize = 64;
 
 /// A place for a packet.
 const NOTHING: ObservedPacket =
@@ -115,17 +118,16 @@ fn packet(frame: &[u8], packet: &mut ObservedPacket) -> Option<()> {
         (packet.tos, packet.ttl) = (header[0] << 4 | header[1] >> 4, header[7]);
         behind
     };
+    // Without branches: protocols come at random.
+    let all_or_none = |which: bool| 0_u16.wrapping_sub(u16::from(which));
+    let is_tcp = all_or_none(packet.protocol == 6);
+    let has_ports = is_tcp | all_or_none(packet.protocol == 17);
     let ports = transport.first_chunk::<4>()?;
     let (first, second) =
         (u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]]));
-    match packet.protocol {
-        6 => {
-            (packet.source_port, packet.destination_port) = (first, second);
-            packet.tcp_flags = u16::from(*transport.get(13)?);
-        }
-        17 => (packet.source_port, packet.destination_port) = (first, second),
-        _ => packet.destination_port = first,
-    }
+    packet.source_port = first & has_ports;
+    packet.destination_port = (second & has_ports) | (first & !has_ports);
+    packet.tcp_flags = u16::from(transport.get(13).copied().unwrap_or(0)) & is_tcp;
     Some(())
 }
 

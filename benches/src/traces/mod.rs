@@ -11,8 +11,10 @@
 
 mod calls;
 mod capture;
+mod lines;
 mod work;
 
 pub use calls::{FLOOD, Flood, floods, single_calls};
-pub use capture::{Trace, generate};
-pub use work::{Metering, Sums, count_only, parse_only, table};
+pub use capture::{BATCH, Trace, generate};
+pub use lines::Lines;
+pub use work::{Metering, Sums, count_only, lines_only, parse_only, table};

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use netflow_codec::{ExportClock, FlowRecord, SysUptime, v5};
 use netflow_flowcache::{Config, ExpireReason, ExpiredFlow, FlowTable, HashSeed, SevenTuple, Timestamp};
 
-use super::Trace;
+use super::{Lines, Trace};
 
 /// What came out of a trace.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -56,6 +56,13 @@ pub fn count_only(trace: &Trace, map: &mut HashMap<SevenTuple, (u64, u64), impl 
         sums.octets += octets;
     }
     sums
+}
+
+/// Takes the packets apart and touches the lines of memory that metering them touches: the floor.
+#[must_use]
+pub fn lines_only(trace: &Trace, lines: &mut Lines) -> Sums {
+    trace.for_each_batch(|batch| lines.touch(batch));
+    lines.take()
 }
 
 fn finish(table: &mut FlowTable, mut sink: impl FnMut(&ExpiredFlow)) {
