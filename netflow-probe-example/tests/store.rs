@@ -83,7 +83,9 @@ fn config(folder: &Path) -> StoreConfig {
 /// The complete files, in the order of time.
 fn files(store: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for date in fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    // A collector that has just been started may not have created it yet.
+    let Ok(dates) = fs::read_dir(store) else { return found };
+    for date in dates.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
         for hour in fs::read_dir(date).unwrap() {
             for file in fs::read_dir(hour.unwrap().path()).unwrap() {
                 found.push(file.unwrap().path());
