@@ -28,12 +28,13 @@ impl Numbers {
     }
 }
 
-const ENCODINGS: [u64; 5] = [
+const ENCODINGS: [u64; 6] = [
     encoding::PLAIN,
     encoding::PLAIN_DICTIONARY,
     encoding::RLE,
     encoding::RLE_DICTIONARY,
     encoding::DELTA_BINARY_PACKED,
+    encoding::BYTE_STREAM_SPLIT,
 ];
 
 /// Decodes a column of numbers.
@@ -78,6 +79,7 @@ fn by_pages(mut pages: Pages<'_>, rows: usize, is_wide: bool) -> Result<Read, Pa
         let wanted = of_page.values(count);
         match encoding {
             encoding::PLAIN => plain(packed, wanted, is_wide, &mut values)?,
+            encoding::BYTE_STREAM_SPLIT => planes(packed, wanted, is_wide, &mut values)?,
             encoding::DELTA_BINARY_PACKED => {
                 let mut rest = packed;
                 deltas(&mut rest, wanted, &mut values)?;
@@ -130,6 +132,23 @@ fn plain(octets: &[u8], count: usize, is_wide: bool, numbers: &mut Vec<u64>) -> 
     if numbers.len() - before < count { Err(wrong("a page of fewer values than it says")) } else { Ok(()) }
 }
 
+/// So many numbers octet by octet: the lowest octets of all of them, then the next ones.
+fn planes(octets: &[u8], count: usize, is_wide: bool, numbers: &mut Vec<u64>) -> Result<(), ParquetError> {
+    let width = if is_wide { 8 } else { 4 };
+    if octets.len() / width < count {
+        return Err(wrong("a page of fewer values than it says"));
+    }
+    let before = numbers.len();
+    numbers.resize(before + count, 0);
+    let new = numbers.get_mut(before..).unwrap_or_default();
+    for (shift, plane) in (0..64).step_by(8).zip(octets.chunks_exact(count.max(1)).take(width)) {
+        for (number, octet) in new.iter_mut().zip(plane) {
+            *number |= u64::from(*octet) << shift;
+        }
+    }
+    Ok(())
+}
+
 /// Moves the values from a place on to the rows that have one; the other rows have 0.
 fn spread(values: &mut Vec<u64>, from: usize, levels: &[u32]) {
     let dense = values.split_off(from);
@@ -173,4 +192,36 @@ fn by_values(chunk: &Chunk<'_>) -> Result<Read, ParquetError> {
     let values =
         present.iter().map(|is_there| if *is_there { values.next().unwrap_or(0) } else { 0 }).collect();
     Ok((values, Some(present)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_put_together_from_their_octets() {
+        let mut numbers = vec![7];
+        planes(&[2, 4, 6, 1, 3, 5, 0, 0, 0, 0, 0, 0xff], 3, false, &mut numbers).unwrap();
+        planes(
+            &[8, 0x18, 7, 0x17, 6, 0x16, 5, 0x15, 4, 0x14, 3, 0x13, 2, 0x12, 1, 0x11],
+            2,
+            true,
+            &mut numbers,
+        )
+        .unwrap();
+        let expected = [7, 0x0102, 0x0304, 0xff00_0506, 0x0102_0304_0506_0708, 0x1112_1314_1516_1718];
+        assert_eq!(numbers, expected);
+        assert!(
+            planes(&[0; 7], 2, false, &mut numbers).is_err()
+                && planes(&[0; 15], 2, true, &mut numbers).is_err()
+        );
+        assert!(planes(&[], 0, true, &mut numbers).is_ok());
+    }
+
+    #[test]
+    fn numbers_go_to_the_rows_that_have_one() {
+        let mut numbers = vec![9, 1, 2];
+        spread(&mut numbers, 1, &[0, 1, 0, 1, 0]);
+        assert_eq!(numbers, [9, 0, 1, 0, 2, 0]);
+    }
 }

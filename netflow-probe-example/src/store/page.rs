@@ -24,6 +24,7 @@ pub(super) mod encoding {
     pub(in crate::store) const DELTA_BINARY_PACKED: u64 = 5;
     pub(in crate::store) const DELTA_LENGTH_BYTE_ARRAY: u64 = 6;
     pub(in crate::store) const RLE_DICTIONARY: u64 = 8;
+    pub(in crate::store) const BYTE_STREAM_SPLIT: u64 = 9;
 }
 
 /// The codecs that are known here.
