@@ -420,6 +420,11 @@ this is nothing
             (17, "not `key: value`"),
         ],
     );
+    // Other fields are another key.
+    let (toml, set) = explained("pmacct", "plugins: nfprobe\naggregate: src_host, dst_host, vlan, src_mac\n");
+    let key = "key = [\"ipv4 source address\", \"ipv4 destination address\", \"datalink mac source address\", \
+               \"datalink vlan\"]";
+    assert!(set.contains(&key.to_owned()), "{toml}");
     // What is the default there is said.
     let (toml, set) = explained("pmacct", "plugins: nfprobe\n");
     assert_eq!(

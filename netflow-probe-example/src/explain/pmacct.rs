@@ -197,13 +197,36 @@ fn translate_timeouts(at: usize, value: &str, out: &mut Translation) {
     }
 }
 
+/// Primitives that are part of the key, with its words for them. The first five are those of the usual key.
+const KEYS: [(&str, &str); 10] = [
+    ("src_host", "ipv4 source address"),
+    ("dst_host", "ipv4 destination address"),
+    ("src_port", "transport source-port"),
+    ("dst_port", "transport destination-port"),
+    ("proto", "ipv4 protocol"),
+    ("tos", "ipv4 tos"),
+    ("in_iface", "interface input"),
+    ("src_mac", "datalink mac source address"),
+    ("dst_mac", "datalink mac destination address"),
+    ("vlan", "datalink vlan"),
+];
+
 fn translate_aggregate(at: usize, value: &str, out: &mut Translation) {
-    for primitive in value.split(',').map(str::trim) {
+    let primitives: Vec<&str> = value.split(',').map(str::trim).collect();
+    let is_there = |(name, _): &&(&str, &str)| primitives.contains(name);
+    let is_usual =
+        KEYS.iter().take(5).all(|key| is_there(&key)) && !KEYS.iter().skip(7).any(|key| is_there(&key));
+    if !is_usual {
+        for (_, words) in KEYS.iter().filter(is_there) {
+            out.set(at, Key::KEY, *words);
+        }
+    }
+    for primitive in primitives {
         match primitive {
-            "src_host" | "dst_host" | "src_port" | "dst_port" | "proto" | "tos" | "in_iface"
-            | "out_iface" | "tcpflags" | "flows" | "etype" | "timestamp_start" | "timestamp_end" => {
+            "out_iface" | "tcpflags" | "flows" | "etype" | "timestamp_start" | "timestamp_end" => {
                 out.accept(at);
             }
+            known if KEYS.iter().any(|(name, _)| *name == known) => out.accept(at),
             "src_as" | "dst_as" | "src_net" | "dst_net" | "src_mask" | "dst_mask" | "peer_dst_ip"
             | "peer_src_as" | "peer_dst_as" | "as_path" | "std_comm" => out.leave(
                 at,
