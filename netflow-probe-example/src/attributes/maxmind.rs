@@ -1,22 +1,14 @@
-//! `MaxMind` ASN databases: a cargo feature.
+//! `MaxMind` ASN databases.
 
 use std::path::Path;
 
-use super::{load::AttributesError, table::TableBuilder};
+use super::{
+    load::AttributesError,
+    table::{Route, TableBuilder},
+};
 
 /// Prefixes read.
-#[cfg(not(feature = "geoip"))]
-pub(super) fn load(path: &Path, _: &mut TableBuilder) -> Result<u64, AttributesError> {
-    let reason = "this program was built without support for those; build it with --features geoip, or give a CSV file"
-        .to_owned();
-    Err(AttributesError::Database { path: path.to_owned(), reason })
-}
-
-/// Prefixes read.
-#[cfg(feature = "geoip")]
 pub(super) fn load(path: &Path, builder: &mut TableBuilder) -> Result<u64, AttributesError> {
-    use super::table::Route;
-
     #[derive(serde::Deserialize)]
     struct Network {
         autonomous_system_number: Option<u32>,

@@ -14,6 +14,7 @@ pub(crate) mod frames;
 pub(crate) mod jobs;
 pub(crate) mod listening;
 pub(crate) mod live;
+pub(crate) mod maxmind;
 pub(crate) mod namespace;
 pub(crate) mod peers;
 pub(crate) mod python;
