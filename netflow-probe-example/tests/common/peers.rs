@@ -33,11 +33,10 @@ pub(crate) fn is_bound(port: u16) -> bool {
 /// Whether no datagram waits in a socket of the port.
 pub(crate) fn is_drained(port: u16) -> bool {
     let needle = format!(":{port:04X} ");
-    fs::read_to_string("/proc/net/udp")
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| line.contains(&needle))
-        .all(|line| line.contains(":00000000 00:"))
+    let tables =
+        ["/proc/net/udp", "/proc/net/udp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let mut sockets = tables.iter().flat_map(|table| table.lines()).filter(|line| line.contains(&needle));
+    sockets.all(|line| line.contains(":00000000 00:"))
 }
 
 /// What a program prints; it must succeed.
