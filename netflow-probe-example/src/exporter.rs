@@ -1,22 +1,26 @@
 //! The exporter's pipeline: capture files in, datagrams out.
 
+mod account;
+mod announce;
+mod change;
+mod files;
 mod live;
 
-use core::{fmt, ops::ControlFlow, time::Duration};
-use std::{io::Read, path::Path, thread, time::Instant};
+use core::time::Duration;
+use std::{thread, time::Instant};
 
-use netflow_codec::{ExportVersion, OptionsData, SessionConfig, Timestamp};
+use netflow_codec::{ExportVersion, SessionConfig, Timestamp};
 use netflow_flowcache::Timestamp as PacketTime;
 
+pub use account::ExporterAccount;
+pub use files::{ExportError, Faults};
+
 use crate::{
-    attributes::{Attributes, AttributesCounts, LoadReport},
-    capture::{FrameFilter, Replay, Speed},
-    meter::{FlowSource, Meter, MeterAccount, MeterConfig, REORDER, SamplingSpec},
-    pcap::{CaptureError, CaptureFile, Frame},
-    send::{
-        Delivery, Destination, DestinationAccount, Interface, MeteringLoss, RecordContent, SendConfig,
-        SendError, Target, announce_interfaces, announce_keys, announce_loss,
-    },
+    attributes::Attributes,
+    capture::{FrameFilter, Replay},
+    meter::{FlowSource, Meter, MeterConfig, REORDER},
+    pcap::Frame,
+    send::{Delivery, Destination, Interface, RecordContent, SendConfig, SendError, Target},
 };
 
 /// How to export.
@@ -168,149 +172,6 @@ impl Exporter {
             }
         }
     }
-
-    /// Meters and exports a capture file.
-    ///
-    /// `watch` is called now and then with the octets of it read so far, and can stop the reading.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read to its end (what was read before is metered), or a destination fails.
-    pub fn read_file(
-        &mut self,
-        path: &Path,
-        watch: impl FnMut(&Self, u64) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ExportError> {
-        let name = path.display().to_string();
-        self.read_capture(CaptureFile::open(path), &name, watch)
-    }
-
-    /// As [`Self::read_file`], from anywhere; messages call it `name`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::read_file`].
-    pub fn read_from(
-        &mut self,
-        source: impl Read,
-        name: &str,
-        watch: impl FnMut(&Self, u64) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ExportError> {
-        self.read_capture(CaptureFile::new(source), name, watch)
-    }
-
-    /// Has the frames of files come so fast from now on.
-    pub const fn set_speed(&mut self, speed: Speed) {
-        self.replay = Replay::new(speed);
-    }
-
-    /// Has only frames of files metered that pass a filter.
-    pub fn set_filter(&mut self, filter: FrameFilter) {
-        self.filter = Some(filter);
-    }
-
-    fn read_capture<R: Read>(
-        &mut self,
-        file: Result<CaptureFile<R>, CaptureError>,
-        name: &str,
-        mut watch: impl FnMut(&Self, u64) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ExportError> {
-        let mut faults = Faults::default();
-        let failed = |faults: Faults| ExportError::Capture { path: name.to_owned(), faults };
-        let mut file = match file {
-            Ok(file) => file,
-            Err(error) => {
-                faults.add(error, None);
-                return Err(failed(faults));
-            }
-        };
-        let mut frames = 0u32;
-        loop {
-            // Who replays a file tells meanwhile how far it has come.
-            let octets = if self.replay.is_some() { file.octets_read() } else { 0 };
-            match file.next_frame() {
-                Ok(Some(frame)) => {
-                    if self.filter.as_mut().is_some_and(|filter| !filter.accepts(&frame)) {
-                        continue;
-                    }
-                    if self.replay.is_none() {
-                        self.gather_frame(&frame)?;
-                    } else if self.await_turn(frame.timestamp, octets, &mut watch)?.is_break() {
-                        break;
-                    } else {
-                        // Each frame is wanted at its time.
-                        self.handle_frame(&frame)?;
-                    }
-                }
-                Ok(None) => {
-                    self.meter_gathered()?;
-                    return if faults.is_empty() {
-                        Ok(ControlFlow::Continue(()))
-                    } else {
-                        Err(failed(faults))
-                    };
-                }
-                Err(error) => {
-                    // Nothing more can be read if this fails, too: the first error has said why.
-                    let skipped = file.resume().unwrap_or(None);
-                    faults.add(error, skipped);
-                }
-            }
-            frames = frames.wrapping_add(1);
-            if frames.is_multiple_of(4_096) {
-                self.meter_gathered()?;
-                if watch(self, file.octets_read()).is_break() {
-                    break;
-                }
-            }
-        }
-        if faults.is_empty() { Ok(ControlFlow::Break(())) } else { Err(failed(faults)) }
-    }
-
-    /// Waits until a frame is due, if frames are, and meanwhile exports by the clock of the capture.
-    #[inline(never)]
-    fn await_turn(
-        &mut self,
-        time: PacketTime,
-        octets: u64,
-        watch: &mut impl FnMut(&Self, u64) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ExportError> {
-        const LONGEST: Duration = Duration::from_millis(50);
-        while let Some(replay) = &mut self.replay {
-            let wait = replay.wait(time, Instant::now());
-            if wait.is_zero() {
-                break;
-            }
-            thread::sleep(wait.min(LONGEST));
-            let now = replay.time(Instant::now());
-            if let Some(now) = now.filter(|now| *now < time && self.is_open) {
-                self.meter.handle_timeout(now);
-                self.handle_time(now)?;
-            }
-            if watch(self, octets).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// Samples otherwise from now on: the flows metered so far end and are sent, and collectors are told of the change
-    /// before the first flow metered after it (RFC 3917 section 5.2). Frames are sampled by `seed`.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::Session`] when the version cannot announce a rate, after which nothing more can be exported; as
-    /// [`Self::handle_frame`].
-    pub fn change_sampling(&mut self, sampling: &SamplingSpec, seed: u64) -> Result<(), SendError> {
-        self.end_flows()?;
-        // All flows have been exported.
-        self.meter.change_sampling(sampling, seed, |_| {});
-        self.config.meter.sampling = sampling.clone();
-        self.statistics_due = None;
-        self.begin_sessions(false, self.now)?;
-        self.announce(self.now)?;
-        self.announce_change(self.now)
-    }
 }
 
 impl<M: FlowSource> Exporter<M> {
@@ -378,16 +239,6 @@ impl<M: FlowSource> Exporter<M> {
     /// Packets that were lost before they could be metered: collectors are told of them.
     pub const fn note_capture_drops(&mut self, packets: u64) {
         self.capture_drops += packets;
-    }
-
-    /// Announces the interfaces that flows name by index, instead of those that were announced before.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::handle_time`].
-    pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) -> Result<(), SendError> {
-        self.config.interfaces = interfaces;
-        if self.is_open { self.tell_interfaces(self.now) } else { Ok(()) }
     }
 
     /// When [`Self::handle_time`] has something to send, whether flows come or not.
@@ -527,54 +378,6 @@ impl<M: FlowSource> Exporter<M> {
         self.announce(first)
     }
 
-    /// Tells what has to be known before the first flow of a session: names of interfaces and, in IPFIX, which elements are
-    /// the flow key, and of the selectors what one rate does not say.
-    fn announce(&mut self, now: Timestamp) -> Result<(), SendError> {
-        self.tell_interfaces(now)?;
-        if self.config.version != ExportVersion::Ipfix {
-            return Ok(());
-        }
-        let content = self.content();
-        for destination in self.delivery.destinations_mut() {
-            let options = announce_keys(destination, &content)?;
-            destination.set_options(options, now)?;
-        }
-        for options in self.meter.selection_reports().map_err(SendError::Session)? {
-            self.delivery.set_options(&options, now)?;
-        }
-        self.tell_statistics(now)
-    }
-
-    fn tell_interfaces(&mut self, now: Timestamp) -> Result<(), SendError> {
-        if self.config.interfaces.is_empty() || self.config.version == ExportVersion::V5 {
-            return Ok(());
-        }
-        let options = announce_interfaces(self.config.version, &self.config.interfaces)?;
-        self.delivery.set_options(&options, now)
-    }
-
-    /// Tells what the selectors observed and selected, which has to be told periodically (RFC 5476 section 6.5.3), and what
-    /// was lost (RFC 7011 section 4).
-    fn tell_statistics(&mut self, now: Timestamp) -> Result<(), SendError> {
-        let selection: Option<OptionsData> =
-            self.meter.selection_statistics().transpose().map_err(SendError::Session)?;
-        if let Some(options) = selection {
-            self.delivery.set_options(&options, now)?;
-        }
-        let account = self.meter.account();
-        let loss = MeteringLoss {
-            packets: account.ignored_packets.saturating_add(self.capture_drops),
-            octets: account.ignored_octets,
-        };
-        for destination in self.delivery.destinations_mut() {
-            announce_loss(destination, loss, now)?;
-            destination.tell_statistics(now)?;
-        }
-        self.statistics_due = Some(now.saturating_add(self.config.template_refresh));
-        self.due = self.next_due();
-        Ok(())
-    }
-
     /// Sends all that belongs to the time so far, and begins a new one.
     #[cold]
     fn restart(&mut self, time: PacketTime) -> Result<(), SendError> {
@@ -595,13 +398,6 @@ impl<M: FlowSource> Exporter<M> {
         self.due = None;
         self.announce(start)?;
         self.announce_change(start)
-    }
-
-    /// Has destinations hear of a change more than once.
-    fn announce_change(&mut self, now: Timestamp) -> Result<(), SendError> {
-        self.delivery.destinations_mut().iter_mut().try_for_each(|to| to.announce_change(now))?;
-        self.due = self.next_due();
-        Ok(())
     }
 
     /// Sends what the sessions hold, as of `now`, and goes on with new ones.
@@ -654,93 +450,5 @@ impl<M: FlowSource> Exporter<M> {
         let templates = self.content().templates(&session, first, names_selector);
         session.templates = templates.map_err(SendError::Session)?;
         Ok(session)
-    }
-}
-
-/// What an exporter did. Its `Display` is the closing account.
-#[derive(Clone, Debug)]
-pub struct ExporterAccount {
-    /// What was metered.
-    pub meter: MeterAccount,
-    /// What each destination got.
-    pub destinations: Vec<DestinationAccount>,
-    /// Times that flows went to another collector because one was down, or up again.
-    pub switches: u64,
-    /// The table of attributes, if there is one, and what it was good for.
-    pub attributes: Option<(LoadReport, AttributesCounts)>,
-}
-
-impl fmt::Display for ExporterAccount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.meter)?;
-        self.destinations.iter().try_for_each(|destination| write!(f, "{destination}"))?;
-        let mut line = |label: &str, count: u64| writeln!(f, "{label:<26}{count:>12}");
-        if self.switches > 0 {
-            line("changes of collector", self.switches)?;
-        }
-        if let Some((report, counts)) = &self.attributes {
-            line("prefixes known", report.prefixes as u64)?;
-            line("  lines malformed", report.malformed)?;
-            line("  flows found", counts.found)?;
-            line("  flows missing", counts.missing)?;
-            line("  reloads", counts.reloads)?;
-        }
-        Ok(())
-    }
-}
-
-/// An export went wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// A capture file is damaged.
-    #[error("{path}: {faults}")]
-    Capture {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        faults: Faults,
-    },
-    /// A destination failed.
-    #[error(transparent)]
-    Send(#[from] SendError),
-}
-
-/// What is wrong with a capture file: the first few places, and how many there are.
-#[derive(Debug, Default)]
-pub struct Faults {
-    first: Vec<(CaptureError, Option<u64>)>,
-    count: u64,
-}
-
-impl Faults {
-    /// Places that are told one by one.
-    const TOLD: usize = 5;
-
-    /// One more place; `skipped`: octets left out there, `None` if nothing behind it could be read.
-    fn add(&mut self, error: CaptureError, skipped: Option<u64>) {
-        self.count += 1;
-        if self.first.len() < Self::TOLD {
-            self.first.push((error, skipped));
-        }
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (error, skipped)) in self.first.iter().enumerate() {
-            let separator = if number > 0 { "; " } else { "" };
-            write!(f, "{separator}{error}")?;
-            if let Some(octets) = skipped {
-                write!(f, " (went on {octets} octets later)")?;
-            }
-        }
-        match self.count - self.first.len() as u64 {
-            0 => Ok(()),
-            more => write!(f, "; and {more} places more"),
-        }
     }
 }

@@ -75,6 +75,18 @@ impl Loaded {
     }
 }
 
+/// A table that was loaded anew and is not in force yet.
+#[derive(Debug)]
+pub struct LoadedAnew(Arc<Loaded>);
+
+impl LoadedAnew {
+    /// What came of loading it.
+    #[must_use]
+    pub fn report(&self) -> &LoadReport {
+        &self.0.report
+    }
+}
+
 impl Attributes {
     /// Loads the table.
     ///
@@ -100,11 +112,25 @@ impl Attributes {
     ///
     /// As [`Self::load`]; the old table goes on.
     pub fn reload(&self) -> Result<LoadReport, AttributesError> {
-        let loaded = Loaded::load(&self.files)?;
-        let report = loaded.report.clone();
-        *self.slot.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(loaded));
-        self.slot.loads.fetch_add(1, Ordering::Release);
+        let loaded = self.load_anew()?;
+        let report = loaded.report().clone();
+        self.put_in_force(loaded);
         Ok(report)
+    }
+
+    /// The first half of [`Self::reload`]: nothing has changed yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn load_anew(&self) -> Result<LoadedAnew, AttributesError> {
+        Loaded::load(&self.files).map(|loaded| LoadedAnew(Arc::new(loaded)))
+    }
+
+    /// The second half of [`Self::reload`].
+    pub fn put_in_force(&self, loaded: LoadedAnew) {
+        *self.slot.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded.0);
+        self.slot.loads.fetch_add(1, Ordering::Release);
     }
 
     /// Goes over to a table that has been loaded anew.

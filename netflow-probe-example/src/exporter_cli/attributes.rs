@@ -61,9 +61,13 @@ impl AttributesArgs {
 pub(super) fn reload(attributes: Option<&Attributes>, mut others: Reload) -> Reload {
     let Some(attributes) = attributes.cloned() else { return others };
     Box::new(move || {
-        let report = attributes.reload().map_err(|error| format!("--attributes: {error}"))?;
-        tell_faults(&report);
-        others().map(|text| format!("{} prefixes; {text}", report.prefixes))
+        let loaded = attributes.load_anew().map_err(|error| format!("--attributes: {error}"))?;
+        // Whatever is wrong, all of it stays as it was.
+        let text = others()?;
+        let (faults, prefixes) = (loaded.report().clone(), loaded.report().prefixes);
+        attributes.put_in_force(loaded);
+        tell_faults(&faults);
+        Ok(format!("{prefixes} prefixes; {text}"))
     })
 }
 

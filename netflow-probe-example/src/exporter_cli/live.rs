@@ -9,7 +9,7 @@ use std::{sync::Arc, thread};
 use netflow_codec::ExportVersion;
 use tracing::{info, warn};
 
-use super::{Arguments, Failure, Refusals, capture::Way};
+use super::{Arguments, Failure, Refusals, capture::Way, follow, service::Updates};
 use crate::{
     attributes::Attributes,
     capture::{
@@ -29,6 +29,7 @@ impl Arguments {
         mut config: ExporterConfig,
         attributes: Option<Attributes>,
         reload: Reload,
+        updates: &Updates,
     ) -> Result<(), Failure> {
         // An interface that comes back may have another index.
         let renumbered = Arc::new(AtomicUsize::new(0));
@@ -45,17 +46,23 @@ impl Arguments {
             LiveError::Filter { .. } | LiveError::NoInterface { .. } => Failure::Usage(error.to_string()),
             _ => Failure::Run(error.to_string()),
         })?;
-        let announced = self.announced_interfaces();
-        config.interfaces = announced();
+        config.interfaces = announced_interfaces(&config.interfaces, &self.capture.interface);
         let mut exporters = self.exporters(config, sources, attributes)?;
         let service = self.serve(exporters.len(), reload)?;
+        let count = u32::try_from(exporters.len()).unwrap_or(u32::MAX);
         for name in &self.capture.interface {
             let index = interface_index(name).unwrap_or(0);
             info!("capturing from {name} (index {index})");
         }
         service.ready(format_args!("capturing from {}", self.capture.interface.join(", ")));
         let results: Vec<Result<ExporterAccount, Failure>> = thread::scope(|scope| {
-            let run = Run { service: &service, renumbered: &renumbered, interfaces: &announced };
+            let run = Run {
+                arguments: self,
+                service: &service,
+                renumbered: &renumbered,
+                updates,
+                exporters: count,
+            };
             let numbered = exporters.iter_mut().enumerate();
             let runs: Vec<_> = numbered
                 .map(|(number, exporter)| scope.spawn(move || run.to_the_end(number, exporter)))
@@ -73,23 +80,6 @@ impl Arguments {
             Service::tell(&account);
         }
         Ok(())
-    }
-
-    /// The interfaces to announce, whenever it is asked: those given, or else those captured from, as they are now.
-    fn announced_interfaces(&self) -> impl Fn() -> Vec<Interface> + Sync {
-        let given = self.export.interface_name.clone();
-        let captured = self.capture.interface.clone();
-        move || {
-            if !given.is_empty() {
-                return given.clone();
-            }
-            let all = captured.iter().any(|name| name == "any");
-            let known = interfaces().unwrap_or_default().into_iter();
-            known
-                .filter(|interface| all || captured.contains(&interface.name))
-                .map(|capture::Interface { index, name, description }| Interface { index, name, description })
-                .collect()
-        }
     }
 
     fn live_config(&self) -> LiveConfig {
@@ -134,8 +124,7 @@ impl Arguments {
             let text = format!("--source-id {}: no room for {domains} domains behind it", config.source_id);
             return Err(Failure::Usage(text));
         }
-        let rate = config.send.rate_limit;
-        config.send.rate_limit = if rate == 0 { 0 } else { (rate / domains).max(1) };
+        config.send.rate_limit = share(config.send.rate_limit, domains);
         let mut exporters = Vec::with_capacity(workers.len());
         for (number, worker) in (0..).zip(workers) {
             let mut of_thread = config.clone();
@@ -162,13 +151,34 @@ impl Arguments {
     }
 }
 
+/// The interfaces to announce: those given, or else those captured from, as they are now.
+fn announced_interfaces(given: &[Interface], captured: &[String]) -> Vec<Interface> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    let all = captured.iter().any(|name| name == "any");
+    let known = interfaces().unwrap_or_default().into_iter();
+    known
+        .filter(|interface| all || captured.contains(&interface.name))
+        .map(|capture::Interface { index, name, description }| Interface { index, name, description })
+        .collect()
+}
+
 /// What all exporters look at while they run.
 #[derive(Clone, Copy)]
 struct Run<'a> {
+    arguments: &'a Arguments,
     service: &'a Service<ExporterAccount>,
     /// How often an interface has come back.
     renumbered: &'a AtomicUsize,
-    interfaces: &'a (dyn Fn() -> Vec<Interface> + Sync),
+    updates: &'a Updates,
+    /// How many of them there are.
+    exporters: u32,
+}
+
+/// What each of several exporters may send of so many datagrams a second; 0 is no limit.
+fn share(rate: u32, exporters: u32) -> u32 {
+    if rate == 0 { 0 } else { (rate / exporters.max(1)).max(1) }
 }
 
 impl Run<'_> {
@@ -182,13 +192,23 @@ impl Run<'_> {
         let failed = |error: SendError| Failure::Run(error.to_string());
         let mut renumbered = 0;
         let mut announcing = Ok(());
+        let mut seen = 0;
+        let captured = &self.arguments.capture.interface;
+        let mut given = self.arguments.export.interface_name.clone();
         let watch = |exporter: &mut Exporter<MeterThreads>| {
             refusals.check(exporter);
             self.service.look(number, || exporter.account());
             let now = self.renumbered.load(Ordering::Relaxed);
             if now != renumbered {
                 renumbered = now;
-                announcing = exporter.set_interfaces((self.interfaces)());
+                announcing = exporter.set_interfaces(announced_interfaces(&given, captured));
+            }
+            if let Some(update) = self.updates.take(&mut seen) {
+                let mut update = ExporterConfig::clone(&update);
+                given.clone_from(&update.interfaces);
+                update.interfaces = announced_interfaces(&given, captured);
+                update.send.rate_limit = share(update.send.rate_limit, self.exporters);
+                follow(exporter, &update);
             }
             let stopped = self.service.stop().is_some() || announcing.is_err();
             if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -20,11 +20,12 @@ use std::{
     fs,
     io::{self, Write as _},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use netflow_codec::{EncodeError, ExportVersion};
-use tracing::warn;
+use tracing::{error, warn};
 
 pub use attributes::{AttributesArgs, AutonomousSystemTypeArg};
 pub use capture::{CaptureArgs, Way};
@@ -33,6 +34,7 @@ pub use export::{DistributionArg, ExportArgs, Version};
 pub use metering::{Cache, FragmentsArg, MeteringArgs, Policy, TimeOrNever, TunnelArg};
 pub use sampling::SamplingArgs;
 pub use service::ServiceArgs;
+use service::Updates;
 
 use crate::{
     capture::FrameFilter,
@@ -107,7 +109,11 @@ pub fn main(arguments_given: &[OsString]) -> ExitCode {
             io::stdout().write_all(effective.as_bytes()).map_err(|error| Failure::Run(error.to_string()))?;
             arguments.tell_of_check()
         }),
-        None => arguments.run(service::reload(arguments_given, &told)),
+        None => {
+            let updates = Arc::<Updates>::default();
+            let reload = service::reload(arguments_given, &told, &arguments, Arc::clone(&updates));
+            arguments.run(reload, &updates)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -166,6 +172,13 @@ impl Refusals {
                 warn!("cannot send to {collector}: {reason}");
             }
         }
+    }
+}
+
+/// Goes on as an update says.
+fn follow<M: FlowSource>(exporter: &mut Exporter<M>, update: &ExporterConfig) {
+    if let Err(error) = exporter.reconfigure(update) {
+        error!("the export stays as it was: {error}");
     }
 }
 
@@ -240,7 +253,7 @@ impl Arguments {
     /// # Errors
     ///
     /// When arguments do not fit together, a file cannot be read to its end, a destination fails, or a signal comes.
-    pub fn run(&self, reload: Reload) -> Result<(), Failure> {
+    fn run(&self, reload: Reload, updates: &Updates) -> Result<(), Failure> {
         start_log(&self.service.options, self.service.quiet);
         self.capture.refuse_overwriting(self.export.write.as_deref())?;
         let config = self.config()?;
@@ -248,7 +261,7 @@ impl Arguments {
         let attributes = self.attributes.load()?;
         let reload = attributes::reload(attributes.as_ref(), reload);
         if !self.capture.interface.is_empty() {
-            return self.run_live(config, attributes, reload);
+            return self.run_live(config, attributes, reload, updates);
         }
         let mut exporter = Exporter::new(config).map_err(|error| self.explain(&error))?;
         exporter.set_speed(self.capture.speed);
@@ -261,7 +274,7 @@ impl Arguments {
         let service = self.serve(1, reload)?;
         service.ready("metering capture files");
         let mut refusals = Refusals::default();
-        let result = self.export(&mut exporter, &service, &mut refusals);
+        let result = self.export(&mut exporter, &service, updates, &mut refusals);
         refusals.check(&exporter);
         if !self.service.quiet {
             Service::tell(&exporter.account());
@@ -288,13 +301,18 @@ impl Arguments {
         &self,
         exporter: &mut Exporter,
         service: &Service<ExporterAccount>,
+        updates: &Updates,
         refusals: &mut Refusals,
     ) -> Result<(), Failure> {
+        let mut seen = 0;
         let bar = self.service.progress_bar(self.capture.total_octets());
         let mut before = 0;
         let mut faults = Vec::new();
         for path in &self.capture.read {
-            let watch = |exporter: &Exporter, octets| {
+            let watch = |exporter: &mut Exporter, octets| {
+                if let Some(update) = updates.take(&mut seen) {
+                    follow(exporter, &update);
+                }
                 bar.set_position(before + octets);
                 bar.suspend(|| refusals.check(exporter));
                 service.look(0, || exporter.account());
@@ -345,6 +363,7 @@ impl Arguments {
         _config: ExporterConfig,
         _attributes: Option<crate::attributes::Attributes>,
         _reload: Reload,
+        _updates: &Updates,
     ) -> Result<(), Failure> {
         self.refuse_interfaces()
     }

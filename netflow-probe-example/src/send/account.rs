@@ -67,6 +67,24 @@ pub struct DestinationAccount {
     pub cut_short: u64,
 }
 
+impl DestinationAccount {
+    /// Adds what the same destination got before.
+    pub(super) fn add(&mut self, before: &Self) {
+        self.session = sum(&self.session, &before.session);
+        self.cut_short += before.cut_short;
+        let (send, before) = (&mut self.send, &before.send);
+        send.sent += before.sent;
+        send.errors += before.errors;
+        send.refused += before.refused;
+        send.overflow += before.overflow;
+        send.lost += before.lost;
+        send.congested += before.congested;
+        send.connections += before.connections;
+        send.failed_connections += before.failed_connections;
+        send.not_sent += before.not_sent;
+    }
+}
+
 impl fmt::Display for DestinationAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { target, version, session, send, cut_short, .. } = self;

@@ -28,7 +28,7 @@ pub enum WhenFull {
 }
 
 /// How datagrams are sent to collectors.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SendConfig {
     /// Which collector gets which flow.

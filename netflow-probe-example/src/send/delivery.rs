@@ -16,6 +16,10 @@ pub struct Delivery {
     config: SendConfig,
     content: RecordContent,
     destinations: Vec<Destination>,
+    /// Those that get no more flows, and still send what they have.
+    retired: Vec<Destination>,
+    /// What others before them got.
+    past: Vec<DestinationAccount>,
     /// Failover: the one that gets the flows.
     active: Option<usize>,
     /// Times that another one got them from then on.
@@ -27,7 +31,15 @@ impl Delivery {
     #[must_use]
     pub const fn new(config: SendConfig) -> Self {
         let content = RecordContent::new(&Key::SevenTuple, None, false);
-        Self { config, content, destinations: Vec::new(), active: None, switches: 0 }
+        Self {
+            config,
+            content,
+            destinations: Vec::new(),
+            retired: Vec::new(),
+            past: Vec::new(),
+            active: None,
+            switches: 0,
+        }
     }
 
     /// Whether a destination would be possible.
@@ -52,6 +64,64 @@ impl Delivery {
     pub fn open(&mut self, target: Target, config: SessionConfig) -> Result<(), SendError> {
         self.destinations.push(Destination::open(target, config, self.content, &self.config)?);
         Ok(())
+    }
+
+    /// Goes on with these destinations: those that are there, and reached in the same way as before, go on with new sessions;
+    /// others are opened; those that are not among them send what they have, no longer than at the end. Options have to be
+    /// set again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Destination::open`]: then all stays as it was. When a file cannot be written.
+    pub fn reconfigure(
+        &mut self,
+        targets: &[Target],
+        send: &SendConfig,
+        session: &SessionConfig,
+        now: Timestamp,
+    ) -> Result<(), SendError> {
+        let mut alike = self.config.clone();
+        alike.distribution = send.distribution;
+        let is_reached_alike = alike == *send;
+        let mut others: Vec<usize> = (0..self.destinations.len()).collect();
+        let mut kept = Vec::with_capacity(targets.len());
+        for target in targets {
+            let known = others.iter().position(|place| {
+                self.destinations
+                    .get(*place)
+                    .is_some_and(|to| to.target() == target && (is_file(to) || is_reached_alike))
+            });
+            kept.push(known.map(|known| others.remove(known)));
+        }
+        let mut opened = Vec::new();
+        for (target, _) in targets.iter().zip(&kept).filter(|(_, kept)| kept.is_none()) {
+            opened.push(Destination::open(target.clone(), session.clone(), self.content, send)?);
+        }
+        self.config = send.clone();
+        self.active = None;
+        let mut opened = opened.into_iter();
+        let mut before: Vec<Option<Destination>> = self.destinations.drain(..).map(Some).collect();
+        for place in kept {
+            let destination = match place {
+                Some(place) => before.get_mut(place).and_then(Option::take),
+                None => opened.next(),
+            };
+            self.destinations.extend(destination);
+        }
+        for retired in self.retired.extract_if(.., |retired| retired.is_done()) {
+            merge(&mut self.past, retired.account());
+        }
+        let deadline = Instant::now() + self.config.drain;
+        for mut destination in before.into_iter().flatten() {
+            destination.retire(now, deadline)?;
+            self.retired.push(destination);
+        }
+        self.destinations.iter_mut().try_for_each(|to| to.restart(session.clone(), true, now))
+    }
+
+    /// Sends like this to destinations that are opened from now on.
+    pub fn set_config(&mut self, config: SendConfig) {
+        self.config = config;
     }
 
     /// Exports a flow.
@@ -164,7 +234,8 @@ impl Delivery {
             destination.finish(now)?;
         }
         let deadline = Instant::now() + self.config.drain;
-        self.destinations.iter_mut().for_each(|destination| destination.close(deadline));
+        let all = self.destinations.iter_mut().chain(&mut self.retired);
+        all.for_each(|destination| destination.close(deadline));
         Ok(())
     }
 
@@ -197,10 +268,21 @@ impl Delivery {
         self.switches
     }
 
-    /// What each destination got.
+    /// What each destination got, those that were left included.
     #[must_use]
     pub fn accounts(&self) -> Vec<DestinationAccount> {
-        self.destinations.iter().map(Destination::account).collect()
+        let mut accounts: Vec<_> = self.destinations.iter().map(Destination::account).collect();
+        let before = self.retired.iter().map(Destination::account).chain(self.past.iter().cloned());
+        before.for_each(|account| merge(&mut accounts, account));
+        accounts
+    }
+}
+
+/// Adds an account to the one of the same destination, if there is one.
+fn merge(accounts: &mut Vec<DestinationAccount>, account: DestinationAccount) {
+    match accounts.iter_mut().find(|known| known.target == account.target) {
+        Some(known) => known.add(&account),
+        None => accounts.push(account),
     }
 }
 

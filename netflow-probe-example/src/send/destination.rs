@@ -368,6 +368,24 @@ impl Destination {
         }
     }
 
+    /// Sends what is left, until `deadline` and by the thread alone: nothing comes behind it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::handle_flow`].
+    pub(super) fn retire(&mut self, now: Timestamp, deadline: Instant) -> Result<(), SendError> {
+        self.finish(now)?;
+        if let Sink::Collector(link) = &self.sink {
+            link.queue.begin_close(deadline);
+        }
+        Ok(())
+    }
+
+    /// Whether all of it has been sent, or given up.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(&self.sink, Sink::Collector(link) if link.queue.is_done())
+    }
+
     /// Waits until a collector has got what was sent, or it is `deadline`.
     pub fn close(&mut self, deadline: Instant) {
         if let Sink::Collector(link) = &self.sink {

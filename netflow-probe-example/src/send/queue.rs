@@ -216,11 +216,21 @@ impl Queue {
         }
     }
 
+    /// What waits is sent until `deadline`; then the thread ends.
+    pub(super) fn begin_close(&self, deadline: Instant) {
+        self.lock().closing = Some(deadline);
+        self.arrived.notify_all();
+    }
+
+    /// Whether the thread has ended, and nothing waits any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.lock().is_done
+    }
+
     /// Nothing more comes: the thread is to send what waits until `deadline`. Waits for it, a little longer at most.
     pub(super) fn close(&self, deadline: Instant) {
+        self.begin_close(deadline);
         let mut state = self.lock();
-        state.closing = Some(deadline);
-        self.arrived.notify_all();
         let patience = deadline + GLANCE * 5;
         while !state.is_done {
             let wait = patience.saturating_duration_since(Instant::now());

@@ -1,6 +1,9 @@
 //! Messages on standard error, as text or as JSON.
 
-use core::fmt;
+use core::{
+    fmt,
+    sync::atomic::{AtomicU8, Ordering},
+};
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
@@ -9,6 +12,9 @@ use std::{
 
 use clap::ValueEnum;
 use tracing::{Level, error};
+use tracing_subscriber::{
+    filter::dynamic_filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use super::ServiceOptions;
 
@@ -51,6 +57,29 @@ impl From<LogLevel> for Level {
 }
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+/// The most detailed level of what is written, from 0 for errors on.
+static DETAIL: AtomicU8 = AtomicU8::new(2);
+
+const fn detail(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 0,
+        Level::WARN => 1,
+        Level::INFO => 2,
+        Level::DEBUG => 3,
+        Level::TRACE => 4,
+    }
+}
+
+fn is_wanted(level: Level) -> bool {
+    detail(level) <= DETAIL.load(Ordering::Relaxed)
+}
+
+/// Messages of this level and above are written from now on. Those who are quiet write warnings at most.
+pub fn set_log_level(options: &ServiceOptions, is_quiet: bool) {
+    let level = Level::from(options.log_level);
+    let level = if is_quiet { level.min(Level::WARN) } else { level };
+    DETAIL.store(detail(level), Ordering::Relaxed);
+}
 
 /// How messages are written; text until [`start_log`] was called.
 pub(super) fn format() -> LogFormat {
@@ -59,23 +88,29 @@ pub(super) fn format() -> LogFormat {
 
 /// Makes the macros of `tracing` write to standard error. Only the first call in a program does anything.
 ///
-/// Those who are quiet write warnings at most. Lines of text have no time where systemd's journal adds it.
+/// Lines of text have no time where systemd's journal adds it.
 pub fn start_log(options: &ServiceOptions, is_quiet: bool) {
     let _ = FORMAT.set(options.log_format);
-    let level = Level::from(options.log_level);
-    let level = if is_quiet { level.min(Level::WARN) } else { level };
+    set_log_level(options, is_quiet);
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_max_level(level)
+        .with_max_level(Level::TRACE)
         .with_target(false)
         .log_internal_errors(false);
     // That there is a log already is no fault.
     let _ = match options.log_format {
         LogFormat::Json => {
-            log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+            let log = log.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            log.finish().with(dynamic_filter_fn(|metadata, _| is_wanted(*metadata.level()))).try_init()
         }
-        LogFormat::Text if is_journal() => log.without_time().try_init(),
-        LogFormat::Text => log.try_init(),
+        LogFormat::Text if is_journal() => log
+            .without_time()
+            .finish()
+            .with(dynamic_filter_fn(|metadata, _| is_wanted(*metadata.level())))
+            .try_init(),
+        LogFormat::Text => {
+            log.finish().with(dynamic_filter_fn(|metadata, _| is_wanted(*metadata.level()))).try_init()
+        }
     };
 }
 

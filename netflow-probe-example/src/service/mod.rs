@@ -20,7 +20,7 @@ mod runner;
 mod signals;
 
 pub use board::Account;
-pub use log::{LogFormat, LogLevel, announce, start_log, tell_failure};
+pub use log::{LogFormat, LogLevel, announce, set_log_level, start_log, tell_failure};
 pub use metrics::Metrics;
 pub use notify::{Watchdog, notify_ready, notify_reloading, notify_stopping};
 pub use options::ServiceOptions;
