@@ -4,13 +4,14 @@
 mod common;
 
 use core::{
+    net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, UdpSocket},
+    net::UdpSocket,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
@@ -62,7 +63,7 @@ impl Collector {
                 {
                     match batch {
                         Batch::Data(records) => {
-                            received.packets += records.flows().map(|flow| flow.packets).sum::<u64>()
+                            received.packets += records.flows().map(|flow| flow.packets).sum::<u64>();
                         }
                         Batch::Options(records) => {
                             for record in &records {

@@ -119,9 +119,8 @@ impl service::Account for CollectorAccount {
             metrics.counter("netflow_collector_counting_total", help, &[("what", what)], count);
         }
         for (fate, count) in self.kafka.into_iter().flatten() {
-            let help =
-                "Messages to Kafka, by what became of them; those that wait may still come to any fate.";
-            metrics.gauge("netflow_collector_kafka_messages", help, &[("fate", fate)], count);
+            let help = "Messages to Kafka, by what became of them.";
+            metrics.counter("netflow_collector_kafka_messages_total", help, &[("fate", fate)], count);
         }
         for stats in &self.relay {
             let target = stats.target.to_string();
