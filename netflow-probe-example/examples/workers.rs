@@ -1,6 +1,6 @@
-//! How much more two workers do than one, without the kernel: `workers [ROUNDS]`. The datagrams of several exporters lie in
-//! memory; each worker decodes those that would come to it, with an account and a writer of its own, as `listen --workers`
-//! does. One worker and two take turns; the medians are compared.
+//! How much more two workers do than one, without the kernel: `workers [ROUNDS]`. A few datagrams of several exporters, which
+//! the caches of a processor hold, come again and again, numbered on; each worker decodes those that would come to it, with an
+//! account and a writer of its own, as `listen --workers` does. One worker and two take turns; the medians are compared.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,13 +17,15 @@ use netflow_codec::{ExportSession, ExportVersion, FlowRecord, SessionConfig, Tim
 use netflow_probe_example::{
     collector::Collector,
     flow::Flow,
-    output::FlowSink,
+    output::{CsvSink, FlowSink},
     receive::receiver_of,
     store::{Store, StoreConfig},
 };
 
 const EXPORTERS: u8 = 8;
-const FLOWS: u32 = 250_000;
+/// Flows of an exporter's datagrams, and how often they come.
+const FLOWS: u32 = 600;
+const TIMES: u32 = 400;
 const NOW: Timestamp = Timestamp::from_secs(1_772_323_200);
 
 /// Takes flows, and forgets them.
@@ -74,11 +76,20 @@ fn datagrams(exporter: u8) -> Vec<Vec<u8>> {
 }
 
 /// What comes to one worker.
-fn feed<S: FlowSink>(sink: S, of_worker: &[(SocketAddr, &[u8])]) -> S {
+fn feed<S: FlowSink>(sink: S, of_worker: Vec<(SocketAddr, Vec<u8>)>, of_exporter: u32) -> S {
     let mut collector = Collector::new(sink);
-    for (exporter, datagram) in of_worker {
-        collector.handle_datagram(*exporter, datagram, NOW).unwrap();
+    let mut of_worker = of_worker;
+    for time in 0..TIMES {
+        for (exporter, datagram) in &mut of_worker {
+            // Version, count, uptime, seconds, then the number.
+            let number: [u8; 4] = datagram[12..16].try_into().unwrap();
+            let number = u32::from_be_bytes(number) + if time == 0 { 0 } else { of_exporter };
+            datagram[12..16].copy_from_slice(&number.to_be_bytes());
+            collector.handle_datagram(*exporter, datagram, NOW).unwrap();
+        }
     }
+    let [_, packets, _] = collector.account().sequence();
+    assert_eq!((packets.lost, packets.duplicates), (0, 0));
     collector.finish().unwrap();
     collector.into_sink()
 }
@@ -91,23 +102,24 @@ fn measure<S: FlowSink + Send>(
 ) -> f64 {
     let mut inputs = vec![Vec::new(); workers];
     // In turns, as they come from a network.
-    let most = all.iter().map(|(_, datagrams)| datagrams.len()).max().unwrap_or(0);
-    for number in 0..most {
+    let of_exporter = all.iter().map(|(_, datagrams)| datagrams.len()).max().unwrap_or(0);
+    for number in 0..of_exporter {
         for (exporter, datagrams) in all {
             if let Some(datagram) = datagrams.get(number) {
-                let input: &mut Vec<(SocketAddr, &[u8])> = &mut inputs[receiver_of(*exporter, workers)];
-                input.push((SocketAddr::new(*exporter, 2_055), datagram));
+                let input: &mut Vec<(SocketAddr, Vec<u8>)> = &mut inputs[receiver_of(*exporter, workers)];
+                input.push((SocketAddr::new(*exporter, 2_055), datagram.clone()));
             }
         }
     }
+    let of_exporter = u32::try_from(of_exporter).unwrap();
     let sinks = sinks(workers);
     let start = Instant::now();
     thread::scope(|scope| {
-        for (input, sink) in inputs.iter().zip(sinks) {
-            scope.spawn(move || feed(sink, input));
+        for (input, sink) in inputs.into_iter().zip(sinks) {
+            scope.spawn(move || feed(sink, input, of_exporter));
         }
     });
-    f64::from(FLOWS) * f64::from(EXPORTERS) / start.elapsed().as_secs_f64()
+    f64::from(FLOWS) * f64::from(TIMES) * f64::from(EXPORTERS) / start.elapsed().as_secs_f64()
 }
 
 fn main() {
@@ -130,11 +142,13 @@ fn main() {
         core::iter::once(first).chain(others).collect::<Vec<_>>()
     };
     let counts = |workers: usize| (0..workers).map(|_| Count::default()).collect::<Vec<_>>();
-    let mut results = [[const { Vec::new() }; 2], [const { Vec::new() }; 2]];
+    let printers = |workers: usize| (0..workers).map(|_| CsvSink::new(io::sink())).collect::<Vec<_>>();
+    let mut results = [[const { Vec::new() }; 2], [const { Vec::new() }; 2], [const { Vec::new() }; 2]];
     for _ in 0..rounds {
         for workers in [1, 2] {
             results[0][workers - 1].push(measure(workers, &all, counts));
-            results[1][workers - 1].push(measure(workers, &all, stores));
+            results[1][workers - 1].push(measure(workers, &all, printers));
+            results[2][workers - 1].push(measure(workers, &all, stores));
         }
     }
     let _ = std::fs::remove_dir_all(&folder);
@@ -142,7 +156,11 @@ fn main() {
         results.sort_by(f64::total_cmp);
         results[results.len() / 2]
     };
-    for (what, [one, two]) in ["decoding and accounting", "and storing"].into_iter().zip(&mut results) {
+    for (what, [one, two]) in
+        ["decoding and accounting", "and printing CSV", "and storing, in a thread beside each"]
+            .into_iter()
+            .zip(&mut results)
+    {
         let (one, two) = (median(one), median(two));
         println!(
             "{what}: one worker {:.2} M flows/s, two {:.2} M flows/s: {:.2} times",
