@@ -219,10 +219,7 @@ fn templates_and_options_stand_in_front_of_data_in_every_file() {
         program(&["decode", path.to_str().unwrap(), "--quiet", "--output", output.to_str().unwrap()]);
         let flows = flows(&output);
         assert_eq!(flows.len(), if number == 0 { 5 } else { 3 });
-        let of_a = flows
-            .iter()
-            .filter(|flow| flow["src_addr"].as_str().unwrap().starts_with("192.0.2."))
-            .next_back();
+        let of_a = flows.iter().rfind(|flow| flow["src_addr"].as_str().unwrap().starts_with("192.0.2."));
         assert_eq!(of_a.unwrap()["sampling_rate"], 100);
         let records = folder.path().join("records.json");
         program(&[
