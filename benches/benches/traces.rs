@@ -146,7 +146,7 @@ fn two_threads(title: &str, trace: &Trace, kind: &Kind, rounds: usize) {
     let (mut metering, mut floor) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..rounds {
         let tables = &mut [traces::table(CAPACITY / 2), traces::table(CAPACITY / 2)];
-        one_and_two(&mut metering, &shares, tables, |share, table| meter(share, table));
+        one_and_two(&mut metering, &shares, tables, meter);
         one_and_two(&mut floor, &shares, &mut lines, |share, lines| {
             for batch in share.chunks(traces::BATCH) {
                 lines.touch(batch);
