@@ -169,24 +169,17 @@ pub fn is_answer(error: &io::Error) -> bool {
 pub(super) fn mark(socket: &Socket, address: SocketAddr, config: &SendConfig) -> io::Result<()> {
     // The two low bits are those of congestion notification.
     let class = u32::from(config.dscp) << 2;
-    if address.is_ipv6() {
-        if class > 0 {
-            socket.set_tclass_v6(class)?;
-        }
-        if let Some(limit) = config.hop_limit {
-            socket.set_unicast_hops_v6(limit.into())?;
-            socket.set_multicast_hops_v6(limit.into())?;
-        }
-    } else {
-        if class > 0 {
-            socket.set_tos_v4(class)?;
-        }
-        if let Some(limit) = config.hop_limit {
-            socket.set_ttl_v4(limit.into())?;
-            socket.set_multicast_ttl_v4(limit.into())?;
-        }
+    if class > 0 {
+        if address.is_ipv6() { socket.set_tclass_v6(class)? } else { socket.set_tos_v4(class)? }
     }
-    Ok(())
+    let Some(limit) = config.hop_limit.map(u32::from) else { return Ok(()) };
+    // Sockets of TCP take no limit for groups.
+    match (address.is_ipv6(), address.ip().is_multicast()) {
+        (true, true) => socket.set_multicast_hops_v6(limit),
+        (true, false) => socket.set_unicast_hops_v6(limit),
+        (false, true) => socket.set_multicast_ttl_v4(limit),
+        (false, false) => socket.set_ttl_v4(limit),
+    }
 }
 
 #[cfg(test)]

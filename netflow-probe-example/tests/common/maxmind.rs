@@ -11,9 +11,12 @@ pub(crate) enum Data {
 
 impl Data {
     fn write(&self, out: &mut Vec<u8>) {
-        // Type in the three high bits, size in the rest; sizes here are below 29.
-        let control =
-            |out: &mut Vec<u8>, kind: u8, size: usize| out.push(kind << 5 | u8::try_from(size).unwrap());
+        // Type in the three high bits, size in the rest; of sizes from 29 on what is more in an octet of its own.
+        let control = |out: &mut Vec<u8>, kind: u8, size: usize| {
+            let size = u8::try_from(size).unwrap();
+            out.push(kind << 5 | size.min(29));
+            out.extend(size.checked_sub(29));
+        };
         match self {
             Self::Text(text) => {
                 control(out, 2, text.len());
