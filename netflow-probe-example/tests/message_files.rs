@@ -14,7 +14,7 @@ use std::{
 };
 
 use collector_datagrams::{PLAIN, options_template, plain, set, template, v5, v9};
-use common::{captures, has_program, listening::PROGRAM, shared_dir};
+use common::{has_program, listening::PROGRAM, shared_dir};
 use netflow_codec::{Timestamp, ipfix};
 use netflow_probe_example::{
     collector::Collector,
@@ -60,7 +60,12 @@ fn essence(flow: &Value) -> String {
         "src_mac",
         "dst_mac",
     ];
-    NAMES.map(|name| flow[name].to_string()).join(" ")
+    let value = |name: &str| match flow[name].as_u64() {
+        // Uptimes are milliseconds, and so are the times that stand for them in IPFIX.
+        Some(nanos) if name.starts_with("time_") => (nanos / 1_000_000).to_string(),
+        _ => flow[name].to_string(),
+    };
+    NAMES.map(value).join(" ")
 }
 
 fn essences(path: &Path) -> BTreeMap<String, usize> {
@@ -77,7 +82,9 @@ fn what_is_read_from_a_file_is_what_came() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let mut compared = 0;
-    for path in captures(&shared.join("corpus")) {
+    let cases =
+        fs::read_dir(shared.join("corpus")).unwrap().map(|entry| entry.unwrap().path().join("capture.pcap"));
+    for path in cases.filter(|path| path.exists()) {
         let (before, messages, behind) = (at("before.json"), at("all.ipfix"), at("behind.json"));
         program(&[
             "decode",
@@ -293,7 +300,7 @@ fn files_that_cannot_be_written_are_counted_and_receiving_goes_on() {
     assert_eq!(collector.account().counts().data_records, 9);
     let stats = files.stats();
     assert_eq!((stats.files, stats.records), (0, 0));
-    assert!(stats.lost_records >= 9, "{stats:?}");
+    assert_eq!(stats.lost_records, 9, "{stats:?}");
     drop(collector);
     // What is no folder can have no files; one file is not for several threads.
     let output = Command::new(PROGRAM)

@@ -1,6 +1,6 @@
 //! How records of a set stand in a file.
 
-use netflow_codec::{ElementId, FieldView, ScopeType, Timestamp};
+use netflow_codec::{ElementId, ExportClock, FieldView, ScopeType, SysUptime, Timestamp};
 
 use crate::flow::{Record, RecordFields};
 
@@ -18,10 +18,9 @@ pub(super) struct Layout {
     is_verbatim: bool,
     /// Whether the domain stands in front, as the only scope.
     has_domain: bool,
-    /// The time of boot, in milliseconds since 1970, which stands behind.
-    boot: Option<u64>,
-    /// The time of export that times count back from.
-    exported: Timestamp,
+    /// What dates uptimes, and times that count back from the export; of the first record, as others may say themselves
+    /// when the exporter booted.
+    clock: ExportClock,
     left_out: u64,
     /// Octets of the scopes; `None` when records differ in it.
     scope_octets: Option<usize>,
@@ -36,16 +35,19 @@ enum Fate {
     Dropped,
     /// Microseconds before the export become a point in time.
     Dated,
+    /// An uptime becomes a point in time.
+    Uptime,
 }
 
 /// The length of a field whose values differ in theirs.
 const VARIABLE: u16 = 0xffff;
-const SYSTEM_INIT_TIME_MILLISECONDS: u16 = 160;
 const OBSERVATION_DOMAIN_ID: u16 = 149;
 /// flowStartDeltaMicroseconds, flowEndDeltaMicroseconds; flowStartMicroseconds and flowEndMicroseconds are four less.
 const DELTAS: [u16; 2] = [158, 159];
 /// flowEndSysUpTime, flowStartSysUpTime.
 const UPTIMES: [u16; 2] = [21, 22];
+/// What the number of such an element and that of flowEndMilliseconds (153) or flowStartMilliseconds (152) make together.
+const UPTIME_AND_MILLISECONDS: u16 = 174;
 
 impl Layout {
     pub(super) const fn id(&self) -> u16 {
@@ -82,12 +84,9 @@ impl Layout {
         self.fates.clear();
         // The counts are put in at the end.
         self.template.extend([0; 4]);
-        let (mut has_uptimes, mut has_boot) = (false, false);
-        let mut learn = |this: &mut Self, index: usize, element, scope: Option<ScopeType>, length| {
+        self.clock = record.context.of(&record.fields).clock();
+        let learn = |this: &mut Self, index: usize, element, scope: Option<ScopeType>, length| {
             this.field(index < record.scope_fields, element, scope, length);
-            let number = if scope.is_none() && element.enterprise() == 0 { element.number() } else { 0 };
-            has_uptimes |= UPTIMES.contains(&number);
-            has_boot |= number == SYSTEM_INIT_TIME_MILLISECONDS;
         };
         match record.fields {
             RecordFields::Data(data) => {
@@ -104,15 +103,6 @@ impl Layout {
                 }
             }
         }
-        let clock = record.context.of(&record.fields).clock();
-        self.exported = clock.unix();
-        let uptime = u64::from(clock.uptime().as_millis());
-        let boot = (has_uptimes && !has_boot && clock.has_uptime())
-            .then(|| clock.unix().as_millis().saturating_sub(uptime));
-        self.boot = boot;
-        if boot.is_some() && self.fields > 0 {
-            self.specify(ElementId::iana(SYSTEM_INIT_TIME_MILLISECONDS), 8);
-        }
         self.conclude();
     }
 
@@ -128,6 +118,7 @@ impl Layout {
                 Fate::Dropped
             }
             Some(element) if is_delta(element) && length == 4 => Fate::Dated,
+            Some(element) if is_uptime(element) && length <= 8 && self.clock.has_uptime() => Fate::Uptime,
             Some(_) if length == VARIABLE => Fate::Variable,
             Some(_) => Fate::Kept,
         };
@@ -141,6 +132,7 @@ impl Layout {
         }
         match fate {
             Fate::Dated => self.specify(ElementId::iana(element.number() - 4), 8),
+            Fate::Uptime => self.specify(ElementId::iana(UPTIME_AND_MILLISECONDS - element.number()), 8),
             _ => self.specify(element, length),
         }
     }
@@ -179,40 +171,49 @@ impl Layout {
         if self.is_verbatim {
             out.extend_from_slice(record.fields.octets());
         } else {
+            let clock = record.context.of(&record.fields).clock();
             for (field, fate) in record.fields.iter().zip(&self.fates) {
-                self.write_field(&field, *fate, out);
+                write_field(&field, *fate, &clock, out);
             }
         }
-        if let Some(boot) = self.boot {
-            out.extend(boot.to_be_bytes());
-        }
-    }
-
-    fn write_field(&self, field: &FieldView<'_>, fate: Fate, out: &mut Vec<u8>) {
-        let octets = field.octets();
-        match fate {
-            Fate::Dropped => return,
-            Fate::Kept => {}
-            Fate::Variable => {
-                // RFC 7011 section 7: one octet, or 255 and two of them.
-                let length = u16::try_from(octets.len()).unwrap_or(u16::MAX);
-                let [high, low] = length.to_be_bytes();
-                if length < 0xff { out.push(low) } else { out.extend([0xff, high, low]) }
-            }
-            Fate::Dated => {
-                let before = field.as_unsigned().unwrap_or(0).saturating_mul(1_000);
-                let time = Timestamp::from_nanos(self.exported.as_nanos().saturating_sub(before));
-                out.extend(ntp(time).to_be_bytes());
-                return;
-            }
-        }
-        out.extend_from_slice(octets);
     }
 
     /// What of a written record of options says what it is about.
     pub(super) fn scope<'r>(&self, record: &'r [u8]) -> &'r [u8] {
         self.scope_octets.and_then(|octets| record.get(..octets)).unwrap_or(record)
     }
+}
+
+fn write_field(field: &FieldView<'_>, fate: Fate, clock: &ExportClock, out: &mut Vec<u8>) {
+    let octets = field.octets();
+    match fate {
+        Fate::Dropped => return,
+        Fate::Kept => {}
+        Fate::Variable => {
+            // RFC 7011 section 7: one octet, or 255 and two of them.
+            let length = u16::try_from(octets.len()).unwrap_or(u16::MAX);
+            let [high, low] = length.to_be_bytes();
+            if length < 0xff { out.push(low) } else { out.extend([0xff, high, low]) }
+        }
+        Fate::Uptime => {
+            // Uptimes of some devices have 8 octets: they are modulo 2^32 all the same.
+            let [.., a, b, c, d] = field.as_unsigned().unwrap_or(0).to_be_bytes();
+            let uptime = SysUptime::from_millis(u32::from_be_bytes([a, b, c, d]));
+            out.extend(clock.to_timestamp(uptime).as_millis().to_be_bytes());
+            return;
+        }
+        Fate::Dated => {
+            let before = field.as_unsigned().unwrap_or(0).saturating_mul(1_000);
+            let time = Timestamp::from_nanos(clock.unix().as_nanos().saturating_sub(before));
+            out.extend(ntp(time).to_be_bytes());
+            return;
+        }
+    }
+    out.extend_from_slice(octets);
+}
+
+fn is_uptime(element: ElementId) -> bool {
+    element.enterprise() == 0 && UPTIMES.contains(&element.number())
 }
 
 fn is_delta(element: ElementId) -> bool {

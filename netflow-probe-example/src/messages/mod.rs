@@ -7,9 +7,9 @@
 //!
 //! Each file stands for itself: of each exporter and observation domain, who that is comes first (originalExporterIPv4Address
 //! (403) and its neighbours), then templates and options that are in force, then data. Export times are those of
-//! arrival, so that they ascend. Octets of records stay as they came, but for what IPFIX cannot say: uptimes get the time of boot beside
-//! them (160), times before the export become points in time, what has no octets or a type above 32,767 is left out
-//! and counted.
+//! arrival, so that they ascend. Octets of records stay as they came, but for what they do not say in a file, or IPFIX cannot
+//! say: uptimes and times before the export become points in time (uptimes by the clock of their own datagram, which may be
+//! far from that of the collector); what has no octets or a type above 32,767 is left out and counted.
 
 mod domain;
 mod file;
@@ -259,8 +259,7 @@ impl MessagesSink {
         self.failed = Some(Instant::now());
         self.message.clear();
         if let Some(file) = self.open.take() {
-            // With the record at hand.
-            self.files.counts.lost.fetch_add(file.records + 1, Ordering::Relaxed);
+            self.files.counts.lost.fetch_add(file.records, Ordering::Relaxed);
             file.abandon();
         }
     }
@@ -273,6 +272,7 @@ impl FlowSink for MessagesSink {
 
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         if let Err(error) = self.add(record) {
+            self.files.counts.lost.fetch_add(1, Ordering::Relaxed);
             self.fail(&error);
         }
         Ok(())
