@@ -143,14 +143,15 @@ impl StoreStats {
     /// What two writers to one store have done together.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
+        // Both tell of the same files, one a little later than the other.
+        let later = if self.files > other.files { self } else { other };
         Self {
             durable_flows: self.durable_flows + other.durable_flows,
             open_flows: self.open_flows + other.open_flows,
             written_files: self.written_files + other.written_files,
             written_octets: self.written_octets + other.written_octets,
-            // Both tell of the same files.
-            files: other.files,
-            octets: other.octets,
+            files: later.files,
+            octets: later.octets,
             expired_files: self.expired_files + other.expired_files,
             abandoned_files: self.abandoned_files + other.abandoned_files,
             waits: self.waits + other.waits,
