@@ -1,13 +1,10 @@
 //! In steady state a datagram is decoded, and one is encoded, without an allocation.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
-#![expect(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
 
-use core::{
-    alloc::{GlobalAlloc, Layout},
-    cell::Cell,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
-use std::alloc::System;
+#[path = "common/counting.rs"]
+mod counting;
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netflow_codec::{
     Batch, DataType, Decoder, ElementId, ElementInfo, ElementRegistry, Elements, ExportClock, ExportSession,
@@ -16,44 +13,10 @@ use netflow_codec::{
     TemplateBuilder, Timestamp,
 };
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // At thread exit the counter may be gone already.
-    let _gone = ALLOCATIONS.try_with(|counter| counter.set(counter.get() + 1));
-}
-
-// SAFETY: every call is handed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are those of the system's allocator.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
+    let before = counting::so_far();
     work();
-    ALLOCATIONS.get() - before
+    counting::so_far() - before
 }
 
 fn flow(number: u32) -> FlowRecord {

@@ -1,14 +1,9 @@
 //! After its creation, a table asks for no memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![expect(unsafe_code, reason = "a global allocator that counts cannot be written without")]
 
 mod common;
-
-use core::{
-    alloc::{GlobalAlloc, Layout},
-    cell::Cell,
-};
-use std::alloc::System;
+#[path = "../../netflow-codec/tests/common/counting.rs"]
+mod counting;
 
 use common::{FIN, RST, SYN, at_millis, config, table};
 use netflow_flowcache::{
@@ -19,41 +14,6 @@ use netflow_flowcache::{
         SystematicCount,
     },
 };
-
-struct Counting;
-
-thread_local! {
-    /// Allocations of this thread: what runs the tests has threads of its own.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that ends has no counter any more.
-    let _counted = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: all calls go to the system's allocator as they are.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// One of each sampler, and all of them in a row.
 fn samplers() -> Vec<AnySampler> {
@@ -85,7 +45,7 @@ fn packets_expiry_eviction_and_flush_allocate_nothing() {
     let mut by_size = SmartSampling::new(500, 1).unwrap();
     let mut by_chance = FlowsBy::new(RandomOneInN::new(3, 1).unwrap());
     let (mut polled, mut selected) = (0_u64, 0_u64);
-    let before = ALLOCATIONS.get();
+    let before = counting::so_far();
     for number in 0..60_000_u32 {
         let mut packet = common::packet(number.wrapping_mul(7919) % 3_000);
         packet.tcp_flags = [0x10, SYN, 0x10, FIN, 0x10, RST][number as usize % 6];
@@ -112,7 +72,7 @@ fn packets_expiry_eviction_and_flush_allocate_nothing() {
     while table.poll_timeout().is_some() {
         polled += u64::from(table.poll_expired().is_some());
     }
-    let after = ALLOCATIONS.get();
+    let after = counting::so_far();
     assert_eq!(after - before, 0);
 
     let stats = table.stats();

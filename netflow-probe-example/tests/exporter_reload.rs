@@ -9,7 +9,6 @@ use core::{
     time::Duration,
 };
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Write as _},
     net::UdpSocket,
     path::{Path, PathBuf},
@@ -18,7 +17,7 @@ use std::{
     thread,
 };
 
-use common::{files::Order, frames, peers::wait_until};
+use common::{files::Order, frames, peers::wait_until, replace};
 use netflow_codec::{Batch, Decoder, Timestamp};
 
 /// What came to a collector.
@@ -169,12 +168,6 @@ impl Drop for Exporter {
     }
 }
 
-fn write(path: &Path, text: &str) {
-    // Whole or not at all, as editors do it.
-    fs::write(path.with_extension("new"), text).unwrap();
-    fs::rename(path.with_extension("new"), path).unwrap();
-}
-
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("exporter.toml");
@@ -188,7 +181,7 @@ fn collectors_come_and_go_and_no_packet_is_lost() {
     let config = |collectors: &[&Collector], more: &str| {
         let collectors: Vec<String> =
             collectors.iter().map(|collector| format!("\"{}\"", collector.address)).collect();
-        write(&path, &format!("[export]\ncollector = [{}]\n{more}", collectors.join(", ")));
+        replace(&path, &format!("[export]\ncollector = [{}]\n{more}", collectors.join(", ")));
     };
     config(&[&first, &second], "");
     let mut exporter = Exporter::start(&path);
@@ -233,7 +226,7 @@ fn ways_to_collectors_and_the_level_of_messages_change_at_once() {
     let (_folder, path) = folder();
     let collector = Collector::start();
     let config = |more: &str| {
-        write(&path, &format!("[export]\ncollector = \"{}\"\n{more}", collector.address));
+        replace(&path, &format!("[export]\ncollector = \"{}\"\n{more}", collector.address));
     };
     config("[service]\nlog-level = \"error\"\n");
     let mut exporter = Exporter::start(&path);

@@ -325,11 +325,7 @@ fn the_second_signal_ends_it_at_once() {
 fn sighup_reads_the_configuration_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("exporter.toml");
-    let write = |text: &str| {
-        // Whole or not at all, as editors do it.
-        fs::write(path.with_extension("new"), text).unwrap();
-        fs::rename(path.with_extension("new"), &path).unwrap();
-    };
+    let write = |text: &str| common::replace(&path, text);
     write("[export]\nmtu = 1400\n");
     let running = Running::start(
         &["--write", "/dev/null", "--config", path.to_str().unwrap(), "--log-level", "debug"],

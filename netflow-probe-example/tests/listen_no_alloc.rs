@@ -1,18 +1,14 @@
 //! In steady state nothing is allocated for a datagram or a flow on its way from the socket into the queue of what is
 //! printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![expect(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
 
 mod collector_datagrams;
 mod common;
+#[path = "../../netflow-codec/tests/common/counting.rs"]
+mod counting;
 
-use core::{
-    alloc::{GlobalAlloc, Layout},
-    cell::Cell,
-    net::SocketAddr,
-    time::Duration,
-};
-use std::{alloc::System, io, net::UdpSocket};
+use core::{net::SocketAddr, time::Duration};
+use std::{io, net::UdpSocket};
 
 use collector_datagrams::{PLAIN, plain, set, template, v5, v9};
 use common::peers::wait_until;
@@ -21,40 +17,6 @@ use netflow_probe_example::{
     output::{CsvSink, FlowSink, JsonSink, OutputQueue, QueuedOutput, WhenFull},
     receive::{Receiver, Sockets, now},
 };
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // At thread exit the counter may be gone already.
-    let _gone = ALLOCATIONS.try_with(|counter| counter.set(counter.get() + 1));
-}
-
-// SAFETY: every call is handed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are those of the system's allocator.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A message of IPFIX with these sets.
 fn ipfix(sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
@@ -107,10 +69,10 @@ fn check<S: FlowSink>(name: &str, datagrams: &[Numbered], sink: impl FnOnce(Queu
                 exporter.send_to(&datagram, to).unwrap();
             }
         }
-        let before = ALLOCATIONS.get();
+        let before = counting::so_far();
         take(&mut receiver, &mut collector, (datagrams.len() * exporters.len()) as u64);
         if round >= ROUNDS[0] {
-            counted += ALLOCATIONS.get() - before;
+            counted += counting::so_far() - before;
         }
         // What was written comes back to be filled again.
         wait_until("writing", || queue.stats().waiting_octets == 0);

@@ -334,11 +334,7 @@ fn privileges_are_given_up_once_sockets_are_open() {
 fn what_a_reload_changes_only_at_the_next_start_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("collector.toml");
-    let write = |text: &str| {
-        // Whole or not at all, as editors do it.
-        fs::write(path.with_extension("new"), text).unwrap();
-        fs::rename(path.with_extension("new"), &path).unwrap();
-    };
+    let write = |text: &str| common::replace(&path, text);
     write("workers = 1\n[service]\nlog-level = \"info\"\n");
     let collector = Listening::start(&["--bind", "127.0.0.1:0", "--config", path.to_str().unwrap()]);
     write("workers = 2\n");

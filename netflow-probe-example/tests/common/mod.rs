@@ -59,6 +59,12 @@ pub(crate) fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
 }
 
+/// Writes a file whole or not at all, as editors do it.
+pub(crate) fn replace(path: &Path, text: &str) {
+    fs::write(path.with_extension("new"), text).unwrap();
+    fs::rename(path.with_extension("new"), path).unwrap();
+}
+
 /// The capture files of a folder, sorted by name.
 pub(crate) fn captures(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap();
