@@ -317,3 +317,21 @@ fn files_that_cannot_be_written_are_counted_and_receiving_goes_on() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && told.contains("several threads write to a folder"), "{told}");
 }
+
+#[test]
+fn who_makes_exporters_up_costs_the_others_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = MessageConfig::new(folder.path().join("all.ipfix"));
+    let files = Arc::new(MessageFiles::open(config).unwrap());
+    let mut collector = Collector::new(MessagesSink::new(Arc::clone(&files), 0));
+    let mut take = |number: u32, sequence| {
+        let exporter = SocketAddr::new(core::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(), 9);
+        collector.handle_datagram(exporter, &v5(sequence, 1), Timestamp::from_secs(START)).unwrap();
+    };
+    // One that means well, then more than a file has room for.
+    (0..65_546).for_each(|number| take(number, 0));
+    take(0, 1);
+    collector.finish().unwrap();
+    let stats = files.stats();
+    assert_eq!((stats.files, stats.records, stats.lost_records), (1, 65_537, 10));
+}

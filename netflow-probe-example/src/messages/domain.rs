@@ -66,18 +66,19 @@ impl Domains {
         }
     }
 
-    /// The domain of a source, which has been said who it is, with all its options, when this returns.
+    /// The domain of a source, which has been said who it is, with all its options, when this returns; `None` when there are
+    /// too many others: who makes domains up costs nobody else a file.
     pub(super) fn of(
         &mut self,
         source: Source,
         file: &mut OpenFile,
         message: &mut Message,
         now: Timestamp,
-    ) -> io::Result<&mut Domain> {
+    ) -> io::Result<Option<&mut Domain>> {
         self.settle();
         if !self.known.contains_key(&source) {
             if self.known.len() >= MOST {
-                return Err(io::Error::other("there are too many observation domains for a file"));
+                return Ok(None);
             }
             let number = self.free_number(source.observation_domain);
             self.known.insert(source, Domain::new(number));
@@ -93,7 +94,7 @@ impl Domains {
             domain.is_used = true;
             domain.recall(file, message, now)?;
         }
-        Ok(domain)
+        Ok(Some(domain))
     }
 
     /// Counts what the domain used last has kept since.

@@ -215,7 +215,10 @@ impl MessagesSink {
             self.files.counts.lost.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        let domain = domains.of(Source::of(envelope), file, message, *now)?;
+        let Some(domain) = domains.of(Source::of(envelope), file, message, *now)? else {
+            self.files.counts.lost.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
         if is_new {
             if let Some(sampling) = record.context.header_sampling() {
                 let said = (sampling.interval, sampling.algorithm.number());
