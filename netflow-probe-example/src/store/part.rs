@@ -91,7 +91,7 @@ impl Part {
     /// named, what `alone` returns is held, so that no other writer of the store takes the same name.
     pub(super) fn complete<G>(self, alone: impl FnOnce() -> G) -> io::Result<Complete> {
         let Self { mut writer, temporary, name, summing, .. } = self;
-        if let Some(summary) = summing.text() {
+        if let Some(summary) = summing.into_text() {
             writer.append_key_value_metadata(KeyValue::new(SUMMARY.to_owned(), summary));
         }
         let file =

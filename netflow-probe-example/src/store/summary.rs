@@ -8,7 +8,7 @@
 //! ~ START END FLOWS PACKETS OCTETS [SCALED SCALED]       a long flow of them, in none of the minutes
 //! ```
 
-use core::{fmt::Write as _, str::SplitAsciiWhitespace};
+use core::{fmt::Write as _, ops::Range, str::SplitAsciiWhitespace};
 
 use netflow_codec::FlowFields;
 
@@ -68,6 +68,7 @@ pub(crate) struct Long {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct OfProtocol {
     pub(crate) protocol: Option<u8>,
+    /// As long as flows are added, of those only that are neither in a minute nor long.
     pub(crate) total: Amount,
     /// When the first began, in nanoseconds.
     pub(crate) first: Option<u64>,
@@ -76,8 +77,9 @@ pub(crate) struct OfProtocol {
     /// By minutes since 1970, in order; flows are where they began, packets and octets evenly over a flow's time.
     pub(crate) minutes: Vec<(u64, Amount)>,
     pub(crate) long: Vec<Long>,
-    /// Where something was added last.
+    /// Where something was added last, and the nanoseconds of that minute.
     at: usize,
+    span: Range<u64>,
 }
 
 /// What the flows of a file come to.
@@ -127,10 +129,14 @@ impl Summing {
     }
 
     /// The summary as text; `None` when it would be too much.
-    pub(super) fn text(&self) -> Option<String> {
-        let summary = self.summary.as_ref()?;
+    pub(super) fn into_text(self) -> Option<String> {
+        let mut summary = self.summary?;
         let told: usize = summary.protocols.iter().map(|of| of.minutes.len() + of.long.len()).sum();
-        (told as u64 <= summary.flows / 4 + 256).then(|| summary.text())
+        if told as u64 > summary.flows / 4 + 256 {
+            return None;
+        }
+        summary.protocols.iter_mut().try_for_each(OfProtocol::add_up)?;
+        Some(summary.text())
     }
 }
 
@@ -166,38 +172,77 @@ fn add(summary: &mut Summary, places: &mut [u16; 257], batch: &Batch) -> Option<
         let end = Taken::of(&mut end, run, FlowFields::END);
         let protocol = Taken::of(&mut protocol, run, FlowFields::PROTOCOL);
         let rate = run.head.sampling_rate.unwrap_or(1);
-        for row in 0..run.rows as usize {
-            let (packets, octets) = (packets.get(row).unwrap_or(0), octets.get(row).unwrap_or(0));
-            let amount = Amount {
-                flows: 1,
-                packets,
-                octets,
-                scaled_packets: packets.checked_mul(rate)?,
-                scaled_octets: octets.checked_mul(rate)?,
-            };
-            summary.flows += 1;
-            let place = places.get_mut(protocol.get(row).map_or(256, usize::from))?;
-            if *place == u16::MAX {
-                *place = u16::try_from(summary.protocols.len()).ok()?;
-                summary.protocols.push(OfProtocol { protocol: protocol.get(row), ..OfProtocol::default() });
+        let amount = |packets: u64, octets: u64| {
+            let (scaled_packets, scaled_octets) = (packets.checked_mul(rate)?, octets.checked_mul(rate)?);
+            Some(Amount { flows: 1, packets, octets, scaled_packets, scaled_octets })
+        };
+        summary.flows += u64::from(run.rows);
+        if octets.is_there && packets.is_there && start.is_there && end.is_there && protocol.is_there {
+            let amounts = packets.rest.iter().zip(octets.rest);
+            let times = start.rest.iter().zip(end.rest);
+            for ((protocol, (packets, octets)), (start, end)) in protocol.rest.iter().zip(amounts).zip(times)
+            {
+                let of = of_protocol(&mut summary.protocols, places, Some(*protocol))?;
+                of.dated(*start, *end, &amount(*packets, *octets)?)?;
             }
-            let of = summary.protocols.get_mut(usize::from(*place))?;
-            of.total.add(&amount)?;
-            let (start, end) = (start.get(row), end.get(row));
-            // Without a time the other one is kept.
-            of.first = start.map_or(of.first, |start| Some(of.first.map_or(start, |first| first.min(start))));
-            of.last = end.max(of.last);
-            match (start, end) {
-                (Some(start), Some(end)) => of.share(start, end.max(start), &amount)?,
-                (Some(time), None) | (None, Some(time)) => of.share(time, time, &amount)?,
-                (None, None) => summary.undated += 1,
+            continue;
+        }
+        for row in 0..run.rows as usize {
+            let amount = amount(packets.get(row).unwrap_or(0), octets.get(row).unwrap_or(0))?;
+            let of = of_protocol(&mut summary.protocols, places, protocol.get(row))?;
+            match (start.get(row), end.get(row)) {
+                (Some(start), Some(end)) => of.dated(start, end, &amount)?,
+                (Some(start), None) => {
+                    of.first = Some(of.first.map_or(start, |first| first.min(start)));
+                    of.share(start, start, &amount)?;
+                }
+                (None, Some(end)) => {
+                    of.last = of.last.max(Some(end));
+                    of.share(end, end, &amount)?;
+                }
+                (None, None) => {
+                    summary.undated += 1;
+                    of.total.add(&amount)?;
+                }
             }
         }
     }
     Some(())
 }
 
+/// What the flows of a protocol, or of none, come to so far.
+fn of_protocol<'s>(
+    protocols: &'s mut Vec<OfProtocol>,
+    places: &mut [u16; 257],
+    protocol: Option<u8>,
+) -> Option<&'s mut OfProtocol> {
+    let place = places.get_mut(protocol.map_or(256, usize::from))?;
+    if *place == u16::MAX {
+        *place = u16::try_from(protocols.len()).ok()?;
+        protocols.push(OfProtocol { protocol, ..OfProtocol::default() });
+    }
+    protocols.get_mut(usize::from(*place))
+}
+
 impl OfProtocol {
+    /// Adds a flow whose times are known.
+    fn dated(&mut self, start: u64, end: u64, amount: &Amount) -> Option<()> {
+        self.first = Some(self.first.map_or(start, |first| first.min(start)));
+        self.last = self.last.max(Some(end));
+        let end = end.max(start);
+        // Most flows lie wholly in the minute of the flow before.
+        if self.span.contains(&start) && end < self.span.end {
+            return self.minutes.get_mut(self.at)?.1.add(amount);
+        }
+        self.share(start, end, amount)
+    }
+
+    /// Has the total be what it is called: minutes and long flows are added to it.
+    fn add_up(&mut self) -> Option<()> {
+        self.minutes.iter().try_for_each(|(_, amount)| self.total.add(amount))?;
+        self.long.iter().try_for_each(|long| self.total.add(&long.amount))
+    }
+
     /// Shares a flow out over the minutes from its first packet to its last one.
     fn share(&mut self, start: u64, end: u64, amount: &Amount) -> Option<()> {
         let (first, last) = (start / MINUTE, end / MINUTE);
@@ -243,6 +288,7 @@ impl OfProtocol {
                     place
                 }
             };
+            self.span = minute * MINUTE..(minute + 1).saturating_mul(MINUTE);
         }
         self.minutes.get_mut(self.at).map(|(_, amount)| amount)
     }
@@ -373,10 +419,10 @@ mod tests {
                 scaled_packets: 2 * rate,
                 scaled_octets: octets * rate,
             };
-            of.total.add(&amount).unwrap();
             of.share(start, end, &amount).unwrap();
         }
-        of.at = 0;
+        of.add_up().unwrap();
+        (of.at, of.span) = Default::default();
         Summary { flows: 5, undated: 1, protocols: vec![of, OfProtocol::default()] }
     }
 
