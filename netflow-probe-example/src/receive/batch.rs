@@ -42,6 +42,10 @@ impl Slots {
         })
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.filled.len()
+    }
+
     pub(super) fn clear(&mut self) {
         self.filled.clear();
     }

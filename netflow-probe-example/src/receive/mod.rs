@@ -4,6 +4,7 @@ mod batch;
 mod capture;
 mod drops;
 mod messages;
+mod pause;
 mod socket;
 mod steering;
 mod stream;

@@ -15,7 +15,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     batch::{Headers, Slots},
-    kernel_drops, steering,
+    kernel_drops,
+    pause::Pause,
+    steering,
 };
 use crate::account::SocketAccount;
 
@@ -50,7 +52,9 @@ pub struct Receiver {
     headers: Vec<Headers>,
     slots: Slots,
     next: usize,
-    has_received: bool,
+    /// Datagrams since the last pause.
+    received: usize,
+    pause: Pause,
 }
 
 #[derive(Debug)]
@@ -164,7 +168,8 @@ impl Sockets {
     #[must_use]
     pub fn into_receiver(self) -> Receiver {
         let headers = self.bound.iter().map(|_| Headers::new()).collect();
-        Receiver { sockets: self, headers, slots: Slots::new(), next: 0, has_received: false }
+        let pause = Pause::new(self.bound.iter().map(|bound| bound.granted).min().unwrap_or(0));
+        Receiver { sockets: self, headers, slots: Slots::new(), next: 0, received: 0, pause }
     }
 }
 
@@ -180,7 +185,7 @@ impl Receiver {
     ///
     /// Those of the socket.
     pub fn receive(&mut self) -> io::Result<impl Iterator<Item = ReceivedDatagram<'_>>> {
-        let Self { sockets: Sockets { bound }, headers, slots, next, has_received } = self;
+        let Self { sockets: Sockets { bound }, headers, slots, next, received, .. } = self;
         slots.clear();
         let count = bound.len();
         for _ in 0..count {
@@ -189,7 +194,7 @@ impl Receiver {
             *next = (*next + 1) % count;
             match headers.fetch(&bound.socket, slots) {
                 Ok(()) => {
-                    *has_received = true;
+                    *received += slots.len();
                     break;
                 }
                 Err(error) if is_transient(&error) => {}
@@ -199,9 +204,10 @@ impl Receiver {
         Ok(slots.datagrams())
     }
 
-    /// Whether something was received since this was asked last.
-    pub const fn has_received(&mut self) -> bool {
-        core::mem::replace(&mut self.has_received, false)
+    /// How long to let datagrams gather before the next ones are fetched; `None` when none came since this was asked
+    /// last, and the next one is to be waited for.
+    pub fn pause(&mut self) -> Option<Duration> {
+        self.pause.after(core::mem::take(&mut self.received))
     }
 
     /// Waits for a datagram, at most so long; a signal ends the wait early.

@@ -310,13 +310,13 @@ impl Source for (Receiver, &Shared) {
     /// While datagrams come, what follows within a moment is waited for, too: waking up for each of them would take longer
     /// than handling it. The receive buffer holds what comes meanwhile.
     fn wait(&mut self, at_most: Duration) -> io::Result<()> {
-        const MOMENT: Duration = Duration::from_millis(2);
         let (receiver, _) = self;
-        if receiver.has_received() {
-            thread::sleep(MOMENT.min(at_most));
-            Ok(())
-        } else {
-            receiver.wait(at_most)
+        match receiver.pause() {
+            Some(pause) => {
+                thread::sleep(pause.min(at_most));
+                Ok(())
+            }
+            None => receiver.wait(at_most),
         }
     }
 }
