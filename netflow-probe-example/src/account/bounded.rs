@@ -3,11 +3,13 @@
 use core::hash::Hash;
 use std::collections::{HashMap, hash_map::Entry};
 
+use foldhash::quality::RandomState;
+
 /// A map of at most so many entries. When it is full, a quarter goes at once, so that the search for them is rare:
 /// newcomers before those that are established, and who was used longest ago before others.
 #[derive(Debug)]
 pub(super) struct BoundedMap<K, V> {
-    entries: HashMap<K, (u64, V)>,
+    entries: HashMap<K, (u64, V), RandomState>,
     limit: usize,
     uses: u64,
     is_established: fn(&V) -> bool,
@@ -15,7 +17,7 @@ pub(super) struct BoundedMap<K, V> {
 
 impl<K: Copy + Eq + Hash, V: Default> BoundedMap<K, V> {
     pub(super) fn new(limit: usize, is_established: fn(&V) -> bool) -> Self {
-        Self { entries: HashMap::new(), limit: limit.max(1), uses: 0, is_established }
+        Self { entries: HashMap::default(), limit: limit.max(1), uses: 0, is_established }
     }
 
     /// The entry of a key, if there is one.

@@ -50,6 +50,10 @@ impl Counts {
         let octets = set.column(FlowFields::OCTETS, set.columns.octets());
         let sampling = set.sampling.as_ref();
         self.flows_of_unknown_rate += if sampling.is_none() { set.len() as u64 } else { 0 };
+        if sampling.is_none_or(|info| info.interval <= 1) {
+            let sum = |counts: &[u64]| counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+            return self.add(sum(packets), sum(octets), None);
+        }
         for packets in packets {
             self.add(*packets, 0, sampling);
         }
