@@ -71,10 +71,16 @@ impl<S: FlowSink> Work<'_, '_, S> {
         let key = |row: usize| (ingress.get(row), egress.get(row), direction.get(row));
         let mut part = FlowSet { rows: 0..0, ..set.clone() };
         let mut needs_no_quirk = true;
+        let are_alike = is_one(ingress) && is_one(egress) && is_one(direction);
         for row in set.rows.clone() {
             // Quirks are counted flow by flow.
-            if row > 0 && needs_no_quirk && key(row) == key(row - 1) {
-                continue;
+            if row > 0 && needs_no_quirk {
+                if are_alike {
+                    break;
+                }
+                if key(row) == key(row - 1) {
+                    continue;
+                }
             }
             let before = self.decoded.cache().quirk_counts().clone();
             let found = sampling(self, row);
@@ -96,4 +102,9 @@ impl<S: FlowSink> Work<'_, '_, S> {
         self.counts.flows(set);
         Ok(())
     }
+}
+
+/// Whether all values of a column are the same, if there are any.
+fn is_one<T: PartialEq>(column: &[T]) -> bool {
+    column.first().is_none_or(|first| column.iter().all(|value| value == first))
 }

@@ -17,6 +17,9 @@ use crate::{
 pub(super) struct Batch {
     pub(super) rows: u32,
     pub(super) runs: Vec<Run>,
+    /// Members that all rows have, and those that any has.
+    pub(super) in_all: FlowFields,
+    pub(super) in_any: FlowFields,
     pub(super) members: Members,
     pub(super) durations: Vec<u64>,
     pub(super) icmp_types: Sparse<u32>,
@@ -240,7 +243,12 @@ impl Batch {
         self.rows += rows;
         match self.runs.last_mut() {
             Some(run) if run.head == head => run.rows += rows,
-            _ => self.runs.push(Run { rows, head }),
+            last => {
+                let before = if last.is_some() { self.in_all } else { head.fields };
+                self.in_all = before.without(before.without(head.fields));
+                self.in_any |= head.fields;
+                self.runs.push(Run { rows, head });
+            }
         }
     }
 
@@ -248,6 +256,7 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.rows = 0;
         self.runs.clear();
+        (self.in_all, self.in_any) = Default::default();
         self.members.clear();
         self.durations.clear();
         self.icmp_types.clear();

@@ -156,6 +156,9 @@ fn runs<'b, T: 'b>(
 
 /// The rows that carry these members.
 fn present(batch: &Batch, encoder: &mut Encoder, fields: F) {
+    if batch.in_all.contains(fields) || !batch.in_any.contains(fields) {
+        return encoder.definition.push(batch.in_all.contains(fields).into(), batch.rows);
+    }
     for run in &batch.runs {
         encoder.definition.push(run.head.fields.contains(fields).into(), run.rows);
     }

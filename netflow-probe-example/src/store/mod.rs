@@ -107,7 +107,7 @@ impl StoreConfig {
             folder: folder.into(),
             interval,
             sync_interval: interval,
-            row_group: 122_880,
+            row_group: 61_440,
             file_limit: 1 << 30,
             compression: 1,
             addresses: AddressForm::default(),

@@ -39,7 +39,7 @@ fn push_block(out: &mut Vec<u8>, deltas: &mut [i64]) {
         *width = u8::try_from(u64::BITS - all.leading_zeros()).unwrap_or(64);
     }
     out.extend_from_slice(&widths);
-    for (width, part) in widths.iter().zip(deltas.chunks(PART)) {
+    for (width, part) in widths.iter().zip(deltas.chunks(PART)).filter(|(width, _)| **width > 0) {
         let (mut bits, mut filled) = (0_u128, 0);
         for place in 0..PART {
             // Behind the last one the part is filled up.

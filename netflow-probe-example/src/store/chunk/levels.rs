@@ -58,18 +58,25 @@ impl Levels {
 
     fn write_packed(&self, width: u32, out: &mut Vec<u8>) {
         push_varint(out, u64::from(self.len.div_ceil(8)) << 1 | 1);
+        let end = out.len() + (self.len.div_ceil(8) * width) as usize;
+        // What 64 bits are where all levels are 1.
+        let ones = if width == 1 { u64::MAX } else { u64::MAX / 3 };
         let (mut bits, mut filled) = (0_u64, 0);
-        let levels =
-            self.runs.iter().flat_map(|(level, count)| core::iter::repeat_n(*level, *count as usize));
-        let padding = (self.len.div_ceil(8) * 8 - self.len) as usize;
-        for level in levels.chain(core::iter::repeat_n(0, padding)) {
-            bits |= u64::from(level) << filled;
-            filled += width;
-            if filled == 8 {
-                out.push(bits.to_le_bytes()[0]);
-                (bits, filled) = (0, 0);
+        for (level, count) in &self.runs {
+            let mut left = u64::from(*count) * u64::from(width);
+            while left > 0 {
+                let taken = left.min(64 - filled);
+                bits |= (ones * u64::from(*level) & u64::MAX >> (64 - taken)) << filled;
+                (left, filled) = (left - taken, filled + taken);
+                if filled == 64 {
+                    out.extend_from_slice(&bits.to_le_bytes());
+                    (bits, filled) = (0, 0);
+                }
             }
         }
+        out.extend_from_slice(&bits.to_le_bytes());
+        // Whole groups of eight levels, of which the last ones may be too many.
+        out.truncate(end);
     }
 }
 

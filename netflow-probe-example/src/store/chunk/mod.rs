@@ -36,7 +36,10 @@ use parquet::{
     },
     schema::types::ColumnDescPtr,
 };
-use zstd::{bulk::Compressor, zstd_safe::compress_bound};
+use zstd::{
+    bulk::Compressor,
+    zstd_safe::{CParameter, compress_bound},
+};
 
 pub(super) use self::numbers::{Number, Order};
 use self::{dictionary::Dictionary, levels::Levels};
@@ -83,7 +86,7 @@ impl Encoder {
         Ok(Self {
             definition: Levels::default(),
             repetition: Levels::default(),
-            compressor: Compressor::new(level)?,
+            compressor: compressor(level)?,
             compressed: Vec::new(),
             level: ZstdLevel::try_new(level).map_err(io::Error::other)?,
             form,
@@ -231,6 +234,16 @@ impl Sizes {
         self.uncompressed += i64::try_from(page.uncompressed_size).unwrap_or(i64::MAX);
         i64::try_from(page.offset).unwrap_or(i64::MAX)
     }
+}
+
+/// A compressor of pages. Those of flows have few octets that come again from far away; a small table of places, which
+/// stays in the nearest cache, finds as many of them as a large one.
+fn compressor(level: i32) -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(level)?;
+    if level == 1 {
+        compressor.set_parameter(CParameter::HashLog(11))?;
+    }
+    Ok(compressor)
 }
 
 /// Compresses into memory that is used again.

@@ -116,12 +116,19 @@ impl Bounds {
 impl Encoder {
     /// Gives the numbers that are there.
     pub(in crate::store) fn numbers<N: Number>(&mut self, numbers: &[N], order: Order) {
+        let (Some((first, rest)), Some((_, others))) = (numbers.split_first(), numbers.split_last()) else {
+            return;
+        };
+        if rest == others {
+            // All are as the first one.
+            let number = (*first).into();
+            self.statistics = Some(Bounds { least: number, most: number }.statistics::<N>());
+            self.number_entries::<N>([number].into_iter());
+            return self.push_one(numbers.len());
+        }
         let Some(bounds) = Bounds::of(numbers, order) else { return };
         self.statistics = Some(bounds.statistics::<N>());
-        if bounds.least == bounds.most {
-            self.number_entries::<N>([bounds.least].into_iter());
-            self.push_one(numbers.len());
-        } else if self.places_of(numbers, order, bounds) {
+        if self.places_of(numbers, order, bounds) {
             let keys = core::mem::replace(&mut self.numbers, Dictionary::none());
             self.number_entries::<N>(keys.keys().iter().copied());
             self.numbers = keys;

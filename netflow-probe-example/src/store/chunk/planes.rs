@@ -9,12 +9,14 @@ use super::Number;
 pub(super) fn push_planes<N: Number>(out: &mut Vec<u8>, numbers: &[N]) {
     let width = if N::IS_WIDE { 8 } else { 4 };
     out.reserve(width * numbers.len());
-    for plane in 0..width {
-        if plane < size_of::<N>() {
-            let shift = 8 * plane;
-            out.extend(numbers.iter().map(|number| ((*number).into() >> shift).to_le_bytes()[0]));
+    let first = numbers.first().map_or(0, |first| (*first).into());
+    // Octets in which any number differs from the first one.
+    let differs = numbers.iter().fold(0, |differs, number| differs | ((*number).into() ^ first));
+    for shift in (0..width).map(|plane| 8 * plane) {
+        if differs >> shift & 0xff == 0 {
+            out.resize(out.len() + numbers.len(), (first >> shift).to_le_bytes()[0]);
         } else {
-            out.resize(out.len() + numbers.len(), 0);
+            out.extend(numbers.iter().map(|number| ((*number).into() >> shift).to_le_bytes()[0]));
         }
     }
 }
