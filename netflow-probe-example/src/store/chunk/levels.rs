@@ -66,7 +66,7 @@ impl Levels {
             let mut left = u64::from(*count) * u64::from(width);
             while left > 0 {
                 let taken = left.min(64 - filled);
-                bits |= (ones * u64::from(*level) & u64::MAX >> (64 - taken)) << filled;
+                bits |= ((ones * u64::from(*level)) & (u64::MAX >> (64 - taken))) << filled;
                 (left, filled) = (left - taken, filled + taken);
                 if filled == 64 {
                     out.extend_from_slice(&bits.to_le_bytes());

@@ -13,7 +13,7 @@ pub(super) fn push_planes<N: Number>(out: &mut Vec<u8>, numbers: &[N]) {
     // Octets in which any number differs from the first one.
     let differs = numbers.iter().fold(0, |differs, number| differs | ((*number).into() ^ first));
     for shift in (0..width).map(|plane| 8 * plane) {
-        if differs >> shift & 0xff == 0 {
+        if (differs >> shift).trailing_zeros() >= 8 {
             out.resize(out.len() + numbers.len(), (first >> shift).to_le_bytes()[0]);
         } else {
             out.extend(numbers.iter().map(|number| ((*number).into() >> shift).to_le_bytes()[0]));
