@@ -82,6 +82,7 @@ impl Part {
             write(batch, encoder);
             let (octets, close) = encoder.close(column, batch.rows)?;
             group.append_column(&octets, close)?;
+            encoder.recycle(octets);
         }
         group.close()?;
         Ok(())

@@ -53,6 +53,8 @@ pub(super) struct Encoder {
     pub(super) repetition: Levels,
     compressor: Compressor<'static>,
     compressed: Vec<u8>,
+    /// Where the pages of a column go, when nobody has them.
+    octets: Vec<u8>,
     level: ZstdLevel,
     /// How addresses are written.
     form: Form,
@@ -88,6 +90,7 @@ impl Encoder {
             repetition: Levels::default(),
             compressor: compressor(level)?,
             compressed: Vec::new(),
+            octets: Vec::new(),
             level: ZstdLevel::try_new(level).map_err(io::Error::other)?,
             form,
             page: Vec::new(),
@@ -118,22 +121,23 @@ impl Encoder {
         let filled = self.definition.count(u8::try_from(column.max_def_level()).unwrap_or(0));
         let empty = u64::from(levels) - filled;
 
-        let mut sink =
-            TrackedWrite::new(Vec::with_capacity(self.page.len() / 2 + self.dictionary.len() / 2 + 128));
+        let mut sink = TrackedWrite::new(core::mem::take(&mut self.octets));
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut sizes = Sizes::default();
         if self.entries > 0 {
             let buf = compress(&mut self.compressor, &mut self.compressed, &self.dictionary)?;
             let page = Page::DictionaryPage {
-                buf,
+                buf: buf.clone(),
                 num_values: self.entries,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
             };
             sizes.add(&writer.write_page(CompressedPage::new(page, self.dictionary.len()))?);
+            self.compressed = buf.into();
         }
+        let buf = compress(&mut self.compressor, &mut self.compressed, &self.page)?;
         let page = Page::DataPage {
-            buf: compress(&mut self.compressor, &mut self.compressed, &self.page)?,
+            buf: buf.clone(),
             num_values: levels,
             encoding: self.encoding,
             def_level_encoding: Encoding::RLE,
@@ -141,6 +145,7 @@ impl Encoder {
             statistics: None,
         };
         let data_page = sizes.add(&writer.write_page(CompressedPage::new(page, self.page.len()))?);
+        self.compressed = buf.into();
 
         let mut encodings = vec![Encoding::RLE, self.encoding];
         let mut metadata = ColumnChunkMetaData::builder(column.clone())
@@ -168,6 +173,12 @@ impl Encoder {
         };
         self.clear();
         Ok((octets, close))
+    }
+
+    /// Takes back the memory of the pages of a column that has been written.
+    pub(super) fn recycle(&mut self, octets: Bytes) {
+        self.octets = octets.into();
+        self.octets.clear();
     }
 
     fn clear(&mut self) {
@@ -246,14 +257,14 @@ fn compressor(level: i32) -> io::Result<Compressor<'static>> {
     Ok(compressor)
 }
 
-/// Compresses into memory that is used again.
+/// Compresses into memory that is used again: whoever drops the octets first hands it back.
 fn compress(compressor: &mut Compressor<'_>, compressed: &mut Vec<u8>, octets: &[u8]) -> Result<Bytes> {
     compressed.clear();
     compressed.reserve(compress_bound(octets.len()));
     compressor
         .compress_to_buffer(octets, compressed)
         .map_err(|error| ParquetError::External(Box::new(error)))?;
-    Ok(Bytes::copy_from_slice(compressed))
+    Ok(core::mem::take(compressed).into())
 }
 
 /// The same statistics, with how many rows have no value.
