@@ -18,6 +18,7 @@
 )]
 
 pub mod datagrams;
+mod fields;
 pub mod floor;
 pub mod ours;
 pub mod table;

@@ -5,10 +5,13 @@
     clippy::similar_names,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing
 )]
 
 pub mod packets;
+pub mod seen;
+pub mod sessions;
 pub mod sets;
 pub mod vectors;
 
