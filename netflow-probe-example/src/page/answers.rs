@@ -15,8 +15,8 @@ use crate::{
     flow::Flow,
     output::{Buffer, FlowSink as _, Format, OrderedSink},
     query::{
-        Bins, Damaged, Filter, Groups, GroupsOfStore, Key, Order, Question, Scanned, Series, SeriesOfStore,
-        Totals, Values, Window, group_json, summary_json, value_json,
+        Bins, Damaged, Filter, Gather, Groups, GroupsOfStore, Key, Order, Question, Scanned, Series,
+        SeriesOfStore, Totals, Values, Window, group_json, summary_json, value_json,
     },
     store::StoreReader,
 };
@@ -243,6 +243,19 @@ impl Answers {
         let filter = Filter::any();
         let question = Question { reader: &reader, window: asked.window(), filter: &filter };
         Ok(question.each_flow(visit).map(|damaged| told(&damaged)))
+    }
+
+    /// Gathers from the flows of the window. Returns which files are damaged, too.
+    pub(super) fn gather<G: Gather>(
+        &self,
+        asked: Asked,
+        make: impl Fn() -> G + Sync,
+    ) -> Result<(G, Vec<String>), Wrong> {
+        let reader = self.open(asked.window())?;
+        let filter = Filter::any();
+        let question = Question { reader: &reader, window: asked.window(), filter: &filter };
+        let Scanned { gathered, damaged } = question.gather(make);
+        Ok((gathered, told(&damaged)))
     }
 
     fn open(&self, window: Window) -> Result<StoreReader, Wrong> {

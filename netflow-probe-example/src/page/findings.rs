@@ -25,6 +25,7 @@ use crate::{
         attack::{Inquiry, Report, Survey, Thresholds},
         ioc::{self, Indicators, Search},
     },
+    query::{ChosenRows, Gather},
 };
 
 /// How long the flows of a window are looked at, each time.
@@ -65,9 +66,10 @@ impl Findings {
         }
         let _turn = self.turns.take()?;
         let indicators = self.indicators()?;
-        let mut search = Search::new(indicators, Search::BOUND);
-        let Looked { damaged, until } = look(answers, asked, |flow| search.add(flow))?;
-        let mut report = search.finish();
+        let search = Search::new(indicators, Search::BOUND);
+        let (InTime { gathered, until, .. }, damaged) =
+            gather_for(PATIENCE, answers, asked, || search.clone())?;
+        let mut report = gathered.finish();
         let found = report.findings.len();
         report.findings.truncate(ROWS);
         report.refused.truncate(ROWS);
@@ -120,6 +122,46 @@ fn answer(report: &impl Serialize, found: usize, until: Option<u64>, damaged: &[
     })
 }
 
+/// Gathers from the flows of the window as long as there is time.
+fn gather_for<G: Gather>(
+    patience: Duration,
+    answers: &Answers,
+    asked: Asked,
+    make: impl Fn() -> G + Sync,
+) -> Result<(InTime<G>, Vec<String>), Wrong> {
+    let end = Instant::now() + patience;
+    answers.gather(asked, || InTime { gathered: make(), end, until: None })
+}
+
+/// Gathers until it is time to end.
+struct InTime<G> {
+    gathered: G,
+    end: Instant,
+    /// When the first of the flows came for which there was no time, in seconds, if there are any: all that came before
+    /// were looked at.
+    until: Option<u64>,
+}
+
+impl<G: Gather> Gather for InTime<G> {
+    fn gather(&mut self, rows: &mut ChosenRows<'_>) -> io::Result<()> {
+        if Instant::now() < self.end {
+            return self.gathered.gather(rows);
+        }
+        let came = rows.rows.bounds("time_received_ns").map_or(0, |(first, _)| first / 1_000_000_000);
+        self.until = self.until.into_iter().chain([came]).min();
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.gathered.merge(other.gathered);
+        self.until = self.until.into_iter().chain(other.until).min();
+    }
+
+    fn finish(&mut self) {
+        self.gathered.finish();
+    }
+}
+
 /// What was looked at.
 struct Looked {
     damaged: Vec<String>,
@@ -169,17 +211,19 @@ mod tests {
         store::{Store, StoreConfig},
     };
 
-    #[test]
-    fn what_there_is_no_time_for_is_told() {
+    const START: Timestamp = Timestamp::from_secs(1_772_366_400);
+
+    /// A store of so many flows, one a second, in files of five minutes.
+    fn store(flows: u64) -> (tempfile::TempDir, Answers, Asked) {
         let folder = tempfile::tempdir().unwrap();
-        let start = Timestamp::from_secs(1_772_366_400);
         let mut collector = Collector::new(Store::open(StoreConfig::new(folder.path())).unwrap());
-        let mut session = ExportSession::new(SessionConfig::new(ExportVersion::V9, start)).unwrap();
+        let mut session = ExportSession::new(SessionConfig::new(ExportVersion::V9, START)).unwrap();
         let mut datagram = Vec::new();
-        for second in 0..3_000 {
+        for second in 0..flows {
             let mut flow = FlowRecord::default();
             (flow.packets, flow.octets) = (1, 100);
-            let now = Timestamp::from_secs(start.as_secs() + second);
+            flow.source = "192.0.2.7".parse().unwrap();
+            let now = Timestamp::from_secs(START.as_secs() + second);
             (flow.start, flow.end) = (now, now);
             session.handle_flow(&flow, now).unwrap();
             session.flush(now);
@@ -190,13 +234,38 @@ mod tests {
         }
         collector.finish().unwrap();
         let answers = Answers::new(folder.path().to_owned());
-        let asked = Asked { from: start.as_secs(), to: start.as_secs() + 3_600 };
+        (folder, answers, Asked { from: START.as_secs(), to: START.as_secs() + 3_600 })
+    }
+
+    #[test]
+    fn what_there_is_no_time_for_is_told() {
+        let (_folder, answers, asked) = store(3_000);
         let mut seen = 0;
         let looked = look_for(Duration::from_secs(600), &answers, asked, |_| seen += 1).unwrap();
         assert_eq!((seen, looked.until, looked.damaged.len()), (3_000, None, 0));
         // The clock is looked at before flow 1024.
         let mut seen = 0;
         let looked = look_for(Duration::ZERO, &answers, asked, |_| seen += 1).unwrap();
-        assert_eq!((seen, looked.until), (1_023, Some(start.as_secs() + 1_022)));
+        assert_eq!((seen, looked.until), (1_023, Some(START.as_secs() + 1_022)));
+    }
+
+    #[test]
+    fn a_search_by_columns_tells_when_the_first_flow_came_that_there_was_no_time_for() {
+        let (_folder, answers, asked) = store(3_000);
+        let mut indicators = Indicators::default();
+        ioc::parse("list", "192.0.2.7", &mut indicators).unwrap();
+        let search = Search::new(indicators, Search::BOUND);
+        let gathered = |patience| {
+            let (in_time, damaged) = gather_for(patience, &answers, asked, || search.clone()).unwrap();
+            assert!(damaged.is_empty());
+            let report = in_time.gathered.finish();
+            (
+                report.seen.flows,
+                report.findings.iter().map(|finding| finding.flows).sum::<u64>(),
+                in_time.until,
+            )
+        };
+        assert_eq!(gathered(Duration::from_secs(600)), (3_000, 3_000, None));
+        assert_eq!(gathered(Duration::ZERO), (0, 0, Some(START.as_secs())));
     }
 }
