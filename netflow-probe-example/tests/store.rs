@@ -189,6 +189,19 @@ fn a_file_holds_the_flows_of_one_interval_in_the_folder_of_its_hour() {
 }
 
 #[test]
+fn a_file_that_is_large_enough_is_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut limited = config(folder.path());
+    (limited.row_group, limited.file_limit) = (250, 12_000);
+    let store = collect(Store::open(limited).unwrap(), &[&datagrams(3_000)]);
+    let files = files(&folder.path().join("store"));
+    let sizes: Vec<u64> = files.iter().map(|path| fs::metadata(path).unwrap().len()).collect();
+    assert!(files.len() > 3 && sizes.iter().filter(|size| **size < 12_000).count() <= 1, "{sizes:?}");
+    assert_eq!(files.iter().map(|path| rows(path).len()).sum::<usize>(), 3_000);
+    assert_eq!((store.stats().durable_flows, store.stats().written_files), (3_000, files.len() as u64));
+}
+
+#[test]
 fn what_is_too_old_or_too_much_goes() {
     let folder = tempfile::tempdir().unwrap();
     let datagrams = datagrams(3_000);
@@ -399,6 +412,7 @@ fn a_full_disk_ends_the_collector_with_its_name() {
     assert!(unmounted.success());
     let error = result.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+    assert!(error.to_string().contains("small/store: "), "{error}");
     assert_eq!(left, 0, "no half a file has a name");
 }
 

@@ -64,6 +64,11 @@ pub(super) struct Worker {
 impl Worker {
     /// Works until there will be no more jobs, then completes the open file.
     pub(super) fn run(mut self, jobs: &Receiver<Job>, empty: &Sender<Box<Batch>>) -> io::Result<()> {
+        let worked = self.work(jobs, empty);
+        worked.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.folder.display())))
+    }
+
+    fn work(&mut self, jobs: &Receiver<Job>, empty: &Sender<Box<Batch>>) -> io::Result<()> {
         for job in jobs {
             match job {
                 Job::Write { place, mut batch } => {
