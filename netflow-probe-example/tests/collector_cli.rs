@@ -9,86 +9,22 @@
 )]
 
 mod collector_datagrams;
+mod common;
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr};
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
     net::UdpSocket,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use collector_datagrams::{PLAIN, capture, options_template, plain, set, template, v5, v7, v9};
+use common::{
+    listening::{Listening, PROGRAM},
+    peers::wait_until,
+};
 use serde_json::Value;
-use tempfile::TempDir;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netflow-collector");
-
-/// A listening collector.
-struct Listening {
-    child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
-    addresses: Vec<SocketAddr>,
-    folder: TempDir,
-}
-
-/// What a collector left behind.
-struct Left {
-    flows: Vec<Value>,
-    stderr: String,
-    summary: Value,
-}
-
-impl Listening {
-    fn start(bind: &[&str], arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(PROGRAM);
-        command.arg("listen").args(arguments).arg("--summary").arg(folder.path().join("summary.json"));
-        command.arg("--output").arg(folder.path().join("flows.json"));
-        for address in bind {
-            command.args(["--bind", address]);
-        }
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let addresses = bind
-            .iter()
-            .map(|_| {
-                let mut line = String::new();
-                stderr.read_line(&mut line).unwrap();
-                line.trim_start_matches("listening on ").trim().parse().expect("an address")
-            })
-            .collect();
-        Self { child, stderr, addresses, folder }
-    }
-
-    fn port(&self) -> u16 {
-        self.addresses[0].port()
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-    }
-
-    /// Waits until it stops by itself.
-    fn wait(mut self) -> Left {
-        let mut stderr = String::new();
-        self.stderr.read_to_string(&mut stderr).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{stderr}");
-        let file = |name: &str| fs::read_to_string(self.folder.path().join(name)).unwrap();
-        Left {
-            flows: json_lines(&file("flows.json")),
-            stderr,
-            summary: serde_json::from_str(&file("summary.json")).unwrap(),
-        }
-    }
-}
-
-/// Gives the collector time to fetch what was sent: its receive buffer may be small.
-fn pause() {
-    std::thread::sleep(core::time::Duration::from_millis(5));
-}
 
 #[test]
 fn templates_survive_a_restart_of_the_collector() {
@@ -101,9 +37,9 @@ fn templates_survive_a_restart_of_the_collector() {
     let template = packet(&[0, 0, 0, 12, 1, 44, 0, 1, 0, 1, 0, 4]);
     let data = packet(&[1, 44, 0, 8, 0, 0, 0, 5]);
     let run = |datagram: &[u8]| {
-        let listening = Listening::start(&["127.0.0.1:0"], &["--state", file, "--idle-exit", "500ms"]);
+        let listening = Listening::start(&["--bind", "127.0.0.1:0", "--state", file]);
         socket(Ipv4Addr::LOCALHOST).send_to(datagram, listening.addresses[0]).unwrap();
-        listening.wait()
+        listening.terminate()
     };
     assert_eq!(run(&template).flows.len(), 0);
     let left = run(&data);
@@ -150,8 +86,8 @@ fn decode_with_summary(datagrams: &[Vec<u8>]) -> (Output, Value) {
 #[test]
 fn one_socket_takes_all_versions_from_both_address_families() {
     // C2
-    let collector = Listening::start(&["[::]:0"], &["--idle-exit", "1s"]);
-    let port = collector.port();
+    let collector = Listening::start(&["--bind", "[::]:0"]);
+    let port = collector.addresses[0].port();
     let (first, second) = (socket(Ipv4Addr::LOCALHOST), socket([127, 0, 0, 2]));
     first.send_to(&v5(0, 2), ("127.0.0.1", port)).unwrap();
     second.send_to(&v7(9), ("127.0.0.1", port)).unwrap();
@@ -164,7 +100,7 @@ fn one_socket_takes_all_versions_from_both_address_families() {
     let mut ipfix = vec![0, 10, 0, 34, 0x65, 0x53, 0xf1, 0, 0, 0, 0, 0, 0, 0, 0, 9];
     ipfix.extend([0, 2, 0, 12, 1, 44, 0, 1, 0, 4, 0, 1, 1, 44, 0, 6, 6, 17]);
     first.send_to(&ipfix, ("127.0.0.1", port)).unwrap();
-    let left = collector.wait();
+    let left = collector.terminate();
     let versions = serde_json::json!({"5": 1, "7": 1, "9": 1, "10": 1});
     assert_eq!(left.summary["by_version"], versions, "{}", left.stderr);
     assert_eq!(left.flows.len(), 6);
@@ -175,7 +111,7 @@ fn one_socket_takes_all_versions_from_both_address_families() {
 #[test]
 fn exporters_with_the_same_domain_and_template_id_have_their_own_templates() {
     // C3
-    let collector = Listening::start(&["127.0.0.1:0"], &["--idle-exit", "1s"]);
+    let collector = Listening::start(&["--bind", "127.0.0.1:0"]);
     let to = collector.addresses[0];
     let (first, second) = (socket([127, 0, 0, 3]), socket([127, 0, 0, 4]));
     first.send_to(&v9(1, 1, &[template(256, &[(1, 4), (2, 4)])]), to).unwrap();
@@ -185,7 +121,7 @@ fn exporters_with_the_same_domain_and_template_id_have_their_own_templates() {
     }
     // Another domain of the first one knows neither.
     first.send_to(&v9(2, 1, &[set(256, &[0, 0, 0, 1, 0, 0, 0, 2])]), to).unwrap();
-    let left = collector.wait();
+    let left = collector.terminate();
     let octets: Vec<_> = left.flows.iter().map(|flow| (&flow["sampler_address"], &flow["bytes"])).collect();
     assert_eq!(octets.len(), 2);
     assert_eq!(octets[0], (&"127.0.0.3".into(), &1.into()));
@@ -197,7 +133,7 @@ fn exporters_with_the_same_domain_and_template_id_have_their_own_templates() {
 #[test]
 fn hundreds_of_exporters_are_told_apart() {
     // C35
-    let collector = Listening::start(&["127.0.0.1:0"], &["--idle-exit", "1s", "--quiet"]);
+    let collector = Listening::start(&["--bind", "127.0.0.1:0", "--quiet"]);
     let to = collector.addresses[0];
     let sockets: Vec<_> = (0..500_u16)
         .map(|number| {
@@ -206,7 +142,8 @@ fn hundreds_of_exporters_are_told_apart() {
         })
         .collect();
     for sockets in sockets.chunks(50) {
-        pause();
+        // No faster than a small receive buffer allows.
+        collector.drained();
         for round in 0..4 {
             for (number, socket) in (0..).zip(sockets) {
                 let sets = [template(256, &PLAIN), set(256, &plain(number, round))];
@@ -214,7 +151,7 @@ fn hundreds_of_exporters_are_told_apart() {
             }
         }
     }
-    let left = collector.wait();
+    let left = collector.terminate();
     assert_eq!(
         (left.flows.len(), &left.summary["template_cache"]["new"]),
         (2_000, &left.summary["template_cache"]["scopes"])
@@ -226,14 +163,14 @@ fn hundreds_of_exporters_are_told_apart() {
 #[test]
 fn a_full_receive_buffer_is_counted_and_reported() {
     // C16
-    let collector = Listening::start(&["127.0.0.1:0"], &["--idle-exit", "1s", "--receive-buffer", "4096"]);
+    let collector = Listening::start(&["--bind", "127.0.0.1:0", "--receive-buffer", "4K"]);
     let (to, exporter) = (collector.addresses[0], socket(Ipv4Addr::LOCALHOST));
     collector.signal("-STOP");
     for sequence in 0..1_000 {
         exporter.send_to(&v5(sequence, 1), to).unwrap();
     }
     collector.signal("-CONT");
-    let left = collector.wait();
+    let left = collector.terminate();
     let drops = left.summary["kernel_drops"].as_u64().unwrap();
     assert!(drops > 0);
     assert_eq!(left.summary["datagrams"].as_u64().unwrap() + drops, 1_000);
@@ -244,19 +181,21 @@ fn a_full_receive_buffer_is_counted_and_reported() {
 fn signals_end_it_in_order_and_several_addresses_are_received_at() {
     // C1
     for signal in ["-INT", "-TERM"] {
-        let collector = Listening::start(&["127.0.0.1:0", "127.0.0.1:0"], &[]);
+        let collector = Listening::start(&["--bind", "127.0.0.1:0", "--bind", "127.0.0.1:0"]);
         let exporter = socket(Ipv4Addr::LOCALHOST);
         for (sequence, to) in (0..).zip(&collector.addresses) {
             exporter.send_to(&v5(sequence, 1), to).unwrap();
         }
-        let flows = collector.folder.path().join("flows.json");
-        // Flows are printed while it runs.
-        while fs::read_to_string(&flows).unwrap().lines().count() < 2 {
-            pause();
-        }
+        wait_until("flows, which are printed while it runs,", || collector.printed().lines().count() == 2);
         collector.signal(signal);
         assert_eq!(collector.wait().summary["data_records"], 2);
     }
+}
+
+#[test]
+fn it_ends_by_itself_when_nothing_comes_any_more() {
+    let left = Listening::start(&["--bind", "127.0.0.1:0", "--idle-exit", "50ms"]).wait();
+    assert_eq!(left.summary["datagrams"], 0);
 }
 
 #[test]
@@ -289,13 +228,13 @@ fn data_before_its_template_is_decoded_when_that_comes() {
 #[test]
 fn malformed_datagrams_do_not_disturb_their_neighbours() {
     // C10
-    let collector = Listening::start(&["127.0.0.1:0"], &["--idle-exit", "1s"]);
+    let collector = Listening::start(&["--bind", "127.0.0.1:0"]);
     let (to, exporter) = (collector.addresses[0], socket(Ipv4Addr::LOCALHOST));
     let good = |sequence| v9(1, sequence, &[template(256, &PLAIN), set(256, &plain(1, 5))]);
     exporter.send_to(&good(0), to).unwrap();
     for round in 0..200 {
         if round % 20 == 0 {
-            pause();
+            collector.drained();
         }
         exporter.send_to(&[], to).unwrap();
         exporter.send_to(&[0, 9, 0, 1], to).unwrap();
@@ -304,7 +243,7 @@ fn malformed_datagrams_do_not_disturb_their_neighbours() {
     // A good set, a set that is too short for its own header.
     exporter.send_to(&v9(1, 1, &[set(256, &plain(2, 6)), vec![1, 0, 0, 3]]), to).unwrap();
     exporter.send_to(&good(2), to).unwrap();
-    let left = collector.wait();
+    let left = collector.terminate();
     assert_eq!(left.flows.len(), 3, "{}", left.stderr);
     assert_eq!(
         left.summary["malformed_by_reason"],
@@ -529,12 +468,13 @@ fn nobody_reading_is_a_quiet_end() {
 
 #[test]
 fn wrong_arguments_are_named_together_with_what_is_accepted() {
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 11] = [
         (&["decode", "--quirk", "long=on", "f"], &["--quirk <NAME=on|off>", "long-uptimes", "lone-sampler"]),
         (&["decode", "--quirk", "odd-widths=off", "f"], &["always on"]),
         (&["listen", "--bind", "2055"], &["--bind <ADDR:PORT>", "0.0.0.0:2055 or [::]:2055"]),
         (&["listen", "--idle-exit", "5"], &["--idle-exit <DURATION>", "one of ms, s, m, h, d"]),
-        (&["listen", "--receive-buffer", "much"], &["--receive-buffer <OCTETS>"]),
+        (&["listen", "--receive-buffer", "much"], &["--receive-buffer <OCTETS>", "K, M, G or T behind it"]),
+        (&["listen", "--receive-buffer", "5G"], &["--receive-buffer <OCTETS>", "at most 1023M expected"]),
         (&["decode"], &["<FILE>"]),
         (&["decode", "--format", "xml", "f"], &["--format <FORMAT>", "json, csv, table"]),
         (&["decode", "--port", "70000", "f"], &["--port <PORT>", "0..=65535"]),
@@ -555,6 +495,15 @@ fn wrong_arguments_are_named_together_with_what_is_accepted() {
     let output = run(&["listen", "--bind", &address]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&format!("cannot receive at {address}: ")), "{}", stderr(&output));
+    // What can only be written at the end is known before.
+    let free = ["listen", "--bind", "127.0.0.1:0"];
+    for argument in ["--summary", "--state"] {
+        for path in ["/nonexistent/file", "/"] {
+            let output = run(&[&free[..], &[argument, path]].concat());
+            assert_eq!(output.status.code(), Some(1));
+            assert!(stderr(&output).contains(&format!("cannot write {path}: ")), "{}", stderr(&output));
+        }
+    }
     let output = run(&["decode", "--output", "/nonexistent/flows", "f"]);
     assert!(stderr(&output).contains("cannot write /nonexistent/flows: "), "{}", stderr(&output));
 }

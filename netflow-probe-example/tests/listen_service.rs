@@ -121,6 +121,7 @@ fn metrics_tell_what_came_what_was_lost_and_what_was_wrong() {
         ("templates_total{change=\"new\"}", 4),
         ("template_evictions_total{what=\"templates\"}", 1),
         ("waiting_sets", 1),
+        ("refused_datagrams_total{reason=\"not_allowed\"}", 0),
         ("exporters", 4),
         ("exporter_info{exporter=\"127.0.8.1\",name=\"core-1\"}", 1),
         ("exporter_datagrams_total{exporter=\"127.0.8.2\"}", 4),
@@ -311,7 +312,7 @@ fn privileges_are_given_up_once_sockets_are_open() {
         threads += 1;
     }
     assert!(threads >= 4, "{threads}");
-    drop(collector);
+    assert_eq!(collector.terminate().summary["datagrams"], 1);
     // What that user may not write is told at the start.
     let ended = Command::new(PROGRAM)
         .args(["listen", "--bind", "127.0.0.1:0", "--user", "nobody", "--store"])

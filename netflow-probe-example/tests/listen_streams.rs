@@ -17,6 +17,8 @@ use common::{
     listening::Listening,
     peers::{run, wait_until},
 };
+use netflow_probe_example::account::health::ask;
+use serde_json::Value;
 
 /// A message of domain 5.
 fn message(sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
@@ -124,7 +126,34 @@ fn withdrawals_are_obeyed_and_what_is_no_message_ends_the_session() {
     );
     assert_eq!(left.summary["template_cache"]["withdrawn"], 1);
     assert!(left.stderr.contains("version 18245 is not supported"), "{}", left.stderr);
+    let told = format!("the session of {} was closed: where its next", bad.local_addr().unwrap());
+    assert!(left.stderr.contains(&told), "{}", left.stderr);
     assert_eq!(left.flows.len(), 2);
+}
+
+#[test]
+fn whoever_sends_nothing_but_nonsense_is_known_since_then() {
+    // C13
+    let folder = tempfile::tempdir().unwrap();
+    let control = folder.path().join("control");
+    let collector = Listening::start(&["--bind-tcp", "127.0.0.1:0", "--control", control.to_str().unwrap()]);
+    TcpStream::connect(collector.streams[0]).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    // It says where it listens before it answers questions.
+    let health = || ask(&control, "health").map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
+    wait_until("refusing", || health()["sessions"]["broken"] == 1);
+    let document = health();
+    let exporter = &document["exporters"][0];
+    assert_eq!(exporter["exporter"], "127.0.0.1");
+    assert!(exporter["silent_seconds"].as_u64().unwrap() < 300, "{exporter:#}");
+    assert!(exporter["last_fault"]["time"].as_str().unwrap() > "2020", "{exporter:#}");
+    let status = std::process::Command::new(common::listening::PROGRAM)
+        .args(["status", "--control", control.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(status.stdout).unwrap();
+    assert!(told.contains("sessions: 0 open, 1 opened so far, 1 broken; 0 refused"), "{told}");
+    let left = collector.terminate();
+    assert!(left.stderr.contains("sessions     1 opened, 0 of them still open, 1 broken"), "{}", left.stderr);
 }
 
 #[test]
@@ -149,6 +178,8 @@ fn too_many_sessions_are_refused_and_counted() {
         (&left.summary["sessions"]["opened"], &left.summary["sessions"]["refused"]),
         (&3.into(), &5.into())
     );
+    let refused = left.stderr.lines().filter(|line| line.contains("was refused: there are 3 already"));
+    assert_eq!(refused.count(), 5, "{}", left.stderr);
     drop(sessions);
 }
 

@@ -41,6 +41,28 @@ fn certify(folder: &Path, authority: &str, names: &[&str]) {
     }
 }
 
+/// A certificate of the authority that was good until 2020.
+fn certify_expired(folder: &Path, authority: &str) {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let sections = format!(
+        "[ca]\ndefault_ca = it\n[it]\ndatabase = {}\nnew_certs_dir = {}\nrand_serial = yes\ndefault_md = sha256\n\
+         policy = names\nx509_extensions = kind\n[names]\ncommonName = supplied\n[kind]\n\
+         basicConstraints = critical,CA:FALSE\n",
+        path("index"),
+        path("")
+    );
+    fs::write(folder.join("ca.conf"), sections).unwrap();
+    fs::write(folder.join("index"), "").unwrap();
+    let new = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let (key, request) = (path("expired.key"), path("expired.csr"));
+    run("openssl", &[&new[..], &["-subj", "/CN=expired", "-keyout", &key, "-out", &request]].concat());
+    let (own_key, own) = (path(&format!("{authority}.key")), path(&format!("{authority}.pem")));
+    let (config, out) = (path("ca.conf"), path("expired.pem"));
+    let signed = ["ca", "-batch", "-notext", "-config", &config, "-cert", &own, "-keyfile", &own_key];
+    let times = ["-startdate", "20190101000000Z", "-enddate", "20200101000000Z"];
+    run("openssl", &[&signed[..], &times, &["-in", &request, "-out", &out]].concat());
+}
+
 /// A session of a client with this certificate, or with none.
 fn session(
     folder: &Path,
@@ -83,6 +105,7 @@ fn only_exporters_with_a_certificate_of_the_authority_are_heard() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path(), "authority", &["collector", "exporter"]);
     certify(folder.path(), "others", &["stranger"]);
+    certify_expired(folder.path(), "authority");
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (certificate, key, clients) = (file("collector.pem"), file("collector.key"), file("authority.pem"));
     let collector = Listening::start(&[
@@ -98,8 +121,8 @@ fn only_exporters_with_a_certificate_of_the_authority_are_heard() {
     let to = collector.streams[0];
     let mut good = session(folder.path(), to, Some("exporter")).unwrap();
     good.write_all(&MESSAGE[..20]).unwrap();
-    // Without a certificate, with one of somebody else, and without TLS.
-    for certificate in [None, Some("stranger")] {
+    // Without a certificate, with one of somebody else, with one of before, and without TLS.
+    for certificate in [None, Some("stranger"), Some("expired")] {
         let mut bad = session(folder.path(), to, certificate).unwrap();
         let heard = bad.write_all(&MESSAGE).and_then(|()| bad.flush()).and_then(|()| bad.read(&mut [0; 1]));
         assert!(heard.is_err(), "{certificate:?}: {heard:?}");
@@ -120,7 +143,13 @@ fn only_exporters_with_a_certificate_of_the_authority_are_heard() {
     let protocols: Vec<_> = left.flows.iter().map(|flow| flow["proto"].as_str().unwrap()).collect();
     assert_eq!(protocols, ["TCP", "UDP"], "{}", left.stderr);
     let sessions = &left.summary["sessions"];
-    assert_eq!((&sessions["opened"], &sessions["broken"]), (&4.into(), &3.into()));
+    assert_eq!((&sessions["opened"], &sessions["broken"]), (&5.into(), &4.into()));
+    // Each with its reason.
+    let told = &left.stderr;
+    for reason in ["peer sent no certificates", "UnknownIssuer", "expired", "corrupt message"] {
+        let is_told = |line: &str| line.contains("the session of 127.0.0.1:") && line.contains(reason);
+        assert!(told.lines().any(is_told), "{reason}: {told}");
+    }
     assert_eq!(left.summary["datagrams"], 1);
 }
 

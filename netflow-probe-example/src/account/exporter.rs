@@ -152,6 +152,14 @@ impl ExporterAccount {
         self.rates.add(received, [1, u32::try_from(octets).unwrap_or(u32::MAX), 0]);
     }
 
+    /// Something came that is no datagram.
+    pub(super) fn noticed(&mut self, now: Timestamp) {
+        if self.datagrams == 0 && self.first_seen == Timestamp::ZERO {
+            self.first_seen = now;
+        }
+        self.last_seen = now;
+    }
+
     /// A sound datagram carried so many flows.
     pub(super) fn carried(&mut self, received: Timestamp, exported: Timestamp, flows: u64) {
         self.flows += flows;

@@ -134,6 +134,17 @@ fn of_the_machine(circumstances: &Map<String, Value>) -> Vec<Value> {
             ));
         }
     }
+    if let Some(workers) = circumstances.get("workers")
+        && let (Some(all), Some(answered)) = (workers["all"].as_u64(), workers["answered"].as_u64())
+        && answered < all
+    {
+        let text = format!(
+            "{} of {all} workers have not answered, what they know is missing here: they wait for whoever reads the \
+             flows, or have too much to do",
+            all - answered
+        );
+        questions.push(question("workers", "attention", text));
+    }
     let refused = circumstances.get("output_queue").and_then(|queue| queue["refused_lines"].as_u64());
     if let Some(refused @ 1..) = refused {
         let text = format!("{refused} flows were not printed: whoever reads them is too slow");
@@ -340,6 +351,10 @@ mod tests {
         let sockets = json!([{ "address": "0.0.0.0:2055", "drops": 7 }]);
         let joined = document(parts, Map::from_iter([("sockets".to_owned(), sockets)]), now);
         assert_eq!(joined["status"], "attention");
+        let workers = json!({ "all": 4, "answered": 3 });
+        let lacking = document(Vec::new(), Map::from_iter([("workers".to_owned(), workers)]), now);
+        let text = lacking["questions"][0]["text"].as_str().unwrap();
+        assert!(text.starts_with("1 of 4 workers have not answered"), "{text}");
         assert!(
             joined["questions"][1]["text"].as_str().unwrap().contains("dropped 7 datagrams at 0.0.0.0:2055")
         );

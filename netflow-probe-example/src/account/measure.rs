@@ -78,7 +78,7 @@ impl Account {
             metrics.counter("netflow_collector_exporter_restarts_total", help, &labels, self.faults(kind));
         }
         let help = "Datagrams that were refused, by reason.";
-        for (reason, count) in self.refused.iter() {
+        for (reason, count) in self.refused.all() {
             metrics.counter("netflow_collector_refused_datagrams_total", help, &[("reason", reason)], count);
         }
     }

@@ -452,6 +452,13 @@ impl Account {
         }
     }
 
+    /// Something came of an exporter that is no datagram.
+    pub(crate) fn noticed(&mut self, exporter: IpAddr, now: Timestamp) {
+        self.now = now;
+        self.limiter.advance(now);
+        self.exporters.entry(exporter).0.noticed(now);
+    }
+
     /// Something was wrong. Returns how often it was by now, if that should be reported.
     pub(crate) fn fault(&mut self, exporter: IpAddr, what: What) -> Option<u64> {
         if let Some(count) = self.faults.get_mut(what.kind() as usize) {

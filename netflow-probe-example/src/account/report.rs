@@ -299,6 +299,16 @@ impl Summary<'_> {
             let advice = if drops > 0 { ": the receive buffer was full, see --receive-buffer" } else { "" };
             writeln!(f, "kernel drops {drops}{advice}")?;
         }
+        if let Some(sessions) = &self.sessions {
+            let count = |what: &str| sessions[what].as_u64().unwrap_or(0);
+            let [opened, open, refused, not_allowed, broken] =
+                ["opened", "open", "refused", "not_allowed", "broken"].map(count);
+            write!(
+                f,
+                "sessions     {opened} opened, {open} of them still open, {broken} broken; {refused} refused, "
+            )?;
+            writeln!(f, "{not_allowed} of senders that may not send")?;
+        }
         if account.refused().total() > 0 {
             write!(f, "refused      {} datagrams", account.refused().total())?;
             for (index, (reason, count)) in account.refused().iter().enumerate() {
@@ -344,7 +354,9 @@ impl Summary<'_> {
         const LINES: usize = 20;
         let streams = self.streams_by_exporter();
         // Streams that share address, version and domain stand side by side.
-        let streams: Vec<_> = streams.into_values().flatten().collect();
+        let mut streams: Vec<_> = streams.into_values().flatten().collect();
+        // Of some only an earlier run has heard.
+        streams.retain(|(_, account)| account.counts.datagrams > 0);
         let groups = streams.chunk_by(|(a, _), (b, _)| Stream { port: b.port, ..**a } == **b);
         let lines = groups.flat_map(|group| group.iter().map(|line| (group.len() > 1, line)));
         for (has_several, (stream, account)) in lines.take(LINES) {

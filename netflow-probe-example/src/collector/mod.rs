@@ -146,8 +146,9 @@ impl<S: FlowSink> Collector<S> {
         self.decoder.cache_mut().remove_exporter(&exporter);
     }
 
-    /// A session ended because what came is no message.
-    pub fn note_malformed(&mut self, exporter: SocketAddr, error: DecodeError) {
+    /// A session ended because what came by now is no message.
+    pub fn note_malformed(&mut self, exporter: SocketAddr, error: DecodeError, now: Timestamp) {
+        self.account.noticed(exporter.ip().to_canonical(), now);
         self.note(exporter, What::Malformed(error));
     }
 

@@ -100,6 +100,9 @@ pub struct StoreArgs {
     /// Begin a new file for each interval of this length [default: 5m].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "store")]
     pub store_interval: Option<Duration>,
+    /// Begin a new file when one has so many octets [default: 1G].
+    #[arg(long, value_name = "OCTETS", value_parser = parse_octets, requires = "store")]
+    pub store_size: Option<u64>,
     /// Complete the open file at least so often: no more than that can be lost [default: the interval].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "store")]
     pub sync_interval: Option<Duration>,
@@ -123,6 +126,7 @@ impl StoreArgs {
         let Some(folder) = &self.store else { return Ok(None) };
         let mut config = StoreConfig::new(folder);
         config.interval = self.store_interval.unwrap_or(config.interval).max(Duration::from_secs(1));
+        config.file_limit = self.store_size.unwrap_or(config.file_limit);
         config.sync_interval = self.sync_interval.unwrap_or(config.interval);
         config.retention = Retention { age: self.store_age, octets: self.store_limit };
         config.addresses = self.store_addresses;
@@ -278,6 +282,19 @@ impl OutputArgs {
     /// Prints the headings, once for all workers.
     pub(super) fn print_headings(&self, queue: &OutputQueue) -> io::Result<()> {
         if self.records { Ok(()) } else { self.format.sink(queue.output()).flush() }
+    }
+
+    /// Whether the account can be written at the end: better known before. What the file has stays.
+    pub(super) fn check_summary(&self) -> Result<(), Failure> {
+        let Some(path) = &self.summary else { return Ok(()) };
+        let checked = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => File::options().append(true).open(path).map(drop),
+            Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            // A pipe, say, which somebody else may open later.
+            Ok(_) => Ok(()),
+            Err(_) => File::create_new(path).and_then(|_| fs::remove_file(path)),
+        };
+        checked.map_err(|error| file_failure(path, error))
     }
 
     /// Tells the account, after the last datagram, unless that is done elsewhere.

@@ -286,10 +286,12 @@ pub struct CountingArgs {
     )]
     pub deduplicate: Option<Duration>,
     /// Which records of Cisco's firewalls count octets: those at the end of a connection, or updates and what they have
-    /// not counted. Without it both do, and what lasted long counts twice. Not for stored flows.
+    /// not counted. Without it both do, and what lasted long counts twice. For flows that come
+    /// in: a store does not keep what tells them apart.
     #[arg(long, value_enum, value_name = "RECORDS")]
     pub firewall_octets: Option<FirewallOctets>,
-    /// Count totals that are reported again (octetTotalCount, packetTotalCount) by what they grew. Not for stored flows.
+    /// Count totals that are reported again (octetTotalCount, packetTotalCount) by what they grew. For flows
+    /// that come in: a store does not keep that they were totals.
     #[arg(long)]
     pub running_totals: bool,
     /// Spread the octets and packets of flows over the bins of this length that they span, in proportion to the time they

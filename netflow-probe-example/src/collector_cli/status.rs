@@ -69,6 +69,23 @@ fn tables(document: &Value) -> String {
             plain(&socket["drops"])
         );
     }
+    if let Some(store) = document.get("store") {
+        let [durable, open, files, octets] =
+            ["durable_flows", "open_flows", "files", "octets"].map(|what| plain(&store[what]));
+        let _ = writeln!(
+            text,
+            "store: {durable} flows written and on the disk, {open} not yet; {files} files of {octets} octets"
+        );
+    }
+    if let Some(sessions) = document.get("sessions") {
+        let [open, opened, broken, refused, not_allowed] =
+            ["open", "opened", "broken", "refused", "not_allowed"].map(|what| plain(&sessions[what]));
+        let _ = writeln!(
+            text,
+            "sessions: {open} open, {opened} opened so far, {broken} broken; {refused} refused, {not_allowed} of \
+             senders that may not send"
+        );
+    }
     text.push('\n');
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
@@ -150,5 +167,25 @@ fn plain(value: &Value) -> String {
             text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_collector_has_besides_exporters_is_told() {
+        let text = tables(&json!({
+            "status": "ok",
+            "store": { "durable_flows": 7, "open_flows": 3, "files": 2, "octets": 900 },
+            "sessions": { "open": 1, "opened": 4, "broken": 2, "refused": 5, "not_allowed": 6 },
+        }));
+        assert!(text.contains("store: 7 flows written and on the disk, 3 not yet; 2 files of 900 octets\n"));
+        assert!(text.contains(
+            "sessions: 1 open, 4 opened so far, 2 broken; 5 refused, 6 of senders that may not send\n"
+        ));
     }
 }

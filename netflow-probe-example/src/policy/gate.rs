@@ -69,7 +69,12 @@ impl Refusals {
 
     /// Names and counts of the reasons that there were.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Refusal::ALL.iter().map(|reason| (reason.name(), self.of(*reason))).filter(|(_, count)| *count > 0)
+        self.all().filter(|(_, count)| *count > 0)
+    }
+
+    /// Names and counts of all reasons.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refusal::ALL.iter().map(|reason| (reason.name(), self.of(*reason)))
     }
 }
 

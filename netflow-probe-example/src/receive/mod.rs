@@ -16,6 +16,8 @@ pub use drops::kernel_drops;
 pub use messages::{MessageFile, MessageFileError, Piece, begins_message};
 pub use socket::{BindError, ReceivedDatagram, Receiver, SocketWatch, Sockets, now};
 pub use steering::receiver_of;
-pub use stream::{Closed, Security, StreamEvent, StreamLimits, StreamListener, StreamReceiver, StreamStats};
+pub use stream::{
+    Closed, Security, StreamEvent, StreamLimits, StreamListener, StreamReceiver, StreamStats, TurnedAway,
+};
 #[cfg(feature = "tls")]
 pub use tls::{ServerTls, TlsError};

@@ -1,6 +1,7 @@
 //! IPFIX messages over TCP (RFC 7011 section 10.4), if wanted within TLS.
 
 use core::{
+    fmt,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -58,6 +59,32 @@ pub enum StreamEvent<'a> {
     },
     /// The session has ended.
     Closed(Closed),
+    /// There is none: the connection was closed at once.
+    TurnedAway(TurnedAway),
+}
+
+/// Why a connection is no session.
+#[derive(Debug)]
+pub enum TurnedAway {
+    /// Its sender may not send.
+    NotAllowed,
+    /// There are so many sessions already.
+    TooMany(usize),
+    /// There are so many sessions of its address already.
+    TooManyOfAddress(usize),
+    /// It failed.
+    Failed(io::Error),
+}
+
+impl fmt::Display for TurnedAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAllowed => f.write_str("its sender is none of those that may send"),
+            Self::TooMany(sessions) => write!(f, "there are {sessions} already, see --tcp-sessions"),
+            Self::TooManyOfAddress(sessions) => write!(f, "there are {sessions} of its address already"),
+            Self::Failed(error) => write!(f, "{error}"),
+        }
+    }
 }
 
 /// Why a session ended.
@@ -69,8 +96,8 @@ pub enum Closed {
     Malformed(DecodeError),
     /// The connection failed, or the other side is none that may speak.
     Failed(io::Error),
-    /// No whole message came for too long.
-    Idle,
+    /// No whole message came for so long.
+    Idle(Duration),
 }
 
 /// What became of sessions.
@@ -241,19 +268,29 @@ impl StreamReceiver {
                 // What failed before it was accepted, or for want of descriptors, is tried again in the next turn.
                 let Ok((stream, peer)) = listener.accept() else { break };
                 let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                if !allows(peer.ip()) {
-                    self.stats.not_allowed += 1;
-                    continue;
-                }
                 let of_address = self.of_address.get(&peer.ip()).copied().unwrap_or(0);
                 let limits = &self.listener.limits;
-                if self.sessions.len() >= limits.sessions || of_address >= limits.sessions_of_address {
+                let admitted = if !allows(peer.ip()) {
+                    self.stats.not_allowed += 1;
+                    Err(TurnedAway::NotAllowed)
+                } else if self.sessions.len() >= limits.sessions {
                     self.stats.refused += 1;
-                    continue;
-                }
-                let Ok(connection) = Connection::new(stream, security) else {
-                    self.stats.broken += 1;
-                    continue;
+                    Err(TurnedAway::TooMany(limits.sessions))
+                } else if of_address >= limits.sessions_of_address {
+                    self.stats.refused += 1;
+                    Err(TurnedAway::TooManyOfAddress(of_address))
+                } else {
+                    Connection::new(stream, security).map_err(|error| {
+                        self.stats.broken += 1;
+                        TurnedAway::Failed(error)
+                    })
+                };
+                let connection = match admitted {
+                    Ok(connection) => connection,
+                    Err(reason) => {
+                        handle(peer, StreamEvent::TurnedAway(reason))?;
+                        continue;
+                    }
                 };
                 self.stats.opened += 1;
                 *self.of_address.entry(peer.ip()).or_default() += 1;
@@ -301,7 +338,7 @@ impl Session {
             Ok(octets) => octets,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 let limit = if self.framer.messages() == 0 { limits.first_message } else { limits.idle };
-                return Ok((self.last.elapsed() >= limit).then_some(Closed::Idle));
+                return Ok((self.last.elapsed() >= limit).then_some(Closed::Idle(limit)));
             }
             Err(error) => return Ok(Some(Closed::Failed(error))),
         };
@@ -368,6 +405,7 @@ mod tests {
                             StreamEvent::Message { message, .. } => format!("{} octets", message.len()),
                             StreamEvent::Closed(Closed::Failed(_)) => "failed".to_owned(),
                             StreamEvent::Closed(closed) => format!("{closed:?}"),
+                            StreamEvent::TurnedAway(reason) => format!("turned away: {reason}"),
                         };
                         events.push(format!("{} {what}", peer.ip()));
                         Ok(())
@@ -429,9 +467,12 @@ mod tests {
         let (mut receiver, to) = listening(limits);
         let stranger = connect([127, 0, 0, 9], to);
         let many: Vec<_> = (0..12).map(|number| connect([127, 0, 0, 1 + number / 4], to)).collect();
-        while receiver.stats().refused < 8 {
-            receiver.receive(|address| address != IpAddr::from([127, 0, 0, 9]), |_, _| Ok(())).unwrap();
-        }
+        let is_turned_away = |event: &&String| event.contains("turned away");
+        let told = events(&mut receiver, |events| events.iter().filter(is_turned_away).count() == 9);
+        let turned_away: Vec<_> = told.iter().filter(is_turned_away).map(String::as_str).collect();
+        assert_eq!(turned_away[0], "127.0.0.9 turned away: its sender is none of those that may send");
+        assert_eq!(turned_away[1], "127.0.0.1 turned away: there are 2 of its address already");
+        assert_eq!(turned_away[8], "127.0.0.3 turned away: there are 4 already, see --tcp-sessions");
         let stats = receiver.stats();
         assert_eq!((stats.open, stats.opened, stats.refused, stats.not_allowed), (4, 4, 8, 1));
         drop((stranger, many));
@@ -448,6 +489,6 @@ mod tests {
         let mut slow = connect([127, 0, 0, 1], to);
         slow.write_all(&MESSAGE[..2]).unwrap();
         let told = events(&mut receiver, |events| events.iter().any(|event| event.contains("Idle")));
-        assert_eq!(told, ["127.0.0.1 opened", "127.0.0.1 Idle"]);
+        assert_eq!(told, ["127.0.0.1 opened", "127.0.0.1 Idle(50ms)"]);
     }
 }

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Mutex},
@@ -56,6 +57,8 @@ impl Listening {
 
     fn begin(arguments: &[&str], output: Option<&Path>, message: impl Fn(&str) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // Also for a collector that becomes somebody else.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let output = output.map_or_else(|| folder.path().join("flows"), Path::to_owned);
         let mut command = Command::new(PROGRAM);
         command.arg("listen").args(arguments).arg("--summary").arg(folder.path().join("summary.json"));

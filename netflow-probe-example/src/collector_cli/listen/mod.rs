@@ -3,6 +3,7 @@
 mod account;
 mod control;
 mod reload;
+mod sessions;
 mod state;
 mod supervisor;
 #[cfg(feature = "tls")]
@@ -86,7 +87,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub idle_exit: Option<Duration>,
     /// Octets of receive buffer to ask the kernel for, for each socket.
-    #[arg(long, value_name = "OCTETS", default_value_t = 32 << 20)]
+    #[arg(long, value_name = "OCTETS", default_value = "32M", value_parser = parse_buffer)]
     pub receive_buffer: usize,
     /// Octets of printed flows that may wait for whoever reads them.
     #[arg(long, value_name = "OCTETS", default_value = "64M", value_parser = parse_octets)]
@@ -217,6 +218,14 @@ fn parse_workers(text: &str) -> Result<usize, String> {
     workers.ok_or_else(|| format!("a whole number from 1 to {MOST} expected"))
 }
 
+fn parse_buffer(text: &str) -> Result<usize, String> {
+    /// The kernel counts buffers in 31 bits, and doubles what it is asked for.
+    const MOST: u64 = 1_023 << 20;
+    let octets = parse_octets(text).map_err(|error| error.to_string())?;
+    let buffer = usize::try_from(octets).ok().filter(|_| octets <= MOST);
+    buffer.ok_or_else(|| "at most 1023M expected".to_owned())
+}
+
 /// Receives until a signal comes, or nothing for as long as asked. `configuration` is asked at a reload what became other in
 /// the configuration file.
 pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(), Failure> {
@@ -235,6 +244,7 @@ pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(),
     let service = Service::start(&args.service, NAME, inputs.len() + 1, DRAIN, reload)?;
     drop_privileges(&args.service)?;
     // What stands below is done with the rights that are left.
+    args.output.check_summary()?;
     let elements = args.output.defined()?;
     let watch = args.output.alerts.watch(args.output.quiet)?;
     let store = args.output.store.open()?;
@@ -254,7 +264,7 @@ pub(super) fn run(args: &ListenArgs, configuration: Configuration) -> Result<(),
     for (over, address) in stream_addresses {
         tell(format_args!("listening for {over} on {address}"));
     }
-    let state = args.state.as_deref().map(restored).unwrap_or_default();
+    let state = args.state.as_deref().map(restored).transpose()?.unwrap_or_default();
     let control = args.control.as_deref().map(bind_control).transpose()?;
     warn_of_small_buffers(&sockets, args);
     let is_alone = inputs.len() == 1;
@@ -323,13 +333,14 @@ struct Bound {
     stream_addresses: Vec<(&'static str, SocketAddr)>,
 }
 
-/// What an earlier run left behind. A file that is of no use is no reason not to start.
-fn restored(path: &Path) -> State {
+/// What an earlier run left behind. A file that is of no use is no reason not to start, but one that cannot be written is.
+fn restored(path: &Path) -> Result<State, Failure> {
+    State::check(path).map_err(|error| file_failure(path, error))?;
     let (state, faults) = State::read(path);
     for fault in faults {
         warn!("state of {}: {fault}", path.display());
     }
-    state
+    Ok(state)
 }
 
 fn bind_control(path: &Path) -> Result<Control, Failure> {

@@ -11,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use netflow_codec::CacheSnapshot;
@@ -85,27 +85,42 @@ impl State {
             let fault = format!("it has version {version}, only {VERSION} can be read");
             return (Self::default(), vec![fault]);
         }
-        let mut part = |name: &str| document.get_mut(name).map(Value::take).unwrap_or_default();
+        let mut faults = Vec::new();
+        let mut part = |name: &str| {
+            let part = document.get_mut(name).map(Value::take);
+            if part.is_none() {
+                faults.push(format!("it is damaged: it has no {name}"));
+            }
+            part.unwrap_or_default()
+        };
         let (templates, account) = (part("templates"), part("account"));
         let mut state = Self::default();
-        let mut faults = Vec::new();
         match serde_json::from_value(templates) {
             Ok(templates) => state.templates = templates,
             Err(error) => faults.push(format!("its templates are damaged: {error}")),
         }
-        match serde_json::from_value(account) {
-            Ok(account) => state.account = account,
+        match serde_json::from_value::<Option<_>>(account) {
+            Ok(account) => state.account = account.unwrap_or_default(),
             Err(error) => faults.push(format!("its names and sequence numbers are damaged: {error}")),
         }
         (state, faults)
+    }
+
+    /// Whether it can be left behind there.
+    pub(super) fn check(path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let unfinished = unfinished(path);
+        File::create(&unfinished)?;
+        fs::remove_file(&unfinished)
     }
 
     /// Leaves it behind, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let Self { templates, account } = self;
         let document = Document { format: FORMAT, version: VERSION, templates, account };
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
+        let unfinished = unfinished(path);
         let mut file = File::create(&unfinished)?;
         file.write_all(&serde_json::to_vec(&document)?)?;
         file.sync_all()?;
@@ -113,6 +128,13 @@ impl State {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
+}
+
+/// The name that it has until it is whole.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".unfinished");
+    name.into()
 }
 
 #[cfg(test)]
@@ -146,6 +168,13 @@ mod tests {
         damaged["account"]["streams"][0]["next"] = json!(1_u64 << 40);
         let (templates, streams, fault) = told(&damaged.to_string());
         assert!(templates && streams == 0 && fault.contains("sequence numbers are damaged"), "{fault}");
+        for part in ["templates", "account"] {
+            let mut damaged = whole.clone();
+            damaged.as_object_mut().unwrap().remove(part);
+            let (templates, streams, fault) = told(&damaged.to_string());
+            assert_eq!((templates, streams == 1), (part == "account", part == "templates"), "{part}");
+            assert_eq!(fault, format!("it is damaged: it has no {part}"));
+        }
         let mut other = whole.clone();
         other["version"] = json!(2);
         assert!(told(&other.to_string()).2.contains("only 1 can be read"));
@@ -156,6 +185,12 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         assert!(State::read(&path).1.is_empty());
+        // Whether it can be written is known before; nothing is left of that.
+        State::check(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(
+            State::check(folder.path()).is_err() && State::check(&folder.path().join("no/state")).is_err()
+        );
         // Written and read again.
         let (state, _) = State::parse(whole);
         state.write(&path).unwrap();

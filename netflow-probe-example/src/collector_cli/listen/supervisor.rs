@@ -123,10 +123,13 @@ impl Supervisor<'_> {
         if let Some(queue) = self.queue {
             circumstances.insert("output_queue".to_owned(), queue.stats().to_json());
         }
-        let (parts, stores): (Vec<Value>, Vec<Option<StoreStats>>) = answers.into_iter().unzip();
-        if let Some(stats) = stores.into_iter().flatten().reduce(StoreStats::and) {
+        if let Some(stats) = answers.iter().filter_map(|answer| answer.store).reduce(StoreStats::and) {
             circumstances.insert("store".to_owned(), stats.to_json());
         }
+        if let Some(stats) = answers.iter().find_map(|answer| answer.sessions) {
+            circumstances.insert("sessions".to_owned(), stats.to_json());
+        }
+        let parts = answers.into_iter().map(|answer| answer.exporters).collect();
         health::document(parts, circumstances, now())
     }
 

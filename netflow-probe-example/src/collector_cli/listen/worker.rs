@@ -15,7 +15,7 @@ use netflow_codec::ElementRegistry;
 use serde_json::Value;
 use tracing::{info, warn};
 
-use super::{ListenArgs, account::CollectorAccount, state::State};
+use super::{ListenArgs, account::CollectorAccount, sessions::Sessions, state::State};
 use crate::{
     collector::Collector,
     collector_cli::{
@@ -27,7 +27,7 @@ use crate::{
     messages::MessageFiles,
     output::{FlowSink, OutputQueue},
     policy::Policy,
-    receive::{Closed, Receiver, Sockets, StreamEvent, StreamListener, StreamReceiver, StreamStats, now},
+    receive::{Receiver, Sockets, StreamListener, StreamStats, now},
     service::Service,
     store::{Store, StoreStats},
 };
@@ -62,10 +62,17 @@ pub(super) enum Input {
 pub(super) enum Ask {
     /// Decide by this policy from now on.
     Policy(Arc<Policy>),
-    /// Tell how the exporters do, and what became of flows that are stored.
-    Health(mpsc::Sender<(Value, Option<StoreStats>)>),
+    /// Tell how the exporters do.
+    Health(mpsc::Sender<Health>),
     /// Tell what is to outlive the collector.
     State(mpsc::Sender<State>),
+}
+
+/// How a worker's exporters do, and what became of flows that are stored and of sessions.
+pub(super) struct Health {
+    pub(super) exporters: Value,
+    pub(super) store: Option<StoreStats>,
+    pub(super) sessions: Option<StreamStats>,
 }
 
 /// What a worker leaves behind.
@@ -139,9 +146,9 @@ impl Plan<'_> {
                 duties.receive(&mut (sockets.into_receiver(), shared), &mut collector)
             }
             Input::Streams(listener) => {
-                let mut receiver = listener.into_receiver();
-                let result = duties.receive(&mut receiver, &mut collector);
-                streams = Some(receiver.stats());
+                let mut sessions = Sessions::new(listener.into_receiver());
+                let result = duties.receive(&mut sessions, &mut collector);
+                streams = sessions.sessions();
                 result
             }
         };
@@ -225,7 +232,7 @@ fn state_of(collector: &Collector<Sinks>) -> State {
 }
 
 /// What datagrams or messages come from.
-trait Source {
+pub(super) trait Source {
     /// Handles what is there, in portions: so a flood cannot keep the rest from being done. Whether anything came.
     fn fetch(&mut self, collector: &mut Collector<Sinks>) -> Result<bool, Failure>;
 
@@ -264,7 +271,7 @@ impl Duties<'_> {
             }
             collector.tick(now()).map_err(Failure::Output)?;
             for ask in self.asks.try_iter() {
-                ask.answer(collector);
+                ask.answer(collector, source.sessions());
             }
             let account = || CollectorAccount::excerpt(collector, source.sessions(), self.exporters);
             self.service.look(self.number, account);
@@ -276,11 +283,15 @@ impl Duties<'_> {
 }
 
 impl Ask {
-    fn answer(self, collector: &mut Collector<Sinks>) {
+    fn answer(self, collector: &mut Collector<Sinks>, sessions: Option<StreamStats>) {
         match self {
             Self::Policy(policy) => collector.set_policy(policy),
             // Whoever does not wait any more needs no answer.
-            Self::Health(to) => drop(to.send((collector.health(now()), stored(collector)))),
+            Self::Health(to) => {
+                let health =
+                    Health { exporters: collector.health(now()), store: stored(collector), sessions };
+                drop(to.send(health));
+            }
             Self::State(to) => drop(to.send(state_of(collector))),
         }
     }
@@ -318,35 +329,5 @@ impl Source for (Receiver, &Shared) {
             }
             None => receiver.wait(at_most),
         }
-    }
-}
-
-impl Source for StreamReceiver {
-    fn fetch(&mut self, collector: &mut Collector<Sinks>) -> Result<bool, Failure> {
-        let policy = Arc::clone(collector.policy());
-        let handle = |exporter, event: StreamEvent<'_>| {
-            match event {
-                StreamEvent::Opened => collector.begin_session(exporter),
-                StreamEvent::Message { message, received } => {
-                    return collector.handle_datagram(exporter, message, received);
-                }
-                StreamEvent::Closed(closed) => {
-                    if let Closed::Malformed(error) = closed {
-                        collector.note_malformed(exporter, error);
-                    }
-                    collector.end_session(exporter);
-                }
-            }
-            Ok(())
-        };
-        self.receive(|address| policy.allows(address), handle).map_err(Failure::Output)
-    }
-
-    fn wait(&mut self, at_most: Duration) -> io::Result<()> {
-        Self::wait(self, at_most)
-    }
-
-    fn sessions(&self) -> Option<StreamStats> {
-        Some(self.stats())
     }
 }
