@@ -291,7 +291,7 @@ impl<M: FlowSource> Exporter<M> {
             attributes: self
                 .attributes
                 .as_ref()
-                .map(|attributes| (attributes.report().clone(), *attributes.counts())),
+                .map(|attributes| (attributes.report().clone(), attributes.counts())),
         }
     }
 

@@ -202,7 +202,7 @@ fn metrics_are_answered_while_it_meters() {
     assert!(frames > 0.0 && frames <= fed, "{frames} of {fed}");
     assert!((frames - scraped["netflow_exporter_packets_total{fate=\"metered\"}"]).abs() < 0.5);
     let name =
-        format!("netflow_exporter_datagrams_total{{destination=\"{}\",version=\"9\"}}", write.display());
+        format!("netflow_exporter_datagrams_total{{destination=\"{}\",version=\"9\",domain=\"0\"}}", write.display());
     assert!(scraped.contains_key(&name), "{scraped:#?}");
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"] {
         assert!(scraped[name] > 0.0, "{name}");

@@ -22,12 +22,29 @@ impl Account for ExporterAccount {
         if let (Some((_, counts)), Some((_, more))) = (&mut self.attributes, other.attributes) {
             counts.found += more.found;
             counts.missing += more.missing;
+            counts.reloads = counts.reloads.max(more.reloads);
         }
     }
 
     fn measure(&self, metrics: &mut Metrics) {
         measure_meter(&self.meter, metrics);
-        self.destinations.iter().for_each(|destination| measure_destination(destination, metrics));
+        // A scrape must not have a series twice: a collector may be given twice.
+        let mut destinations: Vec<DestinationAccount> = Vec::new();
+        for account in &self.destinations {
+            let is_same = |known: &&mut DestinationAccount| {
+                (&known.target, known.source_id) == (&account.target, account.source_id)
+            };
+            match destinations.iter_mut().find(is_same) {
+                Some(known) => {
+                    known.is_down |= account.is_down;
+                    known.add(account);
+                }
+                None => destinations.push(account.clone()),
+            }
+        }
+        for destination in &destinations {
+            measure_destination(destination, metrics);
+        }
         let help = "Times that flows went to another collector because one was down, or up again.";
         metrics.counter("netflow_exporter_switches_total", help, &[], self.switches);
         if let Some((report, counts)) = &self.attributes {
@@ -35,6 +52,8 @@ impl Account for ExporterAccount {
             let help = "Flows by whether the table of attributes knows both of their addresses.";
             metrics.counter(name, help, &[("known", "yes")], counts.found);
             metrics.counter(name, help, &[("known", "no")], counts.missing);
+            let name = "netflow_exporter_attributes_reloads_total";
+            metrics.counter(name, "Times that the table of attributes was loaded anew.", &[], counts.reloads);
             let measure = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
             let (help, malformed) =
                 ("Lines of the table of attributes that are malformed.", measure(report.malformed));
@@ -103,14 +122,14 @@ fn measure_meter(meter: &MeterAccount, metrics: &mut Metrics) {
 }
 
 fn measure_destination(destination: &DestinationAccount, metrics: &mut Metrics) {
-    let DestinationAccount { target, version, session, send, is_down, cut_short } = destination;
+    let DestinationAccount { target, version, source_id, session, send, is_down, cut_short } = destination;
     let version = match version {
         ExportVersion::V5 => "5",
         ExportVersion::V9 => "9",
         _ => "10",
     };
-    let target = target.to_string();
-    let labels = [("destination", target.as_str()), ("version", version)];
+    let (target, domain) = (target.to_string(), source_id.to_string());
+    let labels = [("destination", target.as_str()), ("version", version), ("domain", domain.as_str())];
     for (name, help, count) in [
         ("netflow_exporter_datagrams_total", "Datagrams made.", session.datagrams),
         ("netflow_exporter_datagram_bytes_total", "Octets of the datagrams made.", session.octets),
@@ -162,4 +181,55 @@ fn measure_destination(destination: &DestinationAccount, metrics: &mut Metrics) 
     }
     let help = "Whether the destination is known not to get what is sent.";
     metrics.gauge("netflow_exporter_destination_down", help, &labels, if *is_down { 1.0 } else { 0.0 });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use netflow_codec::SessionStats;
+
+    use super::*;
+    use crate::send::{SendStats, Target};
+
+    #[test]
+    fn a_scrape_has_each_series_once_whoever_exports_where() {
+        let mut session = SessionStats::default();
+        session.datagrams = 3;
+        let account = |source_id: u32, is_down: bool| ExporterAccount {
+            meter: MeterAccount::default(),
+            destinations: vec![DestinationAccount {
+                target: Target::File("export.pcap".into()),
+                version: ExportVersion::V9,
+                source_id,
+                session,
+                send: SendStats::default(),
+                is_down,
+                cut_short: 0,
+            }],
+            switches: 0,
+            attributes: None,
+        };
+        // Two threads with domains of their own, and one with the same destination twice.
+        let mut sum = account(5, false);
+        sum.merge(account(6, false));
+        sum.merge(account(6, true));
+        let mut metrics = Metrics::default();
+        sum.measure(&mut metrics);
+        let text = metrics.render();
+        let samples: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(series, _)| series)
+            .collect();
+        assert_eq!(samples.iter().collect::<BTreeSet<_>>().len(), samples.len(), "{text}");
+        let labels =
+            |domain: &str| format!("{{destination=\"export.pcap\",version=\"9\",domain=\"{domain}\"}}");
+        for (domain, datagrams, down) in [("5", 3, 0), ("6", 6, 1)] {
+            let sent = format!("netflow_exporter_datagrams_total{} {datagrams}\n", labels(domain));
+            let state = format!("netflow_exporter_destination_down{} {down}\n", labels(domain));
+            assert!(text.contains(&sent) && text.contains(&state), "{text}");
+        }
+    }
 }

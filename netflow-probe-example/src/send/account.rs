@@ -57,6 +57,8 @@ pub struct DestinationAccount {
     pub target: Target,
     /// The version it speaks.
     pub version: ExportVersion,
+    /// The domain of its sessions: source ID, Observation Domain, or engine.
+    pub source_id: u32,
     /// What its sessions counted.
     pub session: SessionStats,
     /// What the network or the file took.
@@ -68,8 +70,8 @@ pub struct DestinationAccount {
 }
 
 impl DestinationAccount {
-    /// Adds what the same destination got before.
-    pub(super) fn add(&mut self, before: &Self) {
+    /// Adds what the same destination got besides.
+    pub(crate) fn add(&mut self, before: &Self) {
         self.session = sum(&self.session, &before.session);
         self.cut_short += before.cut_short;
         let (send, before) = (&mut self.send, &before.send);

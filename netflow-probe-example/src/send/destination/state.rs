@@ -93,6 +93,7 @@ impl Destination {
         DestinationAccount {
             target: self.target.clone(),
             version: self.config.version,
+            source_id: self.config.source_id,
             session: self.total(),
             send: self.stats(),
             is_down: self.is_down(),
