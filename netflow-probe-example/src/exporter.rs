@@ -7,7 +7,7 @@ mod files;
 mod live;
 
 use core::time::Duration;
-use std::{thread, time::Instant};
+use std::{collections::BTreeMap, thread, time::Instant};
 
 use netflow_codec::{ExportVersion, SessionConfig, Timestamp};
 use netflow_flowcache::Timestamp as PacketTime;
@@ -55,6 +55,10 @@ pub struct Exporter<M = Meter> {
     attributes: Option<Attributes>,
     /// Whether destinations have been opened.
     is_open: bool,
+    /// Templates of sessions have ids from here on.
+    first_template: u16,
+    /// What those of them mean that may mean something else when flows are metered otherwise.
+    definitions: BTreeMap<u16, Box<[u8]>>,
     /// Whether flows wait in the table until the destinations take more.
     is_held: bool,
     /// Packets that the capture lost, and nobody metered.
@@ -91,6 +95,9 @@ const BREATH: Duration = Duration::from_millis(1);
 
 /// Flows exported before it is asked whether the destinations take more.
 const AT_ONCE: usize = 32;
+
+/// The first id of templates.
+const FIRST_TEMPLATE: u16 = 256;
 
 /// Sessions have the templates of their flows so far behind their first one.
 const FLOW_TEMPLATES: u16 = 4;
@@ -187,6 +194,8 @@ impl<M: FlowSource> Exporter<M> {
             delivery: Delivery::new(config.send.clone()),
             attributes: None,
             is_open: false,
+            first_template: FIRST_TEMPLATE,
+            definitions: BTreeMap::new(),
             is_held: false,
             capture_drops: 0,
             now: Timestamp::ZERO,
@@ -371,6 +380,7 @@ impl<M: FlowSource> Exporter<M> {
         self.boot(first, UPTIME_AT_START);
         let boot = self.boot;
         self.delivery.set_content(self.content());
+        self.define_templates()?;
         for target in &self.config.targets {
             self.delivery.open(target.clone(), self.session_config(boot)?)?;
         }
@@ -402,9 +412,10 @@ impl<M: FlowSource> Exporter<M> {
 
     /// Sends what the sessions hold, as of `now`, and goes on with new ones.
     fn begin_sessions(&mut self, same_records: bool, now: Timestamp) -> Result<(), SendError> {
-        let config = self.session_config(self.boot)?;
+        let (config, content) = (self.session_config(self.boot)?, self.content());
         for destination in self.delivery.destinations_mut() {
             destination.restart(config.clone(), same_records, now)?;
+            destination.set_content(content);
         }
         Ok(())
     }
@@ -425,6 +436,7 @@ impl<M: FlowSource> Exporter<M> {
         let config = &self.config;
         let mut session = SessionConfig::new(config.version, boot);
         session.source_id = config.source_id;
+        session.first_template = self.first_template;
         session.template_refresh_packets = Some(config.template_refresh_packets);
         session.template_refresh = Some(config.template_refresh);
         session.sampling = self.meter.sampling_in(config.version);

@@ -11,18 +11,18 @@ use core::{
 use std::{fs, path::Path, sync::Arc, thread, time::Instant};
 
 use common::{
+    exporting,
     files::Order,
     frames::{ethernet, ipv4, udp},
     peers::run,
 };
 use netflow_codec::ExportVersion;
-use netflow_flowcache::{Timeouts, Timestamp};
+use netflow_flowcache::Timestamp;
 use netflow_probe_example::{
     capture::{CaptureCounts, FrameSource, ObservationPoint},
-    exporter::{Exporter, ExporterConfig},
-    meter::{Clock, Meter, MeterConfig, MeterRules, MeterThreads, SamplingSpec},
+    exporter::Exporter,
+    meter::{Clock, Meter, MeterThreads},
     pcap::{Frame, LinkType},
-    send::{SendConfig, Target},
 };
 use serde_json::Value;
 
@@ -126,23 +126,8 @@ fn clocks_set_by_hours_cost_no_packet_while_threads_meter() {
     for version in [ExportVersion::V9, ExportVersion::Ipfix, ExportVersion::V5] {
         let folder = tempfile::tempdir().unwrap();
         let written = folder.path().join("export.pcap");
-        let meter = MeterConfig {
-            timeouts: Timeouts::default(),
-            max_flows: 1_000,
-            sampling: SamplingSpec::default(),
-            seed: 1,
-            rules: MeterRules::default(),
-        };
-        let config = ExporterConfig {
-            meter: meter.clone(),
-            targets: vec![Target::File(written.clone())],
-            version,
-            source_id: 1,
-            send: SendConfig::default(),
-            template_refresh_packets: 20,
-            template_refresh: Duration::from_secs(600),
-            interfaces: Vec::new(),
-        };
+        let config = exporting::to_file(&written, version);
+        let meter = config.meter.clone();
         let time = Arc::new(AtomicU64::new(STEPS[0] * 1_000_000_000));
         let done = Arc::new(AtomicBool::new(false));
         let go = Arc::new(AtomicBool::new(false));

@@ -9,12 +9,11 @@ use core::{
 };
 use std::{net::UdpSocket, sync::Arc, thread};
 
-use common::frames;
+use common::{exporting, frames};
 use netflow_codec::{ExportVersion, v9};
-use netflow_flowcache::{Timeouts, Timestamp};
+use netflow_flowcache::Timestamp;
 use netflow_probe_example::{
-    exporter::{Exporter, ExporterAccount, ExporterConfig},
-    meter::{MeterConfig, MeterRules, SamplingSpec},
+    exporter::{Exporter, ExporterAccount},
     pcap::{Frame, LinkType},
     send::{SendConfig, Target, WhenFull},
 };
@@ -43,23 +42,10 @@ fn burst(flows: u32, rate: u32, queue_octets: usize) -> (ExporterAccount, Vec<u3
     let mut send = SendConfig::default();
     send.when_full = WhenFull::Drop;
     (send.rate_limit, send.queue_octets, send.drain) = (rate, queue_octets, Duration::from_secs(120));
-    let mut exporter = Exporter::new(ExporterConfig {
-        meter: MeterConfig {
-            timeouts: Timeouts::default(),
-            max_flows: usize::try_from(flows).unwrap() + 1,
-            sampling: SamplingSpec::default(),
-            seed: 7,
-            rules: MeterRules::default(),
-        },
-        targets: vec![Target::Collector(collector.into())],
-        version: ExportVersion::V9,
-        source_id: 1,
-        send,
-        template_refresh_packets: 20,
-        template_refresh: Duration::from_secs(600),
-        interfaces: Vec::new(),
-    })
-    .unwrap();
+    let mut config = exporting::to(Target::Collector(collector.into()), ExportVersion::V9);
+    config.meter.max_flows = usize::try_from(flows).unwrap() + 1;
+    config.send = send;
+    let mut exporter = Exporter::new(config).unwrap();
     let mut data = frames::ipv4(17, &frames::udp(1_000, 53, &[0; 40]));
     for flow in 0..flows {
         data[12..16].copy_from_slice(&(0x0A00_0000 + flow).to_be_bytes());

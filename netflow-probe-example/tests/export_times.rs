@@ -6,15 +6,13 @@ mod common;
 use core::time::Duration;
 use std::path::Path;
 
-use common::frames;
+use common::{exporting, frames};
 use netflow_codec::{Batch, Decoder, ExportClock, ExportVersion, FlowRecord, Timestamp, ipfix, v5, v9};
 use netflow_flowcache::{Timeouts, Timestamp as PacketTime};
 use netflow_probe_example::{
     dissect::udp_datagram,
     exporter::{Exporter, ExporterAccount, ExporterConfig},
-    meter::{MeterConfig, MeterRules, SamplingSpec},
     pcap::{CaptureFile, Frame, LinkType},
-    send::{SendConfig, Target},
 };
 
 const DAY: u64 = 86_400_000;
@@ -25,22 +23,9 @@ fn config(to: &Path, version: ExportVersion, active: Duration, inactive: Duratio
     let mut timeouts = Timeouts::default();
     timeouts.active = Some(active);
     timeouts.inactive = Some(inactive);
-    ExporterConfig {
-        meter: MeterConfig {
-            timeouts,
-            max_flows: 1_000,
-            sampling: SamplingSpec::default(),
-            seed: 7,
-            rules: MeterRules::default(),
-        },
-        targets: vec![Target::File(to.to_owned())],
-        version,
-        source_id: 1,
-        send: SendConfig::default(),
-        template_refresh_packets: 20,
-        template_refresh: Duration::from_secs(600),
-        interfaces: Vec::new(),
-    }
+    let mut config = exporting::to_file(to, version);
+    config.meter.timeouts = timeouts;
+    config
 }
 
 /// Exports one packet for each (milliseconds, source port).

@@ -6,14 +6,14 @@ mod common;
 use core::{ops::ControlFlow, time::Duration};
 use std::{collections::BTreeMap, fs, path::Path};
 
+use common::exporting;
 use netflow_codec::{Batch, Decoder, ExportVersion, FlowRecord, Timestamp};
 use netflow_flowcache::Timeouts;
 use netflow_probe_example::{
     dissect::udp_datagram,
-    exporter::{ExportError, Exporter, ExporterAccount, ExporterConfig},
+    exporter::{ExportError, Exporter, ExporterAccount},
     meter::{Fragments, MeterConfig, MeterRules},
     pcap::CaptureFile,
-    send::{SendConfig, Target},
 };
 use serde_json::Value;
 
@@ -38,17 +38,8 @@ fn export_sampled(
     timeouts.inactive = Some(Duration::from_secs(15));
     // The truth has fragments as flows of their own.
     let rules = MeterRules { fragments: Fragments::Apart, ..MeterRules::default() };
-    let meter = MeterConfig { timeouts, max_flows, sampling: sampling.parse().unwrap(), seed: 7, rules };
-    let config = ExporterConfig {
-        meter,
-        targets: vec![Target::File(to.to_owned())],
-        version,
-        source_id: 1,
-        send: SendConfig::default(),
-        template_refresh_packets: 20,
-        template_refresh: Duration::from_secs(600),
-        interfaces: Vec::new(),
-    };
+    let mut config = exporting::to_file(to, version);
+    config.meter = MeterConfig { timeouts, max_flows, sampling: sampling.parse().unwrap(), seed: 7, rules };
     let mut exporter = Exporter::new(config).unwrap();
     let whole = match exporter.read_file(capture, |_, _| ControlFlow::Continue(())) {
         Ok(_) => true,

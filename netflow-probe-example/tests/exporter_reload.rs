@@ -9,6 +9,8 @@ use core::{
     time::Duration,
 };
 use std::{
+    collections::BTreeMap,
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     net::UdpSocket,
     path::{Path, PathBuf},
@@ -17,7 +19,13 @@ use std::{
     thread,
 };
 
-use common::{files::Order, frames, peers::wait_until, replace};
+use common::{
+    files::Order,
+    frames,
+    maxmind::{autonomous_system, database},
+    peers::wait_until,
+    replace,
+};
 use netflow_codec::{Batch, Decoder, Timestamp};
 
 /// What came to a collector.
@@ -28,6 +36,10 @@ struct Received {
     /// Data that came before its template.
     unknown: u64,
     sequences: Vec<u32>,
+    /// Packets, by the rate that their flows are said to be sampled with.
+    by_rate: BTreeMap<u32, u64>,
+    /// The same by the source's AS number.
+    by_system: BTreeMap<u32, u64>,
 }
 
 /// A collector of v9.
@@ -57,13 +69,12 @@ impl Collector {
                 };
                 let mut received = sink.lock().unwrap();
                 received.sequences.push(u32::from_be_bytes(buffer[12..16].try_into().unwrap()));
-                for batch in
-                    decoder.decode(&0, &buffer[..octets], Timestamp::from_secs(1_700_000_000)).unwrap()
-                {
+                let mut batches =
+                    decoder.decode(&0, &buffer[..octets], Timestamp::from_secs(1_700_000_000)).unwrap();
+                let mut flows = Vec::new();
+                for batch in batches.by_ref() {
                     match batch {
-                        Batch::Data(records) => {
-                            received.packets += records.flows().map(|flow| flow.packets).sum::<u64>();
-                        }
+                        Batch::Data(records) => flows.extend(records.flows()),
                         Batch::Options(records) => {
                             for record in &records {
                                 let names = record.fields().filter(|field| field.element().number() == 82);
@@ -73,6 +84,12 @@ impl Collector {
                         Batch::TemplateMissing { .. } => received.unknown += 1,
                         _ => {}
                     }
+                }
+                for flow in flows {
+                    received.packets += flow.packets;
+                    let rate = batches.sampling(&flow).map_or(1, |sampling| sampling.interval);
+                    *received.by_rate.entry(rate).or_default() += flow.packets;
+                    *received.by_system.entry(flow.source_as).or_default() += flow.packets;
                 }
             }
         });
@@ -232,14 +249,14 @@ fn ways_to_collectors_and_the_level_of_messages_change_at_once() {
     let mut exporter = Exporter::start(&path);
     exporter.feed();
     wait_until("the first flows", || collector.received().packets > 0);
-    config("ttl = 9\nmtu = 600\nexport-version = 10\n[metering]\nmax-flows = 1000\n");
+    config("ttl = 9\nmtu = 600\nexport-version = 10\n[metering]\nkey = \"ipv4 protocol\"\n");
     exporter.reload();
     let line = exporter.line("reloaded: in force: ");
     let (now, later) = line.split_once("; in force after a restart: ").unwrap();
     for key in ["ttl", "mtu", "log-level"] {
         assert!(now.contains(key), "{line}");
     }
-    assert_eq!(later, "max-flows, export-version", "{line}");
+    assert_eq!(later, "key, export-version", "{line}");
     exporter.feed();
     exporter.feed();
     let fed = exporter.fed;
@@ -247,4 +264,73 @@ fn ways_to_collectors_and_the_level_of_messages_change_at_once() {
     let received = collector.finish();
     assert_eq!((received.packets, received.unknown), (fed, 0), "{account}");
     assert_eq!(account.matches("\nto ").count(), 1, "{account}");
+}
+
+#[test]
+fn timeouts_and_the_sampler_change_at_once_and_each_flow_keeps_its_rate() {
+    // X23, S26
+    let (_folder, path) = folder();
+    let collector = Collector::start();
+    let config = |more: &str| {
+        replace(&path, &format!("[export]\ncollector = \"{}\"\n{more}", collector.address));
+    };
+    config("");
+    let mut exporter = Exporter::start(&path);
+    exporter.feed();
+    wait_until("the first flows", || collector.received().packets > 0);
+    config("[sampling]\nsampling = \"1:4\"\n[metering]\nactive-timeout = \"7s\"\nmax-flows = 5000\n");
+    exporter.reload();
+    let line = exporter.line("reloaded: in force: ");
+    for key in ["active-timeout", "max-flows", "sampling"] {
+        assert!(line.contains(key), "{line}");
+    }
+    assert!(!line.contains("restart"), "{line}");
+    exporter.feed();
+    exporter.feed();
+    let fed = exporter.fed;
+    let account = exporter.finish();
+    let received = collector.finish();
+    assert_eq!(received.unknown, 0, "{account}");
+    let (whole, sampled) = (received.by_rate[&1], received.by_rate[&4]);
+    assert_eq!(received.packets, whole + sampled, "{account}");
+    assert_eq!(received.by_rate.len(), 2, "{account}");
+    // The last one of four may be missing.
+    assert!((fed - whole).div_ceil(4).abs_diff(sampled) <= 1, "{whole} {sampled} {account}");
+}
+
+#[test]
+fn a_database_of_as_numbers_is_read_again() {
+    let (folder, path) = folder();
+    let table = folder.path().join("asn.mmdb");
+    let write = |number: u32| {
+        let whole = database("Test-ASN", &[("192.0.2.0/24", autonomous_system(number))]);
+        fs::write(table.with_extension("new"), whole).unwrap();
+        fs::rename(table.with_extension("new"), &table).unwrap();
+    };
+    let collector = Collector::start();
+    write(64_500);
+    let text = format!("[attributes]\nattributes = \"{}\"\n", table.display());
+    replace(&path, &format!("{text}[export]\ncollector = \"{}\"\n", collector.address));
+    let mut exporter = Exporter::start(&path);
+    exporter.feed();
+    wait_until("the first flows", || collector.received().packets > 0);
+    write(64_501);
+    exporter.reload();
+    let line = exporter.line("reloaded: ");
+    assert!(line.contains("the arguments are as they were"), "{line}");
+    exporter.feed();
+    // One that is damaged changes nothing.
+    fs::write(&table, "no database").unwrap();
+    exporter.reload();
+    let line = exporter.line("not reloaded");
+    assert!(line.contains("--attributes: ") && line.contains("asn.mmdb"), "{line}");
+    exporter.feed();
+    let fed = exporter.fed;
+    let account = exporter.finish();
+    let received = collector.finish();
+    assert_eq!(received.packets, fed, "{account}");
+    assert_eq!(received.by_system.keys().copied().collect::<Vec<_>>(), [64_500, 64_501], "{account}");
+    assert_eq!(received.by_system[&64_500] + received.by_system[&64_501], fed, "{account}");
+    // The one that was used, and not only because a flow has come since.
+    assert!(account.contains("  reloads                            1"), "{account}");
 }

@@ -1,46 +1,25 @@
 //! Sampling as a user asks for it: what is exported, what is announced, what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod common;
+
 use core::{net::Ipv4Addr, time::Duration};
 use std::{collections::BTreeMap, path::Path};
 
+use common::exporting::{self, written};
 use netflow_codec::{Batch, Decoder, ExportVersion, FieldView, FlowFields, FlowRecord};
-use netflow_flowcache::{Timeouts, Timestamp, sample::SelectorStatistics};
+use netflow_flowcache::{Timestamp, sample::SelectorStatistics};
 use netflow_probe_example::{
-    dissect::udp_datagram,
-    exporter::{Exporter, ExporterConfig},
-    meter::{Meter, MeterConfig, MeterRules, SamplingSpec},
-    pcap::{CaptureFile, Frame, LinkType},
-    send::{SendConfig, Target},
+    exporter::Exporter,
+    meter::{Meter, MeterConfig},
+    pcap::{Frame, LinkType},
 };
 
 fn exporter(file: &Path, sampling: &str, version: ExportVersion, refresh: Duration) -> Exporter {
-    Exporter::new(ExporterConfig {
-        meter: MeterConfig {
-            timeouts: Timeouts::default(),
-            max_flows: 1_000,
-            sampling: sampling.parse().unwrap(),
-            seed: 7,
-            rules: MeterRules::default(),
-        },
-        targets: vec![Target::File(file.to_owned())],
-        version,
-        source_id: 5,
-        send: SendConfig::default(),
-        template_refresh_packets: 20,
-        template_refresh: refresh,
-        interfaces: Vec::new(),
-    })
-    .unwrap()
-}
-
-fn written(file: &Path) -> Vec<Vec<u8>> {
-    let mut capture = CaptureFile::open(file).unwrap();
-    let mut datagrams = Vec::new();
-    while let Some(frame) = capture.next_frame().unwrap() {
-        datagrams.push(udp_datagram(frame.link_type, frame.data).unwrap().payload.to_vec());
-    }
-    datagrams
+    let mut config = exporting::to_file(file, version);
+    config.meter.sampling = sampling.parse().unwrap();
+    config.template_refresh = refresh;
+    Exporter::new(config).unwrap()
 }
 
 /// What an exporter writes of 4,000 packets in 4 seconds, as version 10.
@@ -91,15 +70,7 @@ fn frame(octets: &[u8], number: u32) -> Frame<'_> {
 }
 
 fn meter(sampling: &str) -> Meter {
-    let sampling: SamplingSpec = sampling.parse().unwrap();
-    Meter::new(&MeterConfig {
-        timeouts: Timeouts::default(),
-        max_flows: 1_000,
-        sampling,
-        seed: 7,
-        rules: MeterRules::default(),
-    })
-    .unwrap()
+    Meter::new(&MeterConfig { sampling: sampling.parse().unwrap(), ..exporting::meter() }).unwrap()
 }
 
 fn run(meter: &mut Meter, numbers: core::ops::Range<u32>) {
@@ -173,9 +144,12 @@ fn what_a_limit_drops_is_in_the_account() {
 fn a_change_of_sampling_ends_all_flows() {
     let mut meter = meter("1:1");
     run(&mut meter, 0..1_600);
-    let mut before = Vec::new();
-    meter.change_sampling(&"1:4".parse().unwrap(), 7, |flow| before.push(flow.record));
+    meter.flush();
+    let before = drain(&mut meter);
+    let sampling = "1:4".parse().unwrap();
+    meter.change(&MeterConfig { sampling, ..exporting::meter() }, &exporting::meter()).unwrap();
     assert!(meter.is_empty());
+    assert_eq!((meter.account().flows(), meter.account().metered_packets), (before.len() as u64, 1_600));
     assert_eq!(meter.sampling().unwrap().interval, 4);
     run(&mut meter, 1_600..3_200);
     meter.flush();

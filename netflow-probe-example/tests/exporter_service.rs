@@ -201,8 +201,10 @@ fn metrics_are_answered_while_it_meters() {
     let fed = fed as f64;
     assert!(frames > 0.0 && frames <= fed, "{frames} of {fed}");
     assert!((frames - scraped["netflow_exporter_packets_total{fate=\"metered\"}"]).abs() < 0.5);
-    let name =
-        format!("netflow_exporter_datagrams_total{{destination=\"{}\",version=\"9\",domain=\"0\"}}", write.display());
+    let name = format!(
+        "netflow_exporter_datagrams_total{{destination=\"{}\",version=\"9\",domain=\"0\"}}",
+        write.display()
+    );
     assert!(scraped.contains_key(&name), "{scraped:#?}");
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"] {
         assert!(scraped[name] > 0.0, "{name}");
@@ -334,10 +336,10 @@ fn sighup_reads_the_configuration_again() {
     running.line(|line| line.contains("metering capture files"));
     running.signal("-HUP");
     running.line(|line| line.contains("reloaded: the arguments are as they were"));
-    write("[export]\nmtu = 1300\n[metering]\nmax-flows = 1000\n");
+    write("[export]\nmtu = 1300\n[metering]\nbiflow = true\n");
     running.signal("-HUP");
     let line = running.line(|line| line.contains("reloaded: in force"));
-    assert!(line.ends_with("reloaded: in force: mtu; in force after a restart: max-flows"), "{line}");
+    assert!(line.ends_with("reloaded: in force: mtu; in force after a restart: biflow"), "{line}");
     write("[export]\nmtu = 13\n");
     running.signal("-HUP");
     let line = running.line(|line| line.contains("not reloaded"));

@@ -31,7 +31,7 @@ impl<M: FlowSource> Exporter<M> {
             let options = announce_keys(destination, &content)?;
             destination.set_options(options, now)?;
         }
-        for options in self.meter.selection_reports().map_err(SendError::Session)? {
+        for options in self.meter.selection_reports(self.first_template).map_err(SendError::Session)? {
             self.delivery.set_options(&options, now)?;
         }
         self.tell_statistics(now)
@@ -41,7 +41,7 @@ impl<M: FlowSource> Exporter<M> {
         if self.config.interfaces.is_empty() || self.config.version == ExportVersion::V5 {
             return Ok(());
         }
-        let options = announce_interfaces(self.config.version, &self.config.interfaces)?;
+        let options = announce_interfaces(self.config.version, self.first_template, &self.config.interfaces)?;
         self.delivery.set_options(&options, now)
     }
 
@@ -49,7 +49,7 @@ impl<M: FlowSource> Exporter<M> {
     /// was lost (RFC 7011 section 4).
     pub(super) fn tell_statistics(&mut self, now: Timestamp) -> Result<(), SendError> {
         let selection: Option<OptionsData> =
-            self.meter.selection_statistics().transpose().map_err(SendError::Session)?;
+            self.meter.selection_statistics(self.first_template).transpose().map_err(SendError::Session)?;
         if let Some(options) = selection {
             self.delivery.set_options(&options, now)?;
         }

@@ -45,6 +45,9 @@ impl Exporter<MeterThreads> {
             if let Some(begun) = self.source_mut().take_new_time() {
                 self.restart(begun)?;
             }
+            if let Some(meter) = self.source_mut().take_change() {
+                self.take_over(meter)?;
+            }
             // No flow is later than its datagram, whatever became of the clock meanwhile. While it is behind, flows of the
             // time before it was set back are still to come.
             let newest = self.source().newest_end().max(Timestamp::from_nanos(self.now.as_nanos()));

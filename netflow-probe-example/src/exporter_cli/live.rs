@@ -9,7 +9,7 @@ use std::{sync::Arc, thread};
 use netflow_codec::ExportVersion;
 use tracing::{info, warn};
 
-use super::{Arguments, Failure, Refusals, capture::Way, follow, service::Updates};
+use super::{Arguments, Failure, Refusals, capture::Way, follow, service::Updates, tell_unchanged};
 use crate::{
     attributes::Attributes,
     capture::{
@@ -108,12 +108,9 @@ impl Arguments {
     ) -> Result<Vec<Exporter<MeterThreads>>, Failure> {
         config.bound_active_timeout();
         let mut workers = Vec::with_capacity(sources.len());
-        for (number, source) in (0_u64..).zip(sources) {
-            // Tables with the same seed would be flooded by the same flows.
-            let mut of_thread = config.meter.clone();
-            of_thread.seed = of_thread.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            let meter = Meter::new(&of_thread).map_err(|error| self.explain(&SendError::Meter(error)))?;
-            workers.push((meter, source));
+        for (number, source) in sources.into_iter().enumerate() {
+            let meter = Meter::of_thread(&config.meter, number);
+            workers.push((meter.map_err(|error| self.explain(&SendError::Meter(error)))?, source));
         }
         if !self.capture.thread_domains {
             return Ok(vec![self.exporter(config, workers, attributes)?]);
@@ -129,7 +126,9 @@ impl Arguments {
         for (number, worker) in (0..).zip(workers) {
             let mut of_thread = config.clone();
             of_thread.source_id += number;
-            exporters.push(self.exporter(of_thread, vec![worker], attributes.clone())?);
+            let mut exporter = self.exporter(of_thread, vec![worker], attributes.clone())?;
+            exporter.source_mut().number_from(number as usize);
+            exporters.push(exporter);
         }
         Ok(exporters)
     }
@@ -209,6 +208,7 @@ impl Run<'_> {
                 update.interfaces = announced_interfaces(&given, captured);
                 update.send.rate_limit = share(update.send.rate_limit, self.exporters);
                 follow(exporter, &update);
+                exporter.change_metering(&update.meter).unwrap_or_else(|error| tell_unchanged(&error));
             }
             let stopped = self.service.stop().is_some() || announcing.is_err();
             if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

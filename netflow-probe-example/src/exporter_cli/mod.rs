@@ -182,6 +182,11 @@ fn follow<M: FlowSource>(exporter: &mut Exporter<M>, update: &ExporterConfig) {
     }
 }
 
+/// Tells that what an update says of the metering cannot be done.
+fn tell_unchanged(error: &SendError) {
+    error!("the metering stays as it was: {error}");
+}
+
 impl Arguments {
     fn config(&self) -> Result<ExporterConfig, Failure> {
         let version = self.export.version()?;
@@ -312,6 +317,7 @@ impl Arguments {
             let watch = |exporter: &mut Exporter, octets| {
                 if let Some(update) = updates.take(&mut seen) {
                     follow(exporter, &update);
+                    exporter.change_metering(&update.meter).unwrap_or_else(|error| tell_unchanged(&error));
                 }
                 bar.set_position(before + octets);
                 bar.suspend(|| refusals.check(exporter));

@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Arguments, Failure};
+use super::{Arguments, Failure, MeteringArgs};
 use crate::{
     config::{self, Told},
     exporter::ExporterConfig,
@@ -46,7 +46,7 @@ impl ServiceArgs {
 }
 
 /// Keys that are in force at once when the configuration file is read again. All others are after a restart.
-const IN_FLIGHT: [&str; 15] = [
+const IN_FLIGHT: [&str; 32] = [
     "collector",
     "distribution",
     "template-refresh-packets",
@@ -62,6 +62,23 @@ const IN_FLIGHT: [&str; 15] = [
     "resolve-interval",
     "interface-name",
     "log-level",
+    "active-timeout",
+    "inactive-timeout",
+    "inactive-timeout-tcp",
+    "inactive-timeout-udp",
+    "inactive-timeout-icmp",
+    "short-flows",
+    "tcp-end",
+    "tcp-reset",
+    "lifetime",
+    "cache",
+    "when-full",
+    "emergency",
+    "counter-limit",
+    "tunnel",
+    "fragments",
+    "max-flows",
+    "sampling",
 ];
 
 /// What is to be in force from now on, on its way from the thread that has read it to those that export.
@@ -135,6 +152,17 @@ impl Arguments {
         let write = mixed.export.write.take();
         let (version, source_id, drain) =
             (mixed.export.export_version, mixed.export.source_id, mixed.export.drain_timeout);
+        let metering = &started.metering;
+        let (key, collect, biflow) = (metering.key.clone(), metering.collect.clone(), metering.biflow);
+        mixed.metering = MeteringArgs {
+            key,
+            collect,
+            biflow,
+            biflow_records: metering.biflow_records,
+            seed: metering.seed,
+            ..self.metering.clone()
+        };
+        mixed.sampling = self.sampling.clone();
         mixed.export = self.export.clone();
         mixed.export.write = write;
         (mixed.export.export_version, mixed.export.source_id, mixed.export.drain_timeout) =

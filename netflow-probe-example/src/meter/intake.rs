@@ -55,6 +55,16 @@ impl Intake {
         self.sampler = sampler;
     }
 
+    /// Looks into packets, and follows fragments, as these rules say.
+    pub(super) fn set_rules(&mut self, rules: &MeterRules) {
+        self.tunnel = rules.tunnel;
+        if rules.fragments == Fragments::Apart {
+            self.fragments = None;
+        } else {
+            self.fragments.get_or_insert_with(FragmentPorts::new);
+        }
+    }
+
     /// Takes a frame apart, writes its packet into its place, and says what of it is to be metered.
     #[inline]
     pub(super) fn take(

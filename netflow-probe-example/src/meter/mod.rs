@@ -7,11 +7,13 @@
 //! The clock is the frames' own: a file gives the same flows however fast it is read.
 
 mod batch;
+mod change;
 mod collect;
 mod flow;
 mod fragments;
 mod intake;
 mod key;
+mod outbox;
 mod sampling;
 mod source;
 mod table;
@@ -19,7 +21,7 @@ mod threads;
 
 use core::{fmt, time::Duration};
 
-use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
+use netflow_codec::{ExportVersion, SamplingInfo};
 use netflow_flowcache::{
     CacheKind, Config, ConfigError, Emergency, ExpireReason, HashSeed, Timeouts, Timestamp, WhenFull,
     sample::{SelectionSequence, Selector, SelectorStatistics},
@@ -45,7 +47,7 @@ use crate::{
 pub const REORDER: Duration = Duration::from_secs(10);
 
 /// How frames are metered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MeterConfig {
     /// When flows end.
     pub timeouts: Timeouts,
@@ -60,7 +62,7 @@ pub struct MeterConfig {
 }
 
 /// What makes a flow, and what becomes of it, where the usual is not wanted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MeterRules {
     /// What packets of a flow have in common.
     pub key: Key,
@@ -86,6 +88,8 @@ pub struct Meter {
     table: Table,
     intake: Intake,
     gathered: batch::Gathered,
+    /// What was counted of flows that were metered otherwise.
+    past: MeterAccount,
 }
 
 impl Meter {
@@ -95,21 +99,22 @@ impl Meter {
     ///
     /// When there can be no table for so many flows.
     pub fn new(config: &MeterConfig) -> Result<Self, ConfigError> {
-        let mut table = Config::new(config.max_flows, HashSeed::from_u64(config.seed));
-        // How the flows divide between the families is not known beforehand. What is not used stays untouched.
-        table.ipv6_capacity = config.max_flows;
-        table.timeouts = config.timeouts;
-        table.reorder = REORDER;
-        let rules = &config.rules;
-        table.kind = rules.kind;
-        table.when_full = rules.when_full;
-        table.emergency = rules.emergency;
-        table.counter_limit = rules.counter_limit;
-        let sampler = config.sampling.sequence(config.seed);
+        Self::of_thread(config, 0)
+    }
+
+    /// The meter of one thread out of several: each has its own table, with a seed of its own, and its own chance; what a
+    /// hash selects is the same in all of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn of_thread(config: &MeterConfig, thread: usize) -> Result<Self, ConfigError> {
+        let sampler = config.sampling.sequence_of_thread(config.seed, seed_of_thread(config.seed, thread));
         Ok(Self {
-            table: Table::new(&table, &rules.key)?,
-            intake: Intake::new(rules, sampler),
+            table: table_of_thread(config, thread)?,
+            intake: Intake::new(&config.rules, sampler),
             gathered: batch::Gathered::default(),
+            past: MeterAccount::default(),
         })
     }
 
@@ -134,23 +139,6 @@ impl Meter {
             // Time passes by all frames.
             self.table.handle_timeout(frame.timestamp);
         }
-    }
-
-    /// Samples otherwise from now on. The flows metered so far end, and `ended` takes them: no record holds packets
-    /// selected in two ways (RFC 3917 section 5.2). Announce [`Meter::sampling`] anew before the next flow.
-    pub fn change_sampling(
-        &mut self,
-        sampling: &SamplingSpec,
-        seed: u64,
-        mut ended: impl FnMut(MeteredFlow),
-    ) {
-        self.flush();
-        while !self.is_empty() {
-            if let Some(flow) = self.poll_flow() {
-                ended(flow);
-            }
-        }
-        self.intake.set_sampler(sampling.sequence(seed));
     }
 
     /// Tells the time, when no frame does. Poll the flows that ended by it.
@@ -193,22 +181,6 @@ impl Meter {
         sampling::announce_in(&self.intake.sampler, version)
     }
 
-    /// The selectors, as options of IPFIX that are announced once.
-    ///
-    /// # Errors
-    ///
-    /// None that a sampling specification leads to.
-    pub fn selection_reports(&self) -> Result<Vec<OptionsData>, EncodeError> {
-        sampling::reports(&self.intake.sampler)
-    }
-
-    /// What the selectors observed and selected so far, as options of IPFIX that are announced again and again; `None`
-    /// when all packets are metered.
-    #[must_use]
-    pub fn selection_statistics(&self) -> Option<Result<OptionsData, EncodeError>> {
-        sampling::statistics(&self.intake.sampler)
-    }
-
     /// The samplers, with what each of them observed and selected.
     #[must_use]
     pub const fn selection(&self) -> &SelectionSequence {
@@ -220,7 +192,7 @@ impl Meter {
     pub fn account(&self) -> MeterAccount {
         let stats = self.table.stats();
         let expired = REASONS.map(|(reason, _)| stats.expired(reason));
-        MeterAccount {
+        let mut account = MeterAccount {
             frames: self.intake.frames,
             carried: self.intake.carried,
             sampled_out: self.intake.sampled_out,
@@ -231,8 +203,30 @@ impl Meter {
             ignored_octets: stats.ignored_octets,
             expired,
             capture: None,
-        }
+        };
+        account.add(&self.past);
+        account
     }
+}
+
+/// Tables with the same seed would be flooded by the same flows.
+const fn seed_of_thread(seed: u64, thread: usize) -> u64 {
+    seed.wrapping_add((thread as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+fn table_of_thread(config: &MeterConfig, thread: usize) -> Result<Table, ConfigError> {
+    let seed = HashSeed::from_u64(seed_of_thread(config.seed, thread));
+    let mut table = Config::new(config.max_flows, seed);
+    // How the flows divide between the families is not known beforehand. What is not used stays untouched.
+    table.ipv6_capacity = config.max_flows;
+    table.timeouts = config.timeouts;
+    table.reorder = REORDER;
+    let rules = &config.rules;
+    table.kind = rules.kind;
+    table.when_full = rules.when_full;
+    table.emergency = rules.emergency;
+    table.counter_limit = rules.counter_limit;
+    Table::new(&table, &rules.key)
 }
 
 const REASONS: [(ExpireReason, &str); 5] = [

@@ -3,7 +3,7 @@
 use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
 use netflow_flowcache::{Timestamp, sample::SelectionSequence};
 
-use super::{Meter, MeterAccount, MeteredFlow};
+use super::{Meter, MeterAccount, MeteredFlow, sampling};
 
 /// What an exporter takes flows from, and what it tells collectors of their metering: one meter, or several that run
 /// elsewhere.
@@ -48,16 +48,17 @@ pub trait FlowSource {
     /// How packets are selected, as one rate that all flows of `version` are announced with.
     fn sampling_in(&self, version: ExportVersion) -> Option<SamplingInfo>;
 
-    /// The selectors, as options of IPFIX that are announced once.
+    /// The selectors, as options of IPFIX that are announced once, by templates of a session whose ids begin at
+    /// `first_template`.
     ///
     /// # Errors
     ///
     /// None that a sampling specification leads to.
-    fn selection_reports(&self) -> Result<Vec<OptionsData>, EncodeError>;
+    fn selection_reports(&self, first_template: u16) -> Result<Vec<OptionsData>, EncodeError>;
 
     /// What the selectors observed and selected so far, as options of IPFIX that are announced again and again; `None`
     /// when all packets are metered.
-    fn selection_statistics(&self) -> Option<Result<OptionsData, EncodeError>>;
+    fn selection_statistics(&self, first_template: u16) -> Option<Result<OptionsData, EncodeError>>;
 }
 
 impl FlowSource for Meter {
@@ -106,11 +107,11 @@ impl FlowSource for Meter {
         Self::sampling_in(self, version)
     }
 
-    fn selection_reports(&self) -> Result<Vec<OptionsData>, EncodeError> {
-        Self::selection_reports(self)
+    fn selection_reports(&self, first_template: u16) -> Result<Vec<OptionsData>, EncodeError> {
+        sampling::reports(&self.intake.sampler, first_template)
     }
 
-    fn selection_statistics(&self) -> Option<Result<OptionsData, EncodeError>> {
-        Self::selection_statistics(self)
+    fn selection_statistics(&self, first_template: u16) -> Option<Result<OptionsData, EncodeError>> {
+        sampling::statistics(&self.intake.sampler, first_template)
     }
 }

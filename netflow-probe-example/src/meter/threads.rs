@@ -9,8 +9,7 @@
 //! its own rules for when it is full.
 
 use core::{
-    mem,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 use std::{
@@ -18,7 +17,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -26,21 +25,20 @@ use std::{
 };
 
 use netflow_codec::{EncodeError, ExportVersion, OptionsData, SamplingInfo};
-use netflow_flowcache::{Timestamp, sample::SelectionSequence};
+use netflow_flowcache::{ConfigError, Timestamp, sample::SelectionSequence};
 
-use super::{FlowSource, Meter, MeterAccount, MeteredFlow, REORDER, sampling};
+use super::{
+    FlowSource, Meter, MeterAccount, MeterConfig, MeteredFlow, REORDER,
+    change::{Change, Request, Turn},
+    outbox::{Batch, HELD, Outbox},
+    sampling,
+};
 use crate::capture::{CaptureCounts, FrameSource};
 
-/// Flows that go to the exporter at once.
-const BATCH: usize = 128;
 /// Batches that may wait for the exporter, for each thread.
 const QUEUE: usize = 64;
 /// How long to wait for a frame before the time is told all the same.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// A flow waits no longer than this for others to go to the exporter with.
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
-/// How long to wait while flows are held back.
-const HELD: Duration = Duration::from_millis(1);
 /// How long flows of a newer time wait for threads that have not come to it.
 const LONGEST_HOLD: Duration = Duration::from_secs(2);
 /// How often it is noted what was counted.
@@ -83,15 +81,13 @@ pub struct MeterThreads {
     stop: Arc<AtomicBool>,
     /// What all samplers are; their statistics are those of the threads.
     sampler: SelectionSequence,
-}
-
-/// Flows of a thread, all of one time.
-struct Batch {
-    thread: usize,
-    epoch: u32,
-    /// When the time of the epoch began.
-    begun: Timestamp,
-    flows: Vec<MeteredFlow>,
+    /// How often the rules changed by which the flows at hand are metered.
+    rules: u32,
+    /// Changes that were asked for, until flows are metered so.
+    asked: VecDeque<(u32, MeterConfig)>,
+    requests: Vec<Arc<Request>>,
+    /// The number of the first thread among all that meter.
+    first: usize,
 }
 
 /// What a thread has counted, as of its last note.
@@ -133,20 +129,20 @@ impl MeterThreads {
             notes: Vec::new(),
             stop: Arc::new(AtomicBool::new(false)),
             sampler,
+            rules: 0,
+            asked: VecDeque::new(),
+            requests: Vec::new(),
+            first: 0,
         };
+        let turns: Arc<[AtomicU32]> = workers.iter().map(|_| AtomicU32::new(0)).collect();
         for (number, (meter, source)) in workers.into_iter().enumerate() {
             let note = Arc::new(Mutex::new(Note { meter: meter.account(), ..Note::default() }));
+            let request = Arc::<Request>::default();
+            this.requests.push(Arc::clone(&request));
             let worker = Worker {
                 meter,
                 source,
-                outbox: Outbox {
-                    sender: sender.clone(),
-                    thread: number,
-                    epoch: 0,
-                    begun: Timestamp::ZERO,
-                    batch: Vec::with_capacity(BATCH),
-                    since: None,
-                },
+                outbox: Outbox::new(sender.clone(), number, Turn::new(number, Arc::clone(&turns), request)),
                 newest: Timestamp::ZERO,
                 note: Arc::clone(&note),
                 stop: Arc::clone(&this.stop),
@@ -157,6 +153,51 @@ impl MeterThreads {
             this.notes.push(note);
         }
         Ok(this)
+    }
+
+    /// Says that these threads are numbered from `first` on, where there are others besides.
+    pub const fn number_from(&mut self, first: usize) {
+        self.first = first;
+    }
+
+    /// Meters otherwise from now on, as `config` says, and no longer as `before`: flows metered so far end, and
+    /// [`Self::take_change`] says when all of them have been polled. Packets go on being metered meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no such tables: then all stays as it was.
+    pub fn change(&mut self, config: &MeterConfig, before: &MeterConfig) -> Result<(), ConfigError> {
+        let before = self.asked.back().map_or(before, |(_, asked)| asked);
+        if config == before {
+            return Ok(());
+        }
+        let threads = self.first..self.first + self.requests.len();
+        let changes: Result<Vec<_>, _> = threads.map(|thread| Change::new(config, before, thread)).collect();
+        let rules = self.asked.back().map_or(self.rules, |(rules, _)| *rules) + 1;
+        for (request, change) in self.requests.iter().zip(changes?) {
+            request.put(rules, change);
+        }
+        self.asked.push_back((rules, config.clone()));
+        Ok(())
+    }
+
+    /// How flows are metered that are polled from now on, if that is another way than before; says it once. They are there to
+    /// be polled only when this was asked.
+    pub fn take_change(&mut self) -> Option<MeterConfig> {
+        let mut config = None;
+        while let Some((rules, _)) = self.asked.front()
+            && *rules <= self.rules
+        {
+            config = self.asked.pop_front().map(|(_, config)| config);
+        }
+        let config = config?;
+        self.sampler = config.sampling.sequence(config.seed);
+        Some(config)
+    }
+
+    /// Whether flows of other rules are at hand, of which nobody has been told.
+    fn has_changed(&self) -> bool {
+        self.asked.front().is_some_and(|(rules, _)| *rules <= self.rules)
     }
 
     /// Waits until there are flows to poll, but no longer than `patience`.
@@ -192,7 +233,7 @@ impl MeterThreads {
         if let Some(epoch) = self.epochs.get_mut(batch.thread) {
             *epoch = batch.epoch;
         }
-        if batch.epoch > self.epoch {
+        if batch.epoch > self.epoch || batch.rules > self.rules {
             self.held_since.get_or_insert_with(Instant::now);
             self.held.push_back(batch);
         } else {
@@ -202,10 +243,18 @@ impl MeterThreads {
 
     /// Goes on to flows that are held, when those before have been polled.
     fn release(&mut self) {
-        if !self.batch.as_slice().is_empty() || self.new_time.is_some() {
+        if !self.batch.as_slice().is_empty() || self.new_time.is_some() || self.has_changed() {
             return;
         }
-        if let Some(position) = self.held.iter().position(|batch| batch.epoch <= self.epoch)
+        // Flows metered by other rules come behind all that were metered before them.
+        if let Some(next) = self.held.iter().map(|batch| batch.rules).min()
+            && next > self.rules
+        {
+            self.rules = next;
+            return;
+        }
+        let is_at_hand = |batch: &Batch| batch.epoch <= self.epoch && batch.rules <= self.rules;
+        if let Some(position) = self.held.iter().position(is_at_hand)
             && let Some(batch) = self.held.remove(position)
         {
             self.batch = batch.flows.into_iter();
@@ -309,113 +358,20 @@ impl FlowSource for MeterThreads {
         sampling::announce_in(&self.sampler, version)
     }
 
-    fn selection_reports(&self) -> Result<Vec<OptionsData>, EncodeError> {
-        sampling::reports(&self.sampler)
+    fn selection_reports(&self, first_template: u16) -> Result<Vec<OptionsData>, EncodeError> {
+        sampling::reports(&self.sampler, first_template)
     }
 
-    fn selection_statistics(&self) -> Option<Result<OptionsData, EncodeError>> {
+    fn selection_statistics(&self, first_template: u16) -> Option<Result<OptionsData, EncodeError>> {
         let sum = self.account();
-        sampling::statistics_of(&self.sampler, sum.selectors.iter().map(|selector| selector.statistics))
+        let counts = sum.selectors.iter().map(|selector| selector.statistics);
+        sampling::statistics_of(&self.sampler, first_template, counts)
     }
 }
 
 /// The lock of a note; a thread that failed while it wrote leaves what it wrote.
 fn lock(note: &Mutex<Note>) -> std::sync::MutexGuard<'_, Note> {
     note.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Flows on their way to the exporter.
-struct Outbox {
-    sender: SyncSender<Batch>,
-    thread: usize,
-    /// How often the clock was set back, and to which time at last.
-    epoch: u32,
-    begun: Timestamp,
-    batch: Vec<MeteredFlow>,
-    /// Since when the first of the batch waits.
-    since: Option<Instant>,
-}
-
-impl Outbox {
-    /// Takes the flows that have ended, as far as there is room.
-    #[inline]
-    fn take_from(&mut self, meter: &mut Meter) {
-        while self.batch.len() < BATCH || self.try_send() {
-            let room = BATCH - self.batch.len();
-            let polled = meter.poll_flows(room, |flow| self.batch.push(*flow));
-            if polled > 0 && self.since.is_none() {
-                self.since = Some(Instant::now());
-            }
-            if polled < room {
-                break;
-            }
-        }
-    }
-
-    /// Has the frames metered that were gathered, and takes the flows that end by them.
-    #[inline]
-    fn take_gathered(&mut self, meter: &mut Meter) {
-        while !meter.meter_gathered() {
-            self.take_from(meter);
-        }
-        self.take_from(meter);
-    }
-
-    /// Whether the batch could be sent.
-    fn try_send(&mut self) -> bool {
-        let flows = mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        match self.sender.try_send(Batch { thread: self.thread, epoch: self.epoch, begun: self.begun, flows })
-        {
-            Ok(()) => {
-                self.since = None;
-                true
-            }
-            Err(TrySendError::Full(batch)) => {
-                self.batch = batch.flows;
-                false
-            }
-            // Nobody wants them any more.
-            Err(TrySendError::Disconnected(_)) => true,
-        }
-    }
-
-    /// Sends flows that have waited long enough.
-    fn send_old(&mut self) {
-        if self.since.is_some_and(|since| since.elapsed() >= LONGEST_WAIT) {
-            self.try_send();
-        }
-    }
-
-    /// Sends all flows of a meter that was flushed, however long it takes.
-    fn send_all(&mut self, meter: &mut Meter) {
-        while !meter.is_empty() {
-            self.take_from(meter);
-            if self.batch.len() >= BATCH && !self.send() {
-                return;
-            }
-        }
-        if !self.batch.is_empty() {
-            self.send();
-        }
-    }
-
-    /// Sends the batch, and waits for room if need be; whether anybody wants it.
-    fn send(&mut self) -> bool {
-        self.since = None;
-        let flows = mem::take(&mut self.batch);
-        self.sender.send(Batch { thread: self.thread, epoch: self.epoch, begun: self.begun, flows }).is_ok()
-    }
-
-    /// Ends the flows of a time that the clock was set back from: they go out before all that comes.
-    #[cold]
-    fn begin_time(&mut self, now: Timestamp, meter: &mut Meter) {
-        meter.flush();
-        self.send_all(meter);
-        self.epoch += 1;
-        self.begun = now;
-        // Even if this thread has nothing to say for long, the others can go on.
-        self.send();
-    }
 }
 
 /// One thread.
@@ -443,7 +399,7 @@ impl<S: FrameSource> Worker<S> {
                 self.outbox.take_from(&mut self.meter);
             }
             self.outbox.send_old();
-            if noted.elapsed() >= NOTE {
+            if self.outbox.turn.follow(&mut self.meter) || noted.elapsed() >= NOTE {
                 let counts = self.source.counts();
                 self.write_note(counts);
                 noted = Instant::now();
@@ -454,7 +410,7 @@ impl<S: FrameSource> Worker<S> {
         let Self { mut meter, mut outbox, note, .. } = self;
         meter.flush();
         // The account is complete before the exporter hears that this was all.
-        *lock(&note) = Note { meter: meter.account(), capture: counts };
+        *lock(&note) = Note { meter: outbox.turn.account(&meter), capture: counts };
         outbox.send_all(&mut meter);
         *lock(&note) = Note { meter: meter.account(), capture: counts };
     }
@@ -483,7 +439,7 @@ impl<S: FrameSource> Worker<S> {
     }
 
     fn write_note(&self, capture: CaptureCounts) {
-        *lock(&self.note) = Note { meter: self.meter.account(), capture };
+        *lock(&self.note) = Note { meter: self.outbox.turn.account(&self.meter), capture };
     }
 }
 

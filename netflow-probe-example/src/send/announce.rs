@@ -7,11 +7,11 @@ use netflow_codec::{
 
 use super::{Content, Destination, RecordContent, SendError};
 
-// Sessions have 256 to 263 themselves, reports of selectors begin at 300.
-const INTERFACES_TEMPLATE: u16 = 270;
-const KEYS_TEMPLATE: u16 = 271;
-const METERING_TEMPLATE: u16 = 272;
-const EXPORTING_TEMPLATE: u16 = 273;
+// So far behind the first one of a session, which has eight itself; reports of selectors begin 44 behind it.
+const INTERFACES_TEMPLATE: u16 = 14;
+const KEYS_TEMPLATE: u16 = 15;
+const METERING_TEMPLATE: u16 = 16;
+const EXPORTING_TEMPLATE: u16 = 17;
 
 /// Octets that v9 has for an interface's name, and for its description.
 const V9_NAME: usize = 32;
@@ -40,13 +40,14 @@ pub struct MeteringLoss {
 }
 
 /// The names of interfaces, for v9 and IPFIX: v9 has room for 32 octets of a name and 64 of a description, the rest of
-/// which is cut off.
+/// which is cut off. The ids of the session's templates begin at `first_template`.
 ///
 /// # Errors
 ///
 /// [`SendError::Session`] for a text above 65535 octets in IPFIX.
 pub fn announce_interfaces(
     version: ExportVersion,
+    first_template: u16,
     interfaces: &[Interface],
 ) -> Result<OptionsData, SendError> {
     let (protocol, name, description) = match version {
@@ -61,7 +62,8 @@ pub fn announce_interfaces(
             description: cut(&interface.description, description),
         })
         .collect();
-    OptionsData::interface_names(protocol, INTERFACES_TEMPLATE, &names).map_err(SendError::Session)
+    OptionsData::interface_names(protocol, first_template + INTERFACES_TEMPLATE, &names)
+        .map_err(SendError::Session)
 }
 
 fn cut(text: &str, octets: usize) -> &str {
@@ -84,7 +86,8 @@ pub fn announce_keys(destination: &Destination, content: &RecordContent) -> Resu
     let templates = destination.config().templates.iter();
     let others = templates.map(|template| (template.id(), indicator(&mut template.fields())));
     let indicators: Vec<_> = own.chain(others).collect();
-    OptionsData::flow_keys(Protocol::Ipfix, KEYS_TEMPLATE, &indicators).map_err(SendError::Session)
+    let id = destination.config().first_template + KEYS_TEMPLATE;
+    OptionsData::flow_keys(Protocol::Ipfix, id, &indicators).map_err(SendError::Session)
 }
 
 /// Losses that a destination is told of, and since when there are any.
@@ -126,7 +129,7 @@ pub fn announce_loss(
     if destination.config().version != ExportVersion::Ipfix {
         return Ok(());
     }
-    let domain = destination.config().source_id;
+    let (domain, first_template) = (destination.config().source_id, destination.config().first_template);
     let exporting = destination.stats().not_sent;
     let address = destination.local();
     let told = destination.told_mut();
@@ -139,15 +142,15 @@ pub fn announce_loss(
     };
     if let Some(interval) = metered {
         let counts = (metering.packets, metering.octets);
-        let options =
-            OptionsData::metering_reliability(Protocol::Ipfix, METERING_TEMPLATE, domain, counts, interval);
+        let id = first_template + METERING_TEMPLATE;
+        let options = OptionsData::metering_reliability(Protocol::Ipfix, id, domain, counts, interval);
         set(destination, options)?;
     }
     if let Some((address, interval)) = unsent {
         let Content { flows, packets, octets } = exporting;
         let not_sent = NotSent { flows, packets, octets };
         // The two families have different scopes.
-        let id = EXPORTING_TEMPLATE + u16::from(address.is_ipv6());
+        let id = first_template + EXPORTING_TEMPLATE + u16::from(address.is_ipv6());
         let options = OptionsData::exporting_reliability(Protocol::Ipfix, id, address, not_sent, interval);
         set(destination, options)?;
     }
@@ -164,7 +167,7 @@ mod tests {
         assert_eq!(cut("äöü", 3), "ä");
         assert_eq!(cut("äöü", 0), "");
         let interface = Interface { index: 7, name: "ä".repeat(40), description: "x".repeat(100) };
-        assert!(announce_interfaces(ExportVersion::V9, &[interface]).is_ok());
+        assert!(announce_interfaces(ExportVersion::V9, 256, &[interface]).is_ok());
     }
 
     #[test]

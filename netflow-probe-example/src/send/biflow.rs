@@ -18,8 +18,8 @@ use netflow_codec::{
 use super::records::{FRAGMENT_FLAGS, MAXIMUM_LENGTH, MINIMUM_LENGTH, Source};
 use crate::meter::MeteredFlow;
 
-/// Templates of IPv4 and IPv6. Sessions have 256 to 263 themselves, options 270 to 273.
-const TEMPLATES: [u16; 2] = [280, 281];
+/// Templates of IPv4 and IPv6, so far behind the first one of a session, which has eight itself and options up to the 18th.
+const TEMPLATES: [u16; 2] = [24, 25];
 /// A flow waits no longer for its reverse, which the meter hands out at once behind it.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -106,10 +106,10 @@ fn answers(flow: &FlowRecord, first: &FlowRecord) -> bool {
 }
 
 impl Conversation {
-    /// The template that has room for it.
-    pub(super) const fn template_id(&self) -> u16 {
+    /// The template that has room for it, of a session whose ids begin with that.
+    pub(super) const fn template_id(&self, first_template: u16) -> u16 {
         let [ipv4, ipv6] = TEMPLATES;
-        if self.forward.record.is_ipv6() { ipv6 } else { ipv4 }
+        first_template + if self.forward.record.is_ipv6() { ipv6 } else { ipv4 }
     }
 }
 
@@ -165,5 +165,5 @@ pub(super) fn templates(
             .boot(config.boot)
             .build()
     };
-    layouts.chain(templates).zip(TEMPLATES).map(of_fields).collect()
+    layouts.chain(templates).zip(TEMPLATES.map(|id| config.first_template + id)).map(of_fields).collect()
 }

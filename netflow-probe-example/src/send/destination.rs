@@ -161,7 +161,8 @@ impl Destination {
         }
         let Conversation { forward, reverse } = both;
         let source = both.source(self.selector());
-        let taken = self.session.handle_record(both.template_id(), &source, now).is_ok();
+        let taken =
+            self.session.handle_record(both.template_id(self.config.first_template), &source, now).is_ok();
         let content = Content {
             flows: 2,
             packets: forward.record.packets.saturating_add(reverse.record.packets),
@@ -347,6 +348,11 @@ impl Destination {
         self.options.clear();
         self.config = config;
         self.begin(sequence)
+    }
+
+    /// Says what records have from now on.
+    pub const fn set_content(&mut self, content: RecordContent) {
+        self.records = content;
     }
 
     /// Hands on what is left.

@@ -82,6 +82,9 @@ impl FromStr for SamplingSpec {
             let made = stage.sampling(SamplerSeed::from_u64(0)).sampler(0);
             made.map_err(|error| refuse(part, error.to_string()))?;
             stages.push(stage);
+            if stages.len() > MAX_STAGES {
+                return Err(refuse(part, format!("more than {MAX_STAGES} samplers")));
+            }
         }
         Ok(Self { stages, text: text.to_owned() })
     }
@@ -113,12 +116,19 @@ impl SamplingSpec {
     /// The samplers, with identifiers from 1 on; `seed` decides where they begin and what chance brings.
     #[must_use]
     pub fn sequence(&self, seed: u64) -> SelectionSequence {
+        self.sequence_of_thread(seed, seed)
+    }
+
+    /// As [`Self::sequence`], for one thread out of several: `secrets` decides what hashes select, which is the same in all
+    /// of them, and `chance` the rest.
+    #[must_use]
+    pub fn sequence_of_thread(&self, secrets: u64, chance: u64) -> SelectionSequence {
         // Whatever can be refused was refused when the specification was read.
         let sampler = |(number, part): (u64, Sampling)| {
-            let seed = SamplerSeed::from_u64(seed).child(!number);
+            let seed = SamplerSeed::from_u64(chance).child(!number);
             part.sampler(seed).unwrap_or(AnySampler::Unsampled(Unsampled::new()))
         };
-        let samplers: Vec<AnySampler> = (0..).zip(self.parts(seed)).map(sampler).collect();
+        let samplers: Vec<AnySampler> = (0..).zip(self.parts(secrets)).map(sampler).collect();
         SelectionSequence::new(1, samplers).unwrap_or_else(|_| unsampled())
     }
 
@@ -180,21 +190,28 @@ pub(super) fn announce_in(sequence: &SelectionSequence, version: ExportVersion) 
     announce(sequence)
 }
 
-/// Options templates of reports: the session's own are 256 to 263.
-const STATISTICS_TEMPLATE: u16 = 300;
-const SEQUENCE_TEMPLATE: u16 = 301;
-const SELECTOR_TEMPLATES: u16 = 302;
+/// Options templates of reports, so far behind the first one of a session.
+const STATISTICS_TEMPLATE: u16 = 44;
+const SEQUENCE_TEMPLATE: u16 = 45;
+const SELECTOR_TEMPLATES: u16 = 46;
+/// Samplers that can be joined: there are ids for the templates of so many.
+const MAX_STAGES: usize = 64;
 
 /// What is announced in IPFIX besides, once: the selection sequence, and each selector that is not announced as a rate
 /// (RFC 5476 sections 6.5.1 and 6.5.2). Nothing when all packets are metered.
-pub(super) fn reports(sequence: &SelectionSequence) -> Result<Vec<OptionsData>, EncodeError> {
+pub(super) fn reports(
+    sequence: &SelectionSequence,
+    first_template: u16,
+) -> Result<Vec<OptionsData>, EncodeError> {
     let sampling = sequence.describe();
     if sampling == Sampling::Unsampled {
         return Ok(Vec::new());
     }
-    let mut reports = vec![sequence.sequence_report().to_options(SEQUENCE_TEMPLATE)?];
+    let mut reports = vec![sequence.sequence_report().to_options(first_template + SEQUENCE_TEMPLATE)?];
     if !is_plain(&sampling) {
-        for (id, report) in (SELECTOR_TEMPLATES..).zip(sequence.selector_reports(Secrets::Keep)) {
+        for (id, report) in
+            (first_template + SELECTOR_TEMPLATES..).zip(sequence.selector_reports(Secrets::Keep))
+        {
             reports.push(report.to_options(id)?);
         }
     }
@@ -203,14 +220,18 @@ pub(super) fn reports(sequence: &SelectionSequence) -> Result<Vec<OptionsData>, 
 
 /// What is announced in IPFIX again and again: how many packets each selector observed and selected (RFC 5476 section
 /// 6.5.3). Nothing when all packets are metered.
-pub(super) fn statistics(sequence: &SelectionSequence) -> Option<Result<OptionsData, EncodeError>> {
+pub(super) fn statistics(
+    sequence: &SelectionSequence,
+    first_template: u16,
+) -> Option<Result<OptionsData, EncodeError>> {
     let sampled = sequence.describe() != Sampling::Unsampled;
-    sampled.then(|| sequence.statistics_report().to_options(STATISTICS_TEMPLATE))
+    sampled.then(|| sequence.statistics_report().to_options(first_template + STATISTICS_TEMPLATE))
 }
 
 /// As [`statistics`], of samplers that are the same as these and run elsewhere.
 pub(super) fn statistics_of(
     sequence: &SelectionSequence,
+    first_template: u16,
     counts: impl Iterator<Item = SelectorStatistics>,
 ) -> Option<Result<OptionsData, EncodeError>> {
     let mut report = sequence.statistics_report();
@@ -219,7 +240,7 @@ pub(super) fn statistics_of(
         field.value = ParameterValue::Unsigned64(count);
     }
     let sampled = sequence.describe() != Sampling::Unsampled;
-    sampled.then(|| report.to_options(STATISTICS_TEMPLATE))
+    sampled.then(|| report.to_options(first_template + STATISTICS_TEMPLATE))
 }
 
 /// What the collectors are told in the terms of v5 and v9; that every packet is metered is told as one in one.
@@ -289,6 +310,7 @@ mod tests {
             "limit:x",
             "1:10+",
             "+1:10",
+            &["1:2"; MAX_STAGES + 1].join("+"),
         ] {
             let error = text.parse::<SamplingSpec>().unwrap_err().to_string();
             assert!(error.contains("1:N") && error.contains("random:1:N"), "{error}");
