@@ -194,8 +194,8 @@ fn timeouts_change_and_packets_go_on_being_sampled_as_before() {
     let account = run(config, &[shorter]);
     let datagrams = exporting::written(&file);
     let ends: Vec<_> = flows_unscaled(&datagrams).iter().map(|flow| flow.flow_end_reason).collect();
-    let active = ends.iter().map(|reason| usize::from(*reason == 2)).sum::<usize>();
-    assert!(active > 20, "{ends:?}");
+    // How many depends on how far a thread is behind the other one, whose time it is told.
+    assert!(ends.contains(&2), "{ends:?}");
     let selectors = &account.meter.selectors;
     assert_eq!(selectors.len(), 1);
     assert_eq!(selectors[0].statistics.observed, u64::from(2 * THREADS * PACKETS));

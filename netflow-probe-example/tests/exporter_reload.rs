@@ -27,6 +27,7 @@ use common::{
     replace,
 };
 use netflow_codec::{Batch, Decoder, Timestamp};
+use socket2::SockRef;
 
 /// What came to a collector.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +54,8 @@ struct Collector {
 impl Collector {
     fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // However busy the machine is, nothing is to be lost here.
+        SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
         let address = socket.local_addr().unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let (received, is_over) = (Arc::<Mutex<Received>>::default(), Arc::<AtomicBool>::default());
@@ -120,7 +123,7 @@ impl Exporter {
     /// One that exports each packet as a flow of its own.
     fn start(config: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_netflow-exporter"))
-            .args(["--read", "-", "--cache", "immediate", "--rate-limit", "2000"])
+            .args(["--read", "-", "--cache", "immediate", "--rate-limit", "1000"])
             .args([Path::new("--config"), config])
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::piped())
