@@ -2,9 +2,14 @@
 //!
 //! Units differ: `ip flow-cache timeout active` counts minutes, all other timeouts seconds.
 
+mod abbreviation;
+mod classic;
+
 use std::collections::BTreeSet;
 
-use super::translation::{Key, NEEDS_TABLE, Translation, host_port, number};
+use super::translation::{Key, Translation, host_port, number};
+use abbreviation::expand;
+use classic::Classic;
 
 /// A part of the configuration with a name: a record, an exporter, a monitor, a sampler, or an interface.
 struct Section<'a> {
@@ -14,13 +19,15 @@ struct Section<'a> {
     lines: Vec<(usize, Vec<&'a str>)>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Kind {
     Record,
     Exporter,
     Monitor,
     Sampler,
     Interface,
+    /// What the router counts of flows by itself.
+    Statistics,
 }
 
 /// What is used: by interfaces, and by what they use.
@@ -32,6 +39,19 @@ struct Used<'a> {
     samplers: BTreeSet<&'a str>,
     /// Whether an interface meters anything.
     is_applied: bool,
+    /// What there is, used or not.
+    known: BTreeSet<(Kind, &'a str)>,
+}
+
+impl Used<'_> {
+    /// Accepts a line that names a part, if that is there.
+    fn accept(&self, line: usize, kind: Kind, name: &str, out: &mut Translation) {
+        if self.known.contains(&(kind, name)) {
+            out.accept(line);
+        } else {
+            out.leave(line, format!("there is no {name} in this file"));
+        }
+    }
 }
 
 /// The most words of a line that are looked at.
@@ -43,31 +63,75 @@ pub(super) fn translate(text: &str, out: &mut Translation) {
     let mut current: Option<usize> = None;
     let mut classic = Classic::default();
     for (number, line) in (1..).zip(text.lines()) {
-        let words: Vec<&str> = line.split_whitespace().take(MAX_WORDS).collect();
+        let mut words: Vec<&str> = line.split_whitespace().take(MAX_WORDS).collect();
         let Some(first) = words.first() else { continue };
         if first.starts_with('!') {
             continue;
         }
+        let is_indented = line.starts_with(char::is_whitespace);
+        let kind = current.and_then(|at| sections.get(at)).map(|section| section.kind);
+        write_out(&mut words, kind, is_indented);
         if let Some((kind, name)) = header(&words) {
             current = Some(sections.len());
             sections.push(Section { kind, name, line: number, lines: Vec::new() });
             continue;
         }
-        let is_indented = line.starts_with(char::is_whitespace);
         let section = current.and_then(|at| sections.get_mut(at));
         if let Some(section) = section.filter(|section| is_indented || section.kind.knows(&words)) {
+            take_back(&mut section.lines, number, &words, out);
             section.lines.push((number, words));
         } else {
             current = None;
-            classic.line(number, &words, out);
+            classic.line(number, words, out);
         }
     }
+    classic.translate(out);
     let used = used(&sections);
     for section in &sections {
         translate_section(section, &used, out);
     }
     let is_flexible = sections.iter().any(|section| section.kind == Kind::Monitor);
     conclude(&classic, is_flexible, &sections, out);
+}
+
+/// Writes out what was cut short.
+fn write_out(words: &mut [&str], kind: Option<Kind>, is_indented: bool) {
+    let words = if let ["no", rest @ ..] = words { rest } else { words };
+    match kind {
+        Some(kind) if is_indented => return expand(words, kind.commands()),
+        Some(kind) => {
+            let mut of_part = words.to_vec();
+            expand(&mut of_part, kind.commands());
+            if kind.knows(&of_part) {
+                return words.copy_from_slice(&of_part);
+            }
+        }
+        None => {}
+    }
+    expand(words, abbreviation::GLOBAL);
+}
+
+/// The most lines that are taken back: a configuration has few, unless somebody wants to do harm.
+const MAX_TAKEN_BACK: usize = 256;
+
+/// Takes back what a command with `no` before it does: what it begins with.
+fn take_back<'a>(
+    lines: &mut Vec<(usize, Vec<&'a str>)>,
+    number: usize,
+    words: &[&'a str],
+    out: &mut Translation,
+) {
+    let ["no", taken @ ..] = words else { return };
+    let before = lines.iter().filter(|(_, words)| words.first() == Some(&"no")).take(MAX_TAKEN_BACK).count();
+    if before < MAX_TAKEN_BACK && !taken.is_empty() {
+        lines.retain(|(line, words)| {
+            let is_taken = words.starts_with(taken);
+            if is_taken {
+                out.leave(*line, format!("line {number} takes it back"));
+            }
+            !is_taken
+        });
+    }
 }
 
 /// The beginning of a part with a name.
@@ -78,15 +142,34 @@ fn header<'a>(words: &[&'a str]) -> Option<(Kind, &'a str)> {
         ["flow", "monitor" | "monitor-map", name] => Some((Kind::Monitor, name)),
         ["sampler" | "sampler-map" | "flow-sampler-map", name] => Some((Kind::Sampler, name)),
         ["interface", name, ..] => Some((Kind::Interface, name)),
+        ["ip", "flow-top-talkers"] => Some((Kind::Statistics, "")),
+        ["ip", "flow-aggregation", "cache", name, ..] => Some((Kind::Statistics, name)),
         _ => None,
     }
 }
 
 impl Kind {
+    /// Its commands, to write them out.
+    const fn commands(self) -> &'static [&'static str] {
+        match self {
+            Self::Record => abbreviation::RECORD,
+            Self::Exporter => abbreviation::EXPORTER,
+            Self::Monitor => abbreviation::MONITOR,
+            Self::Sampler => abbreviation::SAMPLER,
+            Self::Interface => abbreviation::INTERFACE,
+            Self::Statistics => &[],
+        }
+    }
+
     /// Whether a line that is not indented can be of this part, as in text that lost its blanks.
     fn knows(self, words: &[&str]) -> bool {
+        let words = if let ["no", rest @ ..] = words { rest } else { words };
         let first = words.first().copied().unwrap_or_default();
         match self {
+            Self::Statistics => {
+                ["top", "sort-by", "match", "cache-timeout", "cache", "export", "mask", "enabled"]
+                    .contains(&first)
+            }
             Self::Record => ["match", "collect", "description"].contains(&first),
             Self::Exporter => [
                 "destination",
@@ -104,7 +187,7 @@ impl Kind {
             ]
             .contains(&first),
             Self::Monitor => ["record", "exporter", "cache", "statistics", "description"].contains(&first),
-            Self::Sampler => ["mode", "random", "description"].contains(&first),
+            Self::Sampler => ["mode", "random", "granularity", "description"].contains(&first),
             Self::Interface => matches!(
                 words,
                 ["ip", "route-cache" | "flow" | "address", ..]
@@ -127,8 +210,8 @@ impl Kind {
 /// What an interface says of flows: the monitor and the sampler it names.
 fn applied<'a>(words: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
     match words {
-        ["ip" | "ipv6" | "datalink", "flow", "monitor", monitor, rest @ ..]
-        | ["flow", "ipv4" | "ipv6" | "mpls", "monitor", monitor, rest @ ..] => {
+        ["ip" | "ipv6", "flow", "monitor", monitor, rest @ ..]
+        | ["flow", "ipv4" | "ipv6", "monitor", monitor, rest @ ..] => {
             let sampler = rest.iter().position(|word| *word == "sampler").and_then(|at| rest.get(at + 1));
             Some((monitor, sampler.copied()))
         }
@@ -138,7 +221,8 @@ fn applied<'a>(words: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
 
 fn used<'a>(sections: &[Section<'a>]) -> Used<'a> {
     let of_kind = |kind| sections.iter().filter(move |section| section.kind == kind);
-    let mut used = Used::default();
+    let known = sections.iter().map(|section| (section.kind, section.name)).collect();
+    let mut used = Used { known, ..Used::default() };
     for (_, words) in of_kind(Kind::Interface).flat_map(|section| &section.lines) {
         if let Some((monitor, sampler)) = applied(words) {
             used.is_applied = true;
@@ -181,7 +265,7 @@ fn translate_section(section: &Section<'_>, used: &Used<'_>, out: &mut Translati
         Kind::Exporter => used.exporters.contains(name),
         Kind::Monitor => used.monitors.contains(name),
         Kind::Sampler => used.samplers.contains(name),
-        Kind::Interface => true,
+        Kind::Interface | Kind::Statistics => true,
     };
     if !is_used {
         for line in core::iter::once(line).chain(lines.iter().map(|(line, _)| line)) {
@@ -189,16 +273,24 @@ fn translate_section(section: &Section<'_>, used: &Used<'_>, out: &mut Translati
         }
         return;
     }
+    if *kind == Kind::Statistics {
+        for line in core::iter::once(line).chain(lines.iter().map(|(line, _)| line)) {
+            out.leave(*line, "is a matter of the collector: netflow-collector query -s");
+        }
+        return;
+    }
     out.accept(*line);
-    match kind {
-        Kind::Exporter => exporter(lines, out),
-        Kind::Record => lines.iter().for_each(|(line, words)| record(*line, words, lines, out)),
-        Kind::Monitor => lines.iter().for_each(|(line, words)| monitor(*line, words, out)),
-        Kind::Sampler => lines.iter().for_each(|(line, words)| sampler(*line, words, out)),
-        Kind::Interface => {
-            for (line, words) in lines {
-                interface(*line, words, out);
-            }
+    if *kind == Kind::Exporter {
+        return exporter(lines, out);
+    }
+    for (line, words) in lines {
+        match kind {
+            // What it takes back has been taken back.
+            _ if words.first() == Some(&"no") && *kind != Kind::Interface => out.accept(*line),
+            Kind::Record => record(*line, words, lines, out),
+            Kind::Monitor => monitor(*line, words, used, out),
+            Kind::Sampler => sampler(*line, words, out),
+            _ => interface(*line, words, used, out),
         }
     }
 }
@@ -233,9 +325,13 @@ fn exporter(lines: &[(usize, Vec<&str>)], out: &mut Translation) {
         ["transport", "udp", port] => number(port, 1..=65_535).ok().map(|port| (*line, port)),
         _ => None,
     });
+    let has_data_timeout =
+        lines.iter().any(|(_, words)| matches!(words.as_slice(), ["template", "data", "timeout", _]));
     for (line, words) in lines {
         let line = *line;
         match words.as_slice() {
+            // What it takes back has been taken back.
+            ["no", ..] => out.accept(line),
             ["destination", host, rest @ ..] => {
                 let note = rest.contains(&"vrf").then_some(VRF);
                 let value = host_port(host, port.map_or(9_995, |port| port.1));
@@ -255,6 +351,9 @@ fn exporter(lines: &[(usize, Vec<&str>)], out: &mut Translation) {
                 out.set(line, Key::EXPORT_VERSION, 9);
             }
             ["export-protocol" | "version", "ipfix"] => out.set(line, Key::EXPORT_VERSION, 10),
+            ["template", "timeout", _] if has_data_timeout => {
+                out.leave(line, "there is one of its own for templates of data");
+            }
             ["template", "data", "timeout", text] | ["template", "timeout", text] => {
                 seconds(line, text, Key::TEMPLATE_REFRESH, out);
             }
@@ -272,10 +371,21 @@ fn exporter(lines: &[(usize, Vec<&str>)], out: &mut Translation) {
     }
 }
 
-fn monitor(line: usize, words: &[&str], out: &mut Translation) {
+fn monitor(line: usize, words: &[&str], used: &Used<'_>, out: &mut Translation) {
     match words {
-        ["record", "netflow" | "platform-original" | "ipv4" | "ipv6", ..] => out.accept(line),
-        ["record" | "exporter", _] | ["description", ..] | ["exit" | "commit"] => out.accept(line),
+        ["record", "netflow-original" | "platform-original" | "ipv4" | "ipv6"]
+        | ["record", "netflow" | "platform-original", .., "original-input" | "original-output"]
+        | ["record", "platform-original", "ipv4" | "ipv6"]
+        | ["description", ..]
+        | ["exit" | "commit"] => out.accept(line),
+        ["record", "netflow" | "ipv4" | "ipv6" | "mpls", ..] => {
+            out.leave(
+                line,
+                "a record with a key of its own that comes with the router: say its fields with `key`",
+            );
+        }
+        ["record", name] => used.accept(line, Kind::Record, name, out),
+        ["exporter", name, ..] => used.accept(line, Kind::Exporter, name, out),
         ["cache", "timeout", "active", text] => seconds(line, text, Key::ACTIVE_TIMEOUT, out),
         ["cache", "timeout", "inactive", text] => seconds(line, text, Key::INACTIVE_TIMEOUT, out),
         ["cache", "entries", text] => {
@@ -283,8 +393,14 @@ fn monitor(line: usize, words: &[&str], out: &mut Translation) {
                 out.set(line, Key::MAX_FLOWS, count);
             });
         }
-        ["cache", "type", "normal"] => out.accept(line),
-        ["cache", "type", kind @ ("immediate" | "permanent")] => out.set(line, Key::CACHE, *kind),
+        ["cache", "type", "normal"] | ["cache", "normal"] => out.accept(line),
+        ["cache", "type", kind @ ("immediate" | "permanent")]
+        | ["cache", kind @ ("immediate" | "permanent")] => {
+            out.set(line, Key::CACHE, *kind);
+        }
+        ["cache", "timeout", "rate-limit", _] => {
+            out.leave(line, "flows end when their time is up, however many");
+        }
         ["cache", ..] => out.leave(line, "flows end by the active and the inactive timeout"),
         ["statistics", ..] => out.leave(line, "what was counted is at --metrics"),
         _ => out.leave(line, "has no counterpart here"),
@@ -297,7 +413,8 @@ fn sampler(line: usize, words: &[&str], out: &mut Translation) {
         | ["mode", "random", "1", "out-of", count]
         | ["random", "1", "out-of", count] => (true, count),
         ["mode", "deterministic", "1", "out-of", count] => (false, count),
-        ["description", ..] | ["exit" | "commit"] => return out.accept(line),
+        ["description", ..] | ["granularity", "packet"] | ["exit" | "commit"] => return out.accept(line),
+        ["granularity", ..] => return out.leave(line, "packets are sampled, not connections"),
         _ => return out.leave(line, "one packet out of several is expected"),
     };
     with_number(line, count, 1..=4_294_967_295, out, |count, out| {
@@ -326,6 +443,11 @@ fn record(line: usize, words: &[&str], lines: &[(usize, Vec<&str>)], out: &mut T
             return out.set(line, Key::COLLECT, fields.join(" "));
         }
         ["collect", fields @ ..] if is_matched(fields) => true,
+        ["collect", "ipv4", "dscp" | "precedence"] if is_matched(&["ipv4", "tos"]) => true,
+        ["collect", "ipv6", "dscp" | "precedence"] if is_matched(&["ipv6", "traffic-class"]) => true,
+        ["collect", "counter", "bytes", rest @ ..] if rest.contains(&"layer2") => {
+            return out.leave(line, "octets are those of layer 3");
+        }
         ["collect", "ipv4" | "ipv6", "source" | "destination", "address"]
         | ["collect", "transport", "source-port" | "destination-port" | "icmp", ..]
         | ["collect", "ipv4" | "ipv6", "protocol" | "tos" | "traffic-class" | "dscp" | "precedence"]
@@ -347,14 +469,22 @@ fn record(line: usize, words: &[&str], lines: &[(usize, Vec<&str>)], out: &mut T
     if is_there { out.accept(line) } else { out.leave(line, "is not in the records") }
 }
 
-fn interface(line: usize, words: &[&str], out: &mut Translation) {
-    match words {
-        ["ip", "route-cache", "flow"] | ["ip", "flow", "ingress" | "egress"] | ["flow-sampler", ..] => {
-            out.accept(line);
+fn interface(line: usize, words: &[&str], used: &Used<'_>, out: &mut Translation) {
+    if let Some((monitor, sampler)) = applied(words) {
+        used.accept(line, Kind::Monitor, monitor, out);
+        if let Some(sampler) = sampler {
+            used.accept(line, Kind::Sampler, sampler, out);
         }
-        ["ip", "route-cache", "flow", ..] => out.accept(line),
-        ["no", "ip", "route-cache" | "flow", ..] => out.accept(line),
-        ["ip" | "ipv6", "flow", ..] | ["flow", ..] if applied(words).is_some() => out.accept(line),
+        return;
+    }
+    match words {
+        ["ip", "route-cache", "flow", ..]
+        | ["ip" | "ipv6", "flow", "ingress" | "egress"]
+        | ["no", "ip", "route-cache", "flow", ..]
+        | ["no", "ip" | "ipv6", "flow", ..]
+        | ["no", "flow" | "flow-sampler" | "datalink", ..] => out.accept(line),
+        ["flow-sampler", name, ..] => used.accept(line, Kind::Sampler, name, out),
+        ["datalink", "flow", ..] | ["flow", "mpls", ..] => out.leave(line, "only IP flows are metered"),
         ["ip" | "ipv6", "flow" | "flow-egress", ..] | ["flow" | "mls", ..] => {
             out.leave(line, "has no counterpart here");
         }
@@ -362,104 +492,8 @@ fn interface(line: usize, words: &[&str], out: &mut Translation) {
     }
 }
 
-/// Commands without a part of their own.
-#[derive(Default)]
-struct Classic {
-    /// Whether there are any.
-    is_there: bool,
-}
-
-impl Classic {
-    fn line(&mut self, line: usize, words: &[&str], out: &mut Translation) {
-        match words {
-            ["ip", "flow-export", rest @ ..] => {
-                self.is_there = true;
-                export(line, rest, out);
-            }
-            ["ip", "flow-cache", rest @ ..] => {
-                self.is_there = true;
-                cache(line, rest, out);
-            }
-            ["ip", "flow-sampling-mode", "packet-interval", count] => {
-                with_number(line, count, 1..=65_535, out, |count, out| {
-                    out.set(line, Key::SAMPLING, format!("1:{count}"));
-                });
-            }
-            ["no", "ip", "flow-export" | "flow-cache" | "flow-capture" | "flow-top-talkers", ..] => {
-                out.accept(line);
-            }
-            ["ip", "flow-capture", ..] => {
-                out.leave(line, "which fields are in the records is not chosen here");
-            }
-            ["ip", "flow-top-talkers" | "flow-aggregation", ..] => {
-                out.leave(line, "is a matter of the collector: netflow-collector query -s");
-            }
-            ["mls", "netflow" | "flow" | "nde" | "aging", ..] | ["flow" | "sampler", ..] => {
-                out.leave(line, "has no counterpart here");
-            }
-            _ => out.ignore(line),
-        }
-    }
-}
-
-fn export(line: usize, words: &[&str], out: &mut Translation) {
-    match words {
-        ["destination", host, port, rest @ ..] => {
-            let note = rest.contains(&"vrf").then_some(VRF);
-            with_number(line, port, 1..=65_535, out, |port, out| {
-                out.set_noted(line, Key::COLLECTOR, host_port(host, port), note);
-            });
-        }
-        ["version", version, rest @ ..] => {
-            match *version {
-                "5" => out.set(line, Key::EXPORT_VERSION, 5),
-                "9" => out.set(line, Key::EXPORT_VERSION, 9),
-                version => {
-                    out.leave(line, format!("version {version} is not exported: 5, 9 and IPFIX (10) are"));
-                }
-            }
-            for word in rest {
-                match *word {
-                    "origin-as" => {
-                        out.set_noted(line, Key::AUTONOMOUS_SYSTEM_TYPE, "origin", Some(NEEDS_TABLE));
-                    }
-                    "peer-as" => out.set_noted(line, Key::AUTONOMOUS_SYSTEM_TYPE, "peer", Some(NEEDS_TABLE)),
-                    word => out.leave(line, format!("{word}: {OF_A_TABLE}")),
-                }
-            }
-        }
-        ["source", ..] => out.leave(line, SOURCE_INTERFACE),
-        ["template", "refresh-rate", count] => with_number(line, count, 1..=600, out, |count, out| {
-            out.set(line, Key::TEMPLATE_REFRESH_PACKETS, count);
-        }),
-        ["template", "timeout-rate", minutes] => {
-            with_number(line, minutes, 1..=3_600, out, |minutes, out| {
-                out.set(line, Key::TEMPLATE_REFRESH, format!("{minutes}m"));
-            });
-        }
-        ["template", "options", ..] => out.leave(line, WITH_TEMPLATES),
-        ["interface-names"] => out.accept(line),
-        _ => out.leave(line, "has no counterpart here"),
-    }
-}
-
-fn cache(line: usize, words: &[&str], out: &mut Translation) {
-    match words {
-        ["timeout", "active", minutes] => with_number(line, minutes, 1..=60, out, |minutes, out| {
-            out.set(line, Key::ACTIVE_TIMEOUT, format!("{minutes}m"));
-        }),
-        ["timeout", "inactive", text] => with_number(line, text, 10..=600, out, |seconds, out| {
-            out.set(line, Key::INACTIVE_TIMEOUT, format!("{seconds}s"));
-        }),
-        ["entries", count] => with_number(line, count, 1_024..=1_048_576, out, |count, out| {
-            out.set(line, Key::MAX_FLOWS, count);
-        }),
-        _ => out.leave(line, "has no counterpart here"),
-    }
-}
-
-fn conclude(classic: &Classic, is_flexible: bool, sections: &[Section<'_>], out: &mut Translation) {
-    if !classic.is_there && !is_flexible && !out.has(Key::COLLECTOR) {
+fn conclude(classic: &Classic<'_>, is_flexible: bool, sections: &[Section<'_>], out: &mut Translation) {
+    if !classic.is_there() && !is_flexible && !out.has(Key::COLLECTOR) {
         return;
     }
     out.set_default(Key::ACTIVE_TIMEOUT, "30m");
@@ -480,7 +514,7 @@ fn conclude(classic: &Classic, is_flexible: bool, sections: &[Section<'_>], out:
                 applied(words).is_some()
                     || matches!(
                         words.as_slice(),
-                        ["ip", "route-cache", "flow", ..] | ["ip", "flow", "ingress" | "egress"]
+                        ["ip", "route-cache", "flow", ..] | ["ip" | "ipv6", "flow", "ingress" | "egress"]
                     )
             })
     };

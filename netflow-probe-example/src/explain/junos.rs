@@ -21,6 +21,10 @@ struct Seen<'a> {
     engine_type: Option<(usize, u64)>,
     engine_id: Option<(usize, u64)>,
     interfaces: BTreeSet<&'a str>,
+    /// Timers of templates that are used, which go before those of all flows.
+    timers: BTreeSet<(&'a str, &'a str)>,
+    /// Whether flows have a key with more than the usual.
+    has_key: bool,
 }
 
 struct Server<'a> {
@@ -36,6 +40,7 @@ const MAX_SERVERS: usize = 64;
 pub(super) fn translate(text: &str, out: &mut Translation) {
     let mut seen = Seen::default();
     statements(text, |_, words| note_templates(words, &mut seen), |_, _| {});
+    statements(text, |_, words| note_timers(words, &mut seen), |_, _| {});
     let mut odd = Vec::new();
     let note_odd = |line, reason: &str| {
         if odd.len() < 1_000 {
@@ -72,8 +77,25 @@ fn note_templates<'a>(words: &[&'a str], seen: &mut Seen<'a>) {
     }
 }
 
+/// The timers that a template has that is used.
+fn note_timers<'a>(words: &[&'a str], seen: &mut Seen<'a>) {
+    if let ["services", "flow-monitoring", "version9" | "version-ipfix", "template", name, timer, time] =
+        words
+        && ["flow-active-timeout", "flow-inactive-timeout"].contains(timer)
+        && seen.templates.contains(name)
+    {
+        seen.timers.insert((timer, time));
+    }
+}
+
 fn translate_statement<'a>(line: usize, words: &[&'a str], seen: &mut Seen<'a>, out: &mut Translation) {
     match words {
+        ["forwarding-options" | "services" | "interfaces" | "inactive:", ..]
+            if words.contains(&"inactive:")
+                && (words.contains(&"sampling") || words.contains(&"flow-monitoring")) =>
+        {
+            out.leave(line, "is deactivated");
+        }
         ["forwarding-options", "sampling", "instance", _, rest @ ..]
         | ["forwarding-options", "sampling", rest @ ..] => sampling(line, rest, seen, out),
         [
@@ -85,7 +107,7 @@ fn translate_statement<'a>(line: usize, words: &[&'a str], seen: &mut Seen<'a>, 
             rest @ ..,
         ] => {
             if seen.templates.contains(name) {
-                template(line, version, rest, out);
+                template(line, version, rest, seen, out);
             } else {
                 out.leave(line, format!("no flow server uses the template {name}"));
             }
@@ -187,6 +209,15 @@ fn output<'a>(line: usize, words: &[&'a str], seen: &mut Seen<'a>, out: &mut Tra
                 None => out.leave(line, "there are too many flow servers"),
             }
         }
+        [timer @ ("flow-active-timeout" | "flow-inactive-timeout"), time]
+            if seen.timers.iter().any(|(of_template, _)| of_template == timer) =>
+        {
+            if seen.timers.contains(&(*timer, *time)) {
+                out.accept(line);
+            } else {
+                out.leave(line, "a template has its own, which goes before it");
+            }
+        }
         ["flow-active-timeout", seconds] => seconds_of(line, seconds, Key::ACTIVE_TIMEOUT, out),
         ["flow-inactive-timeout", seconds] => seconds_of(line, seconds, Key::INACTIVE_TIMEOUT, out),
         ["inline-jflow", "source-address", address] | ["interface", _, "source-address", address] => {
@@ -250,7 +281,34 @@ fn flow_server(line: usize, words: &[&str], server: &mut Server<'_>, out: &mut T
     }
 }
 
-fn template(line: usize, version: &str, words: &[&str], out: &mut Translation) {
+/// What flows have in common there if nothing is said.
+const USUAL_KEY: [&str; 7] = [
+    "ipv4 source address",
+    "ipv4 destination address",
+    "transport source-port",
+    "transport destination-port",
+    "ipv4 protocol",
+    "ipv4 tos",
+    "interface input",
+];
+
+/// A field that flows have in common besides.
+fn flow_key(line: usize, field: &str, seen: &mut Seen<'_>, out: &mut Translation) {
+    let field = match field {
+        "vlan-id" => "datalink vlan",
+        "flow-direction" => "flow direction",
+        "output-interface" => "interface output",
+        _ => return out.leave(line, "is no field of a key here"),
+    };
+    if !core::mem::replace(&mut seen.has_key, true) {
+        for usual in USUAL_KEY {
+            out.set(line, Key::KEY, usual);
+        }
+    }
+    out.set(line, Key::KEY, field);
+}
+
+fn template(line: usize, version: &str, words: &[&str], seen: &mut Seen<'_>, out: &mut Translation) {
     match words {
         [] | ["ipv4-template" | "ipv6-template" | "mpls-template" | "mpls-ipv4-template", ..] => {
             out.accept(line);
@@ -266,7 +324,7 @@ fn template(line: usize, version: &str, words: &[&str], out: &mut Translation) {
         ["template-id" | "options-template-id", ..] => {
             out.leave(line, format!("identifiers of templates are chosen by the exporter ({version})"));
         }
-        ["flow-key", ..] => out.leave(line, "keys are not chosen here"),
+        ["flow-key", field] => flow_key(line, field, seen, out),
         ["bridge-template" | "vpls-template" | "peer-as-billing-template", ..] => {
             out.leave(line, "only IP flows are metered");
         }
@@ -295,7 +353,7 @@ fn seconds_of(line: usize, text: &str, key: Key, out: &mut Translation) {
     }
 }
 
-fn conclude(seen: Seen<'_>, out: &mut Translation) {
+fn conclude(mut seen: Seen<'_>, out: &mut Translation) {
     for Server { host, line, port } in &seen.servers {
         match port {
             Some((line, port)) => out.set(*line, Key::COLLECTOR, host_port(host, *port)),
@@ -324,13 +382,23 @@ fn conclude(seen: Seen<'_>, out: &mut Translation) {
         out.set_noted(line, Key::SOURCE_ID, of_type * 256 + id, Some("256 * engine type + engine ID"));
     }
     if !seen.interfaces.is_empty() {
-        let names: Vec<&str> = seen.interfaces.into_iter().collect();
+        let names: Vec<&str> = core::mem::take(&mut seen.interfaces).into_iter().collect();
         out.note(format!(
             "The router metered {}: name the interface here that sees their packets.",
             names.join(", ")
         ));
     }
-    if !seen.servers.is_empty() {
-        out.set_default(Key::INTERFACE, "any");
+    if seen.servers.is_empty() {
+        return;
+    }
+    out.set_default(Key::INTERFACE, "any");
+    if seen.templates.is_empty() {
+        out.set_default(Key::ACTIVE_TIMEOUT, "1800s");
+        out.set_default(Key::INACTIVE_TIMEOUT, "60s");
+    } else {
+        out.set_default(Key::ACTIVE_TIMEOUT, "60s");
+        out.set_default(Key::INACTIVE_TIMEOUT, "60s");
+        out.set_default(Key::TEMPLATE_REFRESH, "60s");
+        out.set_default(Key::TEMPLATE_REFRESH_PACKETS, 4_800);
     }
 }

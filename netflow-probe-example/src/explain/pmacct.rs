@@ -31,7 +31,14 @@ pub(super) fn translate(text: &str, out: &mut Translation) {
         .take(256)
         .collect();
     let kind_of = |name: &str| plugins.iter().find(|plugin| plugin.1 == name).map(|plugin| plugin.0);
-    for line in &lines {
+    let probes: Vec<&str> =
+        plugins.iter().filter(|plugin| plugin.0 == "nfprobe").map(|plugin| plugin.1).collect();
+    // There is one exporter here: what is said of the first probe holds for all of them.
+    let is_others = |line: &&Line<'_>| {
+        line.plugin.is_some_and(|plugin| probes.first() != Some(&plugin) && probes.contains(&plugin))
+            && line.key != "nfprobe_receiver"
+    };
+    for line in lines.iter().filter(|line| !is_others(line)) {
         match line.plugin.map(kind_of) {
             Some(None) => out.leave(line.number, "no plugin has this name"),
             Some(Some(kind)) if kind != "nfprobe" => {
@@ -40,9 +47,36 @@ pub(super) fn translate(text: &str, out: &mut Translation) {
             _ => translate_line(line, out),
         }
     }
+    for line in lines.iter().filter(is_others) {
+        let is_same = |other: &Line<'_>| {
+            (other.key, other.value) == (line.key, line.value)
+                && other.plugin.is_none_or(|plugin| probes.first() == Some(&plugin))
+        };
+        if lines.iter().any(is_same) {
+            out.accept(line.number);
+        } else {
+            let name = line.plugin.unwrap_or_default();
+            out.leave(
+                line.number,
+                format!(
+                    "is of the plugin {name} alone: that needs an exporter of its own, with another file"
+                ),
+            );
+        }
+    }
+    if probes.len() > 1 {
+        out.note(format!(
+            "There were {} probes: the collectors of all of them get what the first one, {}, exported.",
+            probes.len(),
+            probes.first().unwrap_or(&"nfprobe")
+        ));
+    }
     if plugins.iter().any(|plugin| plugin.0 == "nfprobe") {
         out.set_default(Key::EXPORT_VERSION, 10);
-        out.set_default(Key::COLLECTOR, "127.0.0.1:2100");
+        // Where it is said, and cannot be understood, nobody else is to get flows.
+        if !lines.iter().any(|line| line.key == "nfprobe_receiver") {
+            out.set_default(Key::COLLECTOR, "127.0.0.1:2100");
+        }
         out.set_default(Key::ACTIVE_TIMEOUT, "604800s");
         out.set_default(Key::INACTIVE_TIMEOUT, "3600s");
         out.set_default(Key::INACTIVE_TIMEOUT_UDP, "300s");
@@ -135,6 +169,20 @@ fn translate_line(line: &Line<'_>, out: &mut Translation) {
         "syslog" | "logfile" => out.leave(at, "messages go to standard error, which the journal takes"),
         "debug" if value == "false" => out.accept(at),
         "debug" => out.leave(at, "see --log-level"),
+        "aggregate_filter" => {
+            out.leave(
+                at,
+                "which packets are metered is said with `filter`: put it there together with that of others",
+            );
+        }
+        "pcap_ifindex" if value == "sys" => out.accept(at),
+        "pcap_ifindex" => out.leave(at, "interfaces have the index that the system gives them"),
+        "pmacctd_ext_sampling_rate" => {
+            out.leave(
+                at,
+                "packets that were sampled before are not told as such: tell the collector their rate",
+            );
+        }
         "plugin_pipe_size" | "plugin_buffer_size" => out.leave(at, "there are no plugins to pass packets to"),
         _ => out.leave(at, format!("`{key}` has no counterpart here")),
     }

@@ -300,7 +300,12 @@ impl Translation {
 
 impl Setting {
     fn write(&self, text: &mut String) {
+        let mut told = 0;
         for item in &self.items {
+            if item.note.is_none() && item.line == told {
+                continue;
+            }
+            told = item.line;
             match (item.line, &item.note) {
                 (0, note) => drop(writeln!(text, "# {}", printable(note.as_deref().unwrap_or("added")))),
                 (line, Some(note)) => drop(writeln!(text, "# line {line}: {}", printable(note))),

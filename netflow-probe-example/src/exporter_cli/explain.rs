@@ -36,7 +36,7 @@ impl ExplainConfigArgs {
         let mut translation = translate(self.dialect, &text);
         let command = Arguments::command();
         translation
-            .refuse(|toml| config::arguments(&command, toml).map(drop).map_err(|faults| faults.join("; ")));
+            .refuse(|toml| config::arguments(&command, toml).map(drop).map_err(|faults| shortened(&faults)));
         if let Err(reason) = judge(&translation, &name) {
             translation.note(format!("--check does not accept this yet: {reason}"));
         }
@@ -58,6 +58,12 @@ impl ExplainConfigArgs {
         // Descriptions may be in any encoding.
         Ok(String::from_utf8_lossy(&octets).into_owned())
     }
+}
+
+/// What is wrong with a value, without all that would be right, where that is long.
+fn shortened(faults: &[String]) -> String {
+    let short = |fault: &String| fault.split("; those that there are:").next().unwrap_or_default().to_owned();
+    faults.iter().map(short).collect::<Vec<_>>().join("; ")
 }
 
 /// What `--check` will say of the whole.

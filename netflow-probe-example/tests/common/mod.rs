@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod browser;
+pub(crate) mod explain;
 pub(crate) mod exporting;
 pub(crate) mod files;
 pub(crate) mod frames;
