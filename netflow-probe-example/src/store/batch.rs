@@ -7,6 +7,7 @@ use core::net::IpAddr;
 
 use netflow_codec::{FlowFields, MplsLabels, Timestamp};
 
+use super::addresses::Addresses;
 use crate::{
     flow::{COLUMNS, Cell, Flow, FlowSet, duration_millis, has_icmp_as_port, may_be_icmp},
     output::json_fields,
@@ -85,7 +86,7 @@ macro_rules! members {
         /// The values of members that columns show.
         #[derive(Debug, Default)]
         pub(super) struct Members {
-            $(pub(super) $member: Vec<$type>,)*
+            $(pub(super) $member: $type,)*
         }
 
         impl Members {
@@ -120,36 +121,36 @@ macro_rules! members {
 }
 
 members! {
-    octets: u64 = OCTETS, octets;
-    packets: u64 = PACKETS, packets;
-    start: u64 = START, start, |time| time.as_nanos();
-    end: u64 = END, end, |time| time.as_nanos();
-    ingress_interface: u32 = INGRESS_INTERFACE, ingress_interface;
-    egress_interface: u32 = EGRESS_INTERFACE, egress_interface;
-    source_as: u32 = SOURCE_AS, source_as;
-    destination_as: u32 = DESTINATION_AS, destination_as;
-    ipv6_flow_label: u32 = IPV6_FLOW_LABEL, ipv6_flow_label;
-    fragment_identification: u32 = FRAGMENT_IDENTIFICATION, fragment_identification;
-    source_port: u16 = SOURCE_PORT, source_port;
-    destination_port: u16 = DESTINATION_PORT, destination_port;
-    tcp_flags: u16 = TCP_FLAGS, tcp_flags;
-    vlan: u16 = VLAN, vlan;
-    post_vlan: u16 = POST_VLAN, post_vlan;
-    protocol: u8 = PROTOCOL, protocol;
-    tos: u8 = TOS, tos;
-    source_prefix_length: u8 = SOURCE_PREFIX_LENGTH, source_prefix_length;
-    destination_prefix_length: u8 = DESTINATION_PREFIX_LENGTH, destination_prefix_length;
-    direction: u8 = DIRECTION, direction;
-    flow_end_reason: u8 = FLOW_END_REASON, flow_end_reason;
-    minimum_ttl: u8 = MINIMUM_TTL, minimum_ttl;
-    forwarding_status: u8 = FORWARDING_STATUS, forwarding_status;
-    source: IpAddr = SOURCE, source;
-    destination: IpAddr = DESTINATION, destination;
-    next_hop: IpAddr = NEXT_HOP, next_hop;
-    bgp_next_hop: IpAddr = BGP_NEXT_HOP, bgp_next_hop;
-    source_mac: u64 = SOURCE_MAC, source_mac, |octets| mac(octets);
-    destination_mac: u64 = DESTINATION_MAC, destination_mac, |octets| mac(octets);
-    mpls_labels: MplsLabels = MPLS_LABELS, mpls_labels;
+    octets: Vec<u64> = OCTETS, octets;
+    packets: Vec<u64> = PACKETS, packets;
+    start: Vec<u64> = START, start, |time| time.as_nanos();
+    end: Vec<u64> = END, end, |time| time.as_nanos();
+    ingress_interface: Vec<u32> = INGRESS_INTERFACE, ingress_interface;
+    egress_interface: Vec<u32> = EGRESS_INTERFACE, egress_interface;
+    source_as: Vec<u32> = SOURCE_AS, source_as;
+    destination_as: Vec<u32> = DESTINATION_AS, destination_as;
+    ipv6_flow_label: Vec<u32> = IPV6_FLOW_LABEL, ipv6_flow_label;
+    fragment_identification: Vec<u32> = FRAGMENT_IDENTIFICATION, fragment_identification;
+    source_port: Vec<u16> = SOURCE_PORT, source_port;
+    destination_port: Vec<u16> = DESTINATION_PORT, destination_port;
+    tcp_flags: Vec<u16> = TCP_FLAGS, tcp_flags;
+    vlan: Vec<u16> = VLAN, vlan;
+    post_vlan: Vec<u16> = POST_VLAN, post_vlan;
+    protocol: Vec<u8> = PROTOCOL, protocol;
+    tos: Vec<u8> = TOS, tos;
+    source_prefix_length: Vec<u8> = SOURCE_PREFIX_LENGTH, source_prefix_length;
+    destination_prefix_length: Vec<u8> = DESTINATION_PREFIX_LENGTH, destination_prefix_length;
+    direction: Vec<u8> = DIRECTION, direction;
+    flow_end_reason: Vec<u8> = FLOW_END_REASON, flow_end_reason;
+    minimum_ttl: Vec<u8> = MINIMUM_TTL, minimum_ttl;
+    forwarding_status: Vec<u8> = FORWARDING_STATUS, forwarding_status;
+    source: Addresses = SOURCE, source;
+    destination: Addresses = DESTINATION, destination;
+    next_hop: Addresses = NEXT_HOP, next_hop;
+    bgp_next_hop: Addresses = BGP_NEXT_HOP, bgp_next_hop;
+    source_mac: Vec<u64> = SOURCE_MAC, source_mac, |octets| mac(octets);
+    destination_mac: Vec<u64> = DESTINATION_MAC, destination_mac, |octets| mac(octets);
+    mpls_labels: Vec<MplsLabels> = MPLS_LABELS, mpls_labels;
 }
 
 fn mac(octets: [u8; 6]) -> u64 {

@@ -13,6 +13,7 @@
 //! rest, and its footer has what its flows come to by protocol and minute. There is no manifest that could disagree with
 //! what is there.
 
+mod addresses;
 mod batch;
 mod chunk;
 mod columns;

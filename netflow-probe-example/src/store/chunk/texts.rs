@@ -1,11 +1,17 @@
 //! Columns of text: addresses, words, and whatever else has no fixed length.
 
-use core::{net::IpAddr, ops::Range};
+use core::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
 
 use parquet::{basic::Encoding, bloom_filter::Sbbf, data_type::ByteArray, file::statistics::Statistics};
 
 use super::{Encoder, address::push_address, delta::push_deltas, dictionary::Dictionary};
-use crate::store::form::Form;
+use crate::store::{
+    addresses::{Addresses, Neighbours},
+    form::Form,
+};
 
 /// Different values of a row group up to which a Bloom filter is made: beyond, it would cost more than it saves.
 const FILTERED: usize = 20_000;
@@ -18,10 +24,12 @@ const TRIAL: usize = 1 << 12;
 
 impl Encoder {
     /// Gives the addresses that are there. Those that are looked for are in a Bloom filter, if they are not too many.
-    pub(in crate::store) fn addresses(&mut self, addresses: &[IpAddr], are_looked_for: bool) {
-        let Some(first) = addresses.first() else { return };
-        if addresses.iter().all(|address| address == first) {
-            self.texts([*first].into_iter(), written(self.form), are_looked_for);
+    pub(in crate::store) fn addresses(&mut self, addresses: &Addresses, are_looked_for: bool) {
+        if addresses.len() == 0 {
+            return;
+        }
+        if let Some(single) = addresses.single() {
+            self.texts([single].into_iter(), written(self.form), are_looked_for);
             self.push_one(addresses.len());
             return;
         }
@@ -43,16 +51,23 @@ impl Encoder {
     }
 
     /// Addresses without a dictionary: their lengths, then all of them, which are gathered in its place.
-    fn spread_addresses(&mut self, addresses: &[IpAddr], push: impl Fn(&mut Vec<u8>, IpAddr)) {
+    fn spread_addresses(&mut self, addresses: &Addresses, push: impl Fn(&mut Vec<u8>, IpAddr)) {
         self.begin();
         self.encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-        self.spread.clear();
-        self.dictionary.clear();
-        self.dictionary.reserve(16 * addresses.len());
-        for address in addresses {
-            let before = self.dictionary.len();
-            push(&mut self.dictionary, *address);
-            self.spread.push((self.dictionary.len() - before) as u64);
+        let Self { spread, dictionary, .. } = self;
+        spread.clear();
+        dictionary.clear();
+        dictionary.reserve(16 * addresses.len());
+        let mut push = |address| {
+            let before = dictionary.len();
+            push(dictionary, address);
+            spread.push((dictionary.len() - before) as u64);
+        };
+        for neighbours in addresses.neighbours() {
+            match neighbours {
+                Neighbours::V4(ipv4) => ipv4.iter().for_each(|address| push(IpAddr::V4(*address))),
+                Neighbours::V6(ipv6) => ipv6.iter().for_each(|address| push(IpAddr::V6(*address))),
+            }
         }
         push_deltas(&mut self.page, self.spread.iter().copied());
     }
@@ -78,8 +93,9 @@ impl Encoder {
         for (address, count) in runs.clone() {
             self.definition.push(1, count);
             let Some(place) = self.addresses.place(address) else {
-                let all: Vec<IpAddr> =
-                    runs.flat_map(|(address, count)| core::iter::repeat_n(address, count as usize)).collect();
+                let mut all = Addresses::default();
+                runs.flat_map(|(address, count)| core::iter::repeat_n(address, count as usize))
+                    .for_each(|address| all.push(address));
                 self.definition.clear();
                 self.definition.push(1, u32::try_from(all.len()).unwrap_or(u32::MAX));
                 return self.addresses(&all, false);
@@ -169,23 +185,49 @@ impl Encoder {
         self.plain(&text);
     }
 
-    fn places_of_addresses(&mut self, addresses: &[IpAddr]) -> bool {
+    /// Gathers the places of addresses in a dictionary, if that is worth it.
+    fn places_of_addresses(&mut self, addresses: &Addresses) -> bool {
         self.places.clear();
         self.places.reserve(addresses.len());
         self.addresses.clear(addresses.len());
         let mut recent = Recent { ipv4: [(0, None); 256], ipv6: None };
+        let mut next_look = TRIAL;
+        addresses.neighbours().all(|neighbours| match neighbours {
+            Neighbours::V4(ipv4) => self.push_places_of(ipv4, &mut next_look, |address, dictionary| {
+                recent.place4(address, dictionary)
+            }),
+            Neighbours::V6(ipv6) => self.push_places_of(ipv6, &mut next_look, |address, dictionary| {
+                recent.place6(address, dictionary)
+            }),
+        }) && self.is_dictionary_worth_it()
+    }
+
+    /// Adds places to those gathered so far; whether the dictionary is worth its entries, which is looked at now and then.
+    fn push_places_of<A: Copy>(
+        &mut self,
+        addresses: &[A],
+        next_look: &mut usize,
+        mut place: impl FnMut(A, &mut Dictionary<IpAddr>) -> Option<u16>,
+    ) -> bool {
         for part in addresses.chunks(TRIAL) {
             for address in part {
-                let Some(place) = recent.place(*address, &mut self.addresses) else { return false };
+                let Some(place) = place(*address, &mut self.addresses) else { return false };
                 self.places.push(place);
             }
-            // An entry takes at least as much as the address would take by itself.
-            let entries = self.addresses.keys().len();
-            if entries > 1 << 8 && entries * 2 > self.places.len() {
-                return false;
+            if self.places.len() >= *next_look {
+                *next_look = self.places.len() + TRIAL;
+                if !self.is_dictionary_worth_it() {
+                    return false;
+                }
             }
         }
         true
+    }
+
+    /// An entry takes at least as much as the address would take by itself.
+    fn is_dictionary_worth_it(&self) -> bool {
+        let entries = self.addresses.keys().len();
+        entries <= 1 << 8 || entries * 2 <= self.places.len()
     }
 
     /// The entries of a dictionary of texts, their statistics and their Bloom filter.
@@ -240,30 +282,27 @@ struct Recent {
     /// By some bits of a product.
     ipv4: [(u32, Option<u16>); 256],
     /// The last one.
-    ipv6: Option<(IpAddr, u16)>,
+    ipv6: Option<(Ipv6Addr, u16)>,
 }
 
 impl Recent {
-    fn place(&mut self, address: IpAddr, dictionary: &mut Dictionary<IpAddr>) -> Option<u16> {
-        match address {
-            IpAddr::V4(v4) => {
-                let bits = v4.to_bits();
-                let [slot, ..] = bits.wrapping_mul(0x9e37_79b1).to_be_bytes();
-                let slot = self.ipv4.get_mut(usize::from(slot))?;
-                if slot.0 != bits || slot.1.is_none() {
-                    *slot = (bits, Some(dictionary.place(address)?));
-                }
-                slot.1
-            }
-            IpAddr::V6(_) => {
-                let place = match self.ipv6 {
-                    Some((known, place)) if known == address => place,
-                    _ => dictionary.place(address)?,
-                };
-                self.ipv6 = Some((address, place));
-                Some(place)
-            }
+    fn place4(&mut self, address: Ipv4Addr, dictionary: &mut Dictionary<IpAddr>) -> Option<u16> {
+        let bits = address.to_bits();
+        let [slot, ..] = bits.wrapping_mul(0x9e37_79b1).to_be_bytes();
+        let slot = self.ipv4.get_mut(usize::from(slot))?;
+        if slot.0 != bits || slot.1.is_none() {
+            *slot = (bits, Some(dictionary.place(address.into())?));
         }
+        slot.1
+    }
+
+    fn place6(&mut self, address: Ipv6Addr, dictionary: &mut Dictionary<IpAddr>) -> Option<u16> {
+        let place = match self.ipv6 {
+            Some((known, place)) if known == address => place,
+            _ => dictionary.place(address.into())?,
+        };
+        self.ipv6 = Some((address, place));
+        Some(place)
     }
 }
 
