@@ -367,3 +367,58 @@ interface Te0/0/0
     // What would be right is for the help.
     assert!(!toml.contains("transport icmp ipv4|ipv6 type-code"), "{toml}");
 }
+
+#[test]
+fn a_switch_of_nx_os_and_one_with_mls() {
+    let text = "\
+feature netflow
+flow timeout active 60
+flow timeout inactive 20
+flow exporter EXP
+  destination 192.0.2.77 use-vrf management
+  transport udp 2055
+  version 9
+    template data timeout 20
+flow record REC
+  match ipv4 source address
+  match ip protocol
+  match ip tos
+  collect counter bytes
+flow monitor MON
+  record REC
+  exporter EXP
+sampler SAM
+  mode 2 out-of 100
+interface Ethernet1/1
+  ip flow monitor MON input sampler SAM
+";
+    let (toml, set) = explained("cisco", text);
+    assert_eq!(
+        set,
+        [
+            "interface = [\"any\"]",
+            "active-timeout = \"60s\"",
+            "inactive-timeout = \"20s\"",
+            "key = [\"ipv4 source address\", \"ipv4 protocol\", \"ipv4 tos\"]",
+            "sampling = \"random:2:100\"",
+            "collector = [\"192.0.2.77:2055\"]",
+            "export-version = 9",
+            "template-refresh = \"20s\"",
+        ],
+        "{toml}"
+    );
+    assert_left(&toml, &[]);
+    assert!(toml.contains("# line 5: the VRF is left out"), "{toml}");
+    let text = "\
+mls aging long 64
+mls sampling packet-based 512 8192
+ip flow-export version 5
+ip flow-export destination 192.0.2.78 9996
+interface Vlan10
+ ip flow ingress
+ mls netflow sampling
+";
+    let (toml, set) = explained("cisco", text);
+    assert!(set.contains(&"sampling = \"1:512\"".to_owned()), "{toml}");
+    assert_left(&toml, &[(1, "no counterpart"), (7, "no counterpart")]);
+}

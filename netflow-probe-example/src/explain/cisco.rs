@@ -1,4 +1,4 @@
-//! Configurations of Cisco's IOS, IOS XE and IOS XR: classic commands, and Flexible NetFlow.
+//! Configurations of Cisco's IOS, IOS XE, IOS XR and NX-OS: classic commands, and Flexible NetFlow.
 //!
 //! Units differ: `ip flow-cache timeout active` counts minutes, all other timeouts seconds.
 
@@ -333,7 +333,7 @@ fn exporter(lines: &[(usize, Vec<&str>)], out: &mut Translation) {
             // What it takes back has been taken back.
             ["no", ..] => out.accept(line),
             ["destination", host, rest @ ..] => {
-                let note = rest.contains(&"vrf").then_some(VRF);
+                let note = rest.iter().any(|word| ["vrf", "use-vrf"].contains(word)).then_some(VRF);
                 let value = host_port(host, port.map_or(9_995, |port| port.1));
                 out.set_noted(line, Key::COLLECTOR, value, note);
             }
@@ -408,6 +408,13 @@ fn monitor(line: usize, words: &[&str], used: &Used<'_>, out: &mut Translation) 
 }
 
 fn sampler(line: usize, words: &[&str], out: &mut Translation) {
+    if let ["mode", size, "out-of", population] = words {
+        let sizes = (number(size, 1..=4_294_967_295), number(population, 1..=4_294_967_295));
+        return match sizes {
+            (Ok(size), Ok(population)) => out.set(line, Key::SAMPLING, format!("random:{size}:{population}")),
+            (Err(reason), _) | (_, Err(reason)) => out.leave(line, reason),
+        };
+    }
     let (is_random, count) = match words {
         ["mode", "random", "one-out-of", count]
         | ["mode", "random", "1", "out-of", count]
@@ -427,7 +434,10 @@ const KEY_ONLY: &str = "is in the records only as a part of the key: `match` it"
 
 fn record(line: usize, words: &[&str], lines: &[(usize, Vec<&str>)], out: &mut Translation) {
     if let ["match", fields @ ..] = words {
-        return out.set(line, Key::KEY, fields.join(" "));
+        // NX-OS says the same of both families.
+        let fields = fields.join(" ");
+        let fields = fields.strip_prefix("ip ").map(|rest| format!("ipv4 {rest}")).unwrap_or(fields);
+        return out.set(line, Key::KEY, fields);
     }
     let is_matched = |fields: &[&str]| {
         lines.iter().any(|(_, words)| {

@@ -18,7 +18,7 @@ pub use translation::{Key, Translation};
 /// Whose configuration it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Dialect {
-    /// Cisco IOS, IOS XE and IOS XR: classic commands and Flexible NetFlow
+    /// Cisco IOS, IOS XE, IOS XR and NX-OS: classic commands and Flexible NetFlow
     Cisco,
     /// Juniper JunOS, in braces or as set commands
     Junos,

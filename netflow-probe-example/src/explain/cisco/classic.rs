@@ -2,7 +2,7 @@
 //!
 //! `ip flow-cache timeout active` and `ip flow-export template timeout-rate` count minutes.
 
-use super::{OF_A_TABLE, SOURCE_INTERFACE, VRF, WITH_TEMPLATES, take_back, with_number};
+use super::{OF_A_TABLE, SOURCE_INTERFACE, VRF, WITH_TEMPLATES, seconds, take_back, with_number};
 use crate::explain::translation::{Key, NEEDS_TABLE, Translation, host_port};
 
 /// Commands without a part of their own.
@@ -55,6 +55,14 @@ fn translate(line: usize, words: &[&str], out: &mut Translation) {
             out.leave(line, "is a matter of the collector: netflow-collector query -s");
         }
         ["ip", what, ..] if what.starts_with("flow-") => out.leave(line, "is not understood"),
+        ["flow", "timeout", "active", text] => seconds(line, text, Key::ACTIVE_TIMEOUT, out),
+        ["flow", "timeout", "inactive", text] => seconds(line, text, Key::INACTIVE_TIMEOUT, out),
+        ["mls", "sampling", "packet-based", count, ..] => {
+            with_number(line, count, 1..=65_535, out, |count, out| {
+                out.set(line, Key::SAMPLING, format!("1:{count}"));
+            });
+        }
+        ["mls", "sampling", ..] => out.leave(line, "packets are sampled by their number"),
         ["mls", "netflow" | "flow" | "nde" | "aging", ..] | ["flow" | "sampler", ..] => {
             out.leave(line, "has no counterpart here");
         }
