@@ -254,7 +254,7 @@ fn a_filter_decides_which_frames_of_files_are_metered() {
     let path = write(&folder, "four.pcap", &file);
     let (account, _) = meter(&folder, &[&path], &["--filter", "udp src port 1000"]);
     assert_eq!(number(&account, "metered"), 2, "{account}");
-    let (account, code) = meter(&folder, &[&path], &["--filter", "udp src prt 1000"]);
+    let (account, code) = meter(&folder, &[&path], &["--filter", "udp src port 1000 and and"]);
     assert!(code == Some(2) && account.contains("syntax error"), "{account}");
 }
 
