@@ -55,7 +55,8 @@ const EMPTY_POLLS: usize = 8;
 ///
 /// For each flow of a [`SevenTuple`] 80 octets in the case of IPv4 (a record of 64, 8 for the timer, 8 for the index)
 /// and 112 in the case of IPv6, plus the size of `X`. A million flows take less than 96 MiB with the default share for
-/// IPv6. See [`memory_octets`](Self::memory_octets). All of it is taken by [`new`](Self::new), and nothing later.
+/// IPv6. See [`memory_octets`](Self::memory_octets). All of it is taken by [`new`](Self::new), and nothing later;
+/// what flows have not needed so far has not been written to, so that a system with virtual memory still has it.
 ///
 /// ```
 /// use core::net::{IpAddr, Ipv4Addr};

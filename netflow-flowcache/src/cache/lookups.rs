@@ -26,7 +26,7 @@ struct Lookup<S> {
     time: Timestamp,
     /// Where in the group it is.
     packet: usize,
-    /// The slot that its flow is probably in, if it is in the table at all.
+    /// The number of its bucket, and then the slot that its flow is probably in, if it is in the table at all.
     slot: u32,
     key: S,
 }
@@ -51,10 +51,15 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
     /// Reads the buckets, and then the records, that the packets probably belong to.
     #[inline]
     pub(crate) fn read_ahead(&mut self) {
-        let touched = self.lookups.0.iter().fold(0, |read, lookup| read ^ self.touch_bucket(lookup.hash));
+        let index = &self.index;
+        let touched = self.lookups.0.iter_mut().fold(0, |touched, lookup| {
+            let (bucket, read) = index.touch(lookup.hash);
+            lookup.slot = bucket;
+            touched ^ read
+        });
         black_box(touched);
         for lookup in &mut self.lookups.0 {
-            lookup.slot = self.index.candidate(lookup.hash);
+            lookup.slot = index.candidate(lookup.slot, lookup.hash);
         }
         let touched = self.lookups.0.iter().fold(0, |read, lookup| read ^ self.touch_record(lookup.slot));
         black_box(touched);

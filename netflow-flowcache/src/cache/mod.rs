@@ -94,7 +94,7 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
     /// Reads the bucket that a hash belongs to, so that it is near when it is needed.
     #[inline]
     pub(crate) fn touch_bucket(&self, hash: u64) -> u64 {
-        self.index.touch(hash)
+        self.index.touch(hash).1
     }
 
     /// Reads the record of a slot, so that it is near when it is needed.
@@ -232,6 +232,9 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
         if self.live >= self.emergency.ordinary() && !self.make_room(context, hash) {
             return None;
         }
+        if self.live >= self.index.grow_at() {
+            self.grow_index(context);
+        }
         let slot = self.order.allocate()?;
         if self.index.insert(hash, slot).is_none() {
             // Hardly ever: there are unused places, but none where this flow could stand.
@@ -239,6 +242,17 @@ impl<S: StoredKey, X: Extra> Cache<S, X> {
             return self.enter_by_force(context, hash);
         }
         Some(slot)
+    }
+
+    /// Splits twice as many buckets as flows come, so that those that have not been split are not overfull.
+    #[inline(never)]
+    fn grow_index(&mut self, context: &Context) {
+        let Self { index, records, live, .. } = self;
+        for _ in 0..2 {
+            let hash_of =
+                |slot: u32| records.get(slot as usize).map_or(0, |record| record.key.hash(context.seed));
+            index.grow(*live, hash_of);
+        }
     }
 
     #[cold]
