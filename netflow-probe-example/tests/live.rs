@@ -307,3 +307,62 @@ fn a_filter_decides_which_packets_are_metered() {
     assert_eq!(by_key(&flows), expected);
     assert_eq!(number(&account, "not IP"), 0, "{account}");
 }
+
+#[test]
+fn a_reload_that_looks_into_tunnels_has_whole_packets_from_then_on() {
+    let Some(captures) = captures(&["oisf__vxlan-decoder-03-vxlan.pcap"]) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let network = Network::new();
+    let (config, written) = (network.path("exporter.toml"), network.path("export.pcap"));
+    fs::write(&config, "").unwrap();
+    let arguments = ["--config", config.to_str().unwrap(), "--write", written.to_str().unwrap()];
+    let mut exporter = exporter(&network, &arguments);
+    network.play("out0", 10_000, &captures);
+    fs::write(&config, "[metering]\ntunnel = \"both\"\n").unwrap();
+    exporter.signal("-HUP");
+    exporter.wait_for("in force: ", 1);
+    wait_until("what tunnels carry", || {
+        network.play("out0", 10_000, &captures);
+        exporter.signal("-USR1");
+        exporter.said().contains("carried by tunnels")
+    });
+    exporter.terminate();
+}
+
+#[test]
+fn what_the_kernel_keeps_of_packets_is_all_that_is_looked_at() {
+    let others = [
+        "akvorado__gre-v4-key.pcap",
+        "akvorado__mpls-ipv4.pcap",
+        "akvorado__mpls-ipv6.pcap",
+        "akvorado__vlan-ipv6.pcap",
+        "ntop__dns-fragmented.pcap",
+        "ntop__ipv6-in-gtp.pcap",
+        "oisf__vxlan-decoder-03-vxlan.pcap",
+    ];
+    let Some(captures) = captures(&[TRAFFIC, &others[..]].concat()) else { return };
+    if !can_make_networks() {
+        return;
+    }
+    let hash = "hash:1:3,crc,offset=24,size=40,initialiser=7";
+    for options in [
+        &["--seed", "1"][..],
+        &["--tunnel", "both"],
+        &["--sampling", hash, "--seed", "1", "--export-version", "10"],
+    ] {
+        let network = Network::new();
+        let (live, read) = (network.path("live.pcap"), network.path("read.pcap"));
+        let exporter = exporter(&network, &[options, &["--write", live.to_str().unwrap()]].concat());
+        network.play("out0", 10_000, &captures);
+        let account = exporter.terminate();
+        assert_eq!(number(&account, "dropped by the kernel"), 0, "{account}");
+        let mut arguments = [options, &["--write", read.to_str().unwrap(), "--read"]].concat();
+        arguments.extend(captures.iter().map(|capture| capture.to_str().unwrap()));
+        run(EXPORTER, &arguments);
+        let (live, read) = (decode(&network, &live).0, decode(&network, &read).0);
+        assert!(!live.is_empty());
+        assert_eq!(by_key(&live), by_key(&read), "{options:?}: {account}");
+    }
+}

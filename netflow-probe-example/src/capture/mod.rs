@@ -48,6 +48,12 @@ pub trait FrameSource: Send {
     /// Returns how many there were.
     fn read(&mut self, patience: Duration, visit: impl FnMut(&Frame<'_>, ObservationPoint)) -> usize;
 
+    /// Whether nothing behind the headers of link, network and transport is looked at in frames to come: so that no more need be
+    /// kept of them.
+    fn keep_headers(&mut self, suffice: bool) {
+        let _ = suffice;
+    }
+
     /// How far behind the clock the times of frames may be that are still to come: what the kernel keeps before it hands
     /// it out.
     fn delay(&self) -> Duration;

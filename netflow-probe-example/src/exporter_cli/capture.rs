@@ -45,12 +45,13 @@ pub struct CaptureArgs {
     #[arg(long, requires = "interface")]
     pub no_promiscuous: bool,
 
-    /// Octets of each packet to keep, from the link header on; tunnels and hash sampling need more than headers
+    /// Octets of each packet to keep, from the link header on. Of plain TCP, UDP and ICMP on Ethernet the headers are kept and
+    /// no more, unless --tunnel or hash sampling looks behind them
     #[arg(long, value_name = "OCTETS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=262_144), requires = "interface")]
     pub snaplen: u32,
 
     /// Octets of the kernel's buffer, of each interface, direction and thread; up to 1G
-    #[arg(long, value_name = "OCTETS", default_value = "8M", value_parser = parse_buffer, requires = "interface")]
+    #[arg(long, value_name = "OCTETS", default_value = "2M", value_parser = parse_buffer, requires = "interface")]
     pub buffer_size: u32,
 
     /// Threads that share the packets of each interface, each with a flow table of `--max-flows`

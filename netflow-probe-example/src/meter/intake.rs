@@ -49,6 +49,11 @@ impl Intake {
         }
     }
 
+    /// Whether nothing behind the headers of frames is looked at.
+    pub(super) fn headers_suffice(&self) -> bool {
+        self.tunnel == Tunnel::Outer && !self.needs_content
+    }
+
     /// Selects otherwise from now on.
     pub(super) fn set_sampler(&mut self, sampler: SelectionSequence) {
         self.needs_content = sampler.needs_content();

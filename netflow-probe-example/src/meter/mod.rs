@@ -93,6 +93,11 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// Whether nothing behind the headers of frames is looked at.
+    fn headers_suffice(&self) -> bool {
+        self.intake.headers_suffice()
+    }
+
     /// A meter that has seen nothing.
     ///
     /// # Errors

@@ -418,6 +418,7 @@ impl<S: FrameSource> Worker<S> {
     /// Meters frames that are there; how many.
     fn read(&mut self) -> usize {
         let Self { meter, source, outbox, newest, .. } = self;
+        source.keep_headers(meter.headers_suffice());
         let read = source.read(PATIENCE, |frame, point| {
             if !meter.can_gather(frame.timestamp) || is_set_back(*newest, frame.timestamp) {
                 outbox.take_gathered(meter);

@@ -4,9 +4,12 @@ use std::{io, os::fd::AsFd, os::fd::BorrowedFd};
 
 use netflow_flowcache::Timestamp;
 use pcap::{Active, Capture, Error, Linktype, Precision};
-use socket2::{SockFilter, SockRef};
 
-use super::{LiveConfig, fanout::FanoutGroup};
+use super::{
+    LiveConfig,
+    fanout::FanoutGroup,
+    filter::{filter_of, set_filter},
+};
 use crate::{
     capture::{CaptureCounts, ObservationPoint},
     pcap::{Frame, LinkType},
@@ -31,6 +34,10 @@ pub(super) struct Handle {
     point: ObservationPoint,
     /// Frames before this time passed no filter, and went to other members of the group, too.
     since: Timestamp,
+    /// What the kernel runs on each frame, and how much of it was asked for.
+    filter: String,
+    snaplen: u32,
+    keeps_headers: bool,
     counts: Counts,
 }
 
@@ -76,7 +83,8 @@ impl Handle {
             // The longer of the cooked headers has the interface; an old libpcap has the shorter one only.
             let _otherwise_the_shorter = capture.set_datalink(Linktype(LinkType::LINUX_SLL2.0.cast_signed()));
         }
-        set_filter(&mut capture, &filter_of(config.filter.as_deref().unwrap_or(""), way))?;
+        let filter = filter_of(config.filter.as_deref().unwrap_or(""), way);
+        set_filter(&mut capture, &filter, config.snaplen, false)?;
         if let Some(group) = group {
             group
                 .join(&capture)
@@ -94,8 +102,20 @@ impl Handle {
                 Way::Unknown => ObservationPoint::default(),
             },
             since,
+            filter,
+            snaplen: config.snaplen,
+            keeps_headers: false,
             counts: Counts::default(),
         })
+    }
+
+    /// Has the kernel keep no more than headers, if these `suffice`, or again as much as was asked for.
+    pub(super) fn keep_headers(&mut self, suffice: bool) -> Result<(), String> {
+        if self.keeps_headers != suffice && self.link_type == LinkType::ETHERNET {
+            set_filter(&mut self.capture, &self.filter, self.snaplen, suffice)?;
+            self.keeps_headers = suffice;
+        }
+        Ok(())
     }
 
     /// Hands out frames that are there, `limit` at most, without those after `until`; how many.
@@ -105,7 +125,7 @@ impl Handle {
         until: Timestamp,
         mut visit: impl FnMut(&Frame<'_>, ObservationPoint),
     ) -> Result<usize, String> {
-        let Self { capture, link_type, point, since, counts } = self;
+        let Self { capture, link_type, point, since, counts, .. } = self;
         let before = counts.total.read;
         let result = capture.dispatch(Some(limit), |packet| {
             let timestamp = timestamp(packet.header.ts);
@@ -160,51 +180,6 @@ impl Handle {
     }
 }
 
-/// The filter that lets pass what goes one way and what the user wants.
-fn filter_of(filter: &str, way: Way) -> String {
-    let filter = filter.trim();
-    let direction = match way {
-        Way::In => "inbound",
-        Way::Out => "outbound",
-        Way::Unknown => return filter.to_owned(),
-    };
-    if filter.is_empty() { direction.to_owned() } else { format!("{direction} and ({filter})") }
-}
-
-/// Has the kernel filter.
-///
-/// libpcap applies a new filter to the first frames itself, and cannot tell their direction there: all would be dropped.
-/// So the filter is given to the kernel without libpcap's knowledge, where the kernel has the same headers.
-fn set_filter(capture: &mut Capture<Active>, filter: &str) -> Result<(), String> {
-    let failed = |error| format!("filter: {}", reason(error));
-    let link_type = LinkType(capture.get_datalink().0.cast_unsigned());
-    if matches!(link_type, LinkType::LINUX_SLL | LinkType::LINUX_SLL2) {
-        return capture.filter(filter, true).map_err(failed);
-    }
-    let program = capture.compile(filter, true).map_err(failed)?;
-    let instructions: Option<Vec<SockFilter>> = program
-        .get_instructions()
-        .iter()
-        .map(|instruction| instruction_of(&instruction.to_string()))
-        .collect();
-    let instructions = instructions.ok_or("filter: an instruction that cannot be read")?;
-    SockRef::from(&*capture)
-        .attach_filter(&instructions)
-        .map_err(|error| format!("filter: the kernel does not take it: {error}"))
-}
-
-/// An instruction of a filter from what the library prints of it: operation, two jumps, operand.
-fn instruction_of(text: &str) -> Option<SockFilter> {
-    let mut numbers = text.split(' ');
-    let mut next = || numbers.next();
-    Some(SockFilter::new(
-        next()?.parse().ok()?,
-        next()?.parse().ok()?,
-        next()?.parse().ok()?,
-        next()?.parse().ok()?,
-    ))
-}
-
 /// libpcap's own numbers of raw IP differ from those in files.
 const fn canonical(link_type: LinkType) -> LinkType {
     match link_type {
@@ -226,28 +201,5 @@ pub(super) fn reason(error: Error) -> String {
         Error::PcapError(text) if !text.trim().is_empty() => text.trim().to_owned(),
         Error::IoError(kind) => io::Error::from(kind).to_string(),
         other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_kept_together() {
-        assert_eq!(filter_of(" udp or tcp ", Way::In), "inbound and (udp or tcp)");
-        assert_eq!(filter_of("", Way::Out), "outbound");
-        assert_eq!(filter_of("ip6", Way::Unknown), "ip6");
-    }
-
-    #[test]
-    fn the_instructions_of_a_filter_are_read_from_what_is_printed() {
-        let dead = Capture::dead(Linktype::ETHERNET).unwrap();
-        let program = dead.compile("udp port 53 or vlan 7", true).unwrap();
-        assert!(program.get_instructions().len() > 5);
-        for instruction in program.get_instructions() {
-            assert!(instruction_of(&instruction.to_string()).is_some(), "{instruction}");
-        }
-        assert!(instruction_of("1 2 3").is_none() && instruction_of("6 0 0 x").is_none());
     }
 }

@@ -4,6 +4,7 @@
 //! interface that goes away is opened again, with growing pauses, until it is back, perhaps with another index.
 
 mod fanout;
+mod filter;
 mod handle;
 
 use core::{fmt, time::Duration};
@@ -118,6 +119,8 @@ pub struct LiveSource {
     /// No frame after this is wanted.
     until: Timestamp,
     tell: Teller,
+    /// Whether no more than headers is looked at.
+    headers_suffice: bool,
     /// Whether each capture had something at the last look.
     ready: Vec<bool>,
 }
@@ -173,6 +176,7 @@ pub fn open(config: LiveConfig, tell: &Tell) -> Result<Vec<LiveSource>, LiveErro
             closed: CaptureCounts::default(),
             until: Timestamp::MAX,
             tell: Teller(Arc::clone(tell)),
+            headers_suffice: false,
             ready: Vec::new(),
         };
         for (name, groups) in config.interfaces.iter().zip(&groups) {
@@ -345,10 +349,11 @@ impl FrameSource for LiveSource {
             let mut failure = None;
             if let State::Open(handles) = &mut watched.state {
                 for handle in handles {
-                    if !ready.next().unwrap_or(false) {
-                        continue;
-                    }
-                    match handle.read(BATCH, until, &mut visit) {
+                    let is_ready = ready.next().unwrap_or(false);
+                    let kept = handle.keep_headers(self.headers_suffice);
+                    match kept
+                        .and_then(|()| if is_ready { handle.read(BATCH, until, &mut visit) } else { Ok(0) })
+                    {
                         Ok(read) => frames += read,
                         Err(reason) => failure = Some(reason),
                     }
@@ -360,6 +365,10 @@ impl FrameSource for LiveSource {
             }
         }
         frames
+    }
+
+    fn keep_headers(&mut self, suffice: bool) {
+        self.headers_suffice = suffice;
     }
 
     fn delay(&self) -> Duration {
