@@ -12,7 +12,7 @@ use netflow_flowcache::Timestamp;
 use super::{Meter, MeteredFlow, change::Turn};
 
 /// Flows that go to the exporter at once.
-const BATCH: usize = 128;
+const BATCH: usize = 256;
 /// A flow waits no longer than this for others to go to the exporter with.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// How long to wait while flows are held back.

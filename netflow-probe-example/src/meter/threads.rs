@@ -36,7 +36,7 @@ use super::{
 use crate::capture::{CaptureCounts, FrameSource};
 
 /// Batches that may wait for the exporter, for each thread.
-const QUEUE: usize = 64;
+const QUEUE: usize = 32;
 /// How long to wait for a frame before the time is told all the same.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long flows of a newer time wait for threads that have not come to it.
