@@ -257,9 +257,7 @@ impl Account {
                 self.stranger(exporter);
                 return Err(Refusal::NotAllowed);
             }
-            let (_, forgotten) = self.exporters.entry(exporter);
-            let octets: usize = forgotten.iter().map(|(_, account)| account.said_octets()).sum();
-            self.name_octets = self.name_octets.saturating_sub(octets);
+            self.exporter(exporter);
         }
         let (account, _) = self.exporters.entry(exporter);
         account.arrived(octets, received);
@@ -275,6 +273,14 @@ impl Account {
                 Err(reason)
             }
         }
+    }
+
+    /// The account of an exporter, made if need be. Whoever had to be forgotten for it gives back the room of what was said.
+    fn exporter(&mut self, exporter: IpAddr) -> &mut ExporterAccount {
+        let (account, forgotten) = self.exporters.entry(exporter);
+        let octets: usize = forgotten.iter().map(|(_, account)| account.said_octets()).sum();
+        self.name_octets = self.name_octets.saturating_sub(octets);
+        account
     }
 
     /// A session of an exporter begins: its sequence numbers begin anew.
@@ -456,7 +462,7 @@ impl Account {
     pub(crate) fn noticed(&mut self, exporter: IpAddr, now: Timestamp) {
         self.now = now;
         self.limiter.advance(now);
-        self.exporters.entry(exporter).0.noticed(now);
+        self.exporter(exporter).noticed(now);
     }
 
     /// Something was wrong. Returns how often it was by now, if that should be reported.
@@ -464,8 +470,8 @@ impl Account {
         if let Some(count) = self.faults.get_mut(what.kind() as usize) {
             *count += 1;
         }
-        let (account, _) = self.exporters.entry(exporter);
-        let count = account.fault(what, self.now);
+        let now = self.now;
+        let count = self.exporter(exporter).fault(what, now);
         self.limiter.reports(count).then_some(count)
     }
 }
@@ -516,6 +522,22 @@ mod tests {
         }
         assert_eq!(reports, [1, 2, 3, 4, 5, 100, 1_000]);
         assert_eq!((account.faults(FaultKind::CutShort), account.malformed()), (2_000, 0));
+    }
+
+    #[test]
+    fn who_is_forgotten_gives_back_the_room_of_its_names() {
+        let named = |address: &str| {
+            serde_json::json!({
+                "address": address, "interfaces": { "7": "eth7" }, "vrfs": {}, "applications": {}, "samplers": {},
+            })
+        };
+        let saved = serde_json::json!({ "exporters": [named("0.0.0.1"), named("0.0.0.2")], "streams": [] });
+        let mut account = Account::with_limits(1, 1);
+        account.restore(&serde_json::from_value(saved).unwrap());
+        let said: usize = account.exporters().map(|(_, exporter)| exporter.said_octets()).sum();
+        assert!(said > 0 && account.name_octets == said, "{} of {said}", account.name_octets);
+        account.noticed(address(3), Timestamp::from_secs(1));
+        assert_eq!((account.exporters().count(), account.name_octets), (1, 0));
     }
 
     #[test]

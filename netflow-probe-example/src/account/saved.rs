@@ -97,9 +97,9 @@ impl Account {
     /// Takes what an earlier run kept, within the limits of this account. To be called before the first datagram.
     pub fn restore(&mut self, saved: &SavedAccount) {
         for exporter in &saved.exporters {
-            let (account, _) = self.exporters.entry(exporter.address);
-            let before = account.names.octets();
+            let before = self.exporter(exporter.address).names.octets();
             let room = Self::NAME_OCTETS.saturating_sub(self.name_octets) + before;
+            let (account, _) = self.exporters.entry(exporter.address);
             let SavedExporter { interfaces, vrfs, applications, samplers, .. } = exporter;
             account.names.restore([interfaces, vrfs, applications, samplers], room);
             self.name_octets = (self.name_octets + account.names.octets()).saturating_sub(before);
