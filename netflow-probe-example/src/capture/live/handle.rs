@@ -37,7 +37,7 @@ pub(super) struct Handle {
     /// What the kernel runs on each frame, and how much of it was asked for.
     filter: String,
     snaplen: u32,
-    keeps_headers: bool,
+    headers_suffice: bool,
     counts: Counts,
 }
 
@@ -104,18 +104,20 @@ impl Handle {
             since,
             filter,
             snaplen: config.snaplen,
-            keeps_headers: false,
+            headers_suffice: false,
             counts: Counts::default(),
         })
     }
 
-    /// Has the kernel keep no more than headers, if these `suffice`, or again as much as was asked for.
+    /// Has the kernel keep no more than headers, if these `suffice`, or again as much as was asked for. A filter that is too
+    /// long for the kernel with that in it stays as it is: more is kept then than need be.
     pub(super) fn keep_headers(&mut self, suffice: bool) -> Result<(), String> {
-        if self.keeps_headers != suffice && self.link_type == LinkType::ETHERNET {
-            set_filter(&mut self.capture, &self.filter, self.snaplen, suffice)?;
-            self.keeps_headers = suffice;
+        if self.headers_suffice == suffice || self.link_type != LinkType::ETHERNET {
+            return Ok(());
         }
-        Ok(())
+        self.headers_suffice = suffice;
+        let set = set_filter(&mut self.capture, &self.filter, self.snaplen, suffice);
+        if suffice { Ok(()) } else { set }
     }
 
     /// Hands out frames that are there, `limit` at most, without those after `until`; how many.
