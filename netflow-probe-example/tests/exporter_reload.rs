@@ -194,6 +194,19 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
+/// Configures one collector, and more.
+fn export_to(collector: &Collector, path: &Path, more: &str) {
+    replace(path, &format!("[export]\ncollector = \"{}\"\n{more}", collector.address));
+}
+
+/// An exporter of this configuration whose first flows have come.
+fn exporting(collector: &Collector, path: &Path) -> Exporter {
+    let mut exporter = Exporter::start(path);
+    exporter.feed();
+    wait_until("the first flows", || collector.received().packets > 0);
+    exporter
+}
+
 #[test]
 fn collectors_come_and_go_and_no_packet_is_lost() {
     let (_folder, path) = folder();
@@ -245,13 +258,9 @@ fn collectors_come_and_go_and_no_packet_is_lost() {
 fn ways_to_collectors_and_the_level_of_messages_change_at_once() {
     let (_folder, path) = folder();
     let collector = Collector::start();
-    let config = |more: &str| {
-        replace(&path, &format!("[export]\ncollector = \"{}\"\n{more}", collector.address));
-    };
+    let config = |more: &str| export_to(&collector, &path, more);
     config("[service]\nlog-level = \"error\"\n");
-    let mut exporter = Exporter::start(&path);
-    exporter.feed();
-    wait_until("the first flows", || collector.received().packets > 0);
+    let mut exporter = exporting(&collector, &path);
     config("ttl = 9\nmtu = 600\nexport-version = 10\n[metering]\nkey = \"ipv4 protocol\"\n");
     exporter.reload();
     let line = exporter.line("reloaded: in force: ");
@@ -274,13 +283,9 @@ fn timeouts_and_the_sampler_change_at_once_and_each_flow_keeps_its_rate() {
     // X23, S26
     let (_folder, path) = folder();
     let collector = Collector::start();
-    let config = |more: &str| {
-        replace(&path, &format!("[export]\ncollector = \"{}\"\n{more}", collector.address));
-    };
+    let config = |more: &str| export_to(&collector, &path, more);
     config("");
-    let mut exporter = Exporter::start(&path);
-    exporter.feed();
-    wait_until("the first flows", || collector.received().packets > 0);
+    let mut exporter = exporting(&collector, &path);
     config("[sampling]\nsampling = \"1:4\"\n[metering]\nactive-timeout = \"7s\"\nmax-flows = 5000\n");
     exporter.reload();
     let line = exporter.line("reloaded: in force: ");

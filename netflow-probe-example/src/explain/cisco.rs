@@ -267,15 +267,14 @@ fn translate_section(section: &Section<'_>, used: &Used<'_>, out: &mut Translati
         Kind::Sampler => used.samplers.contains(name),
         Kind::Interface | Kind::Statistics => true,
     };
-    if !is_used {
+    let why_left = if *kind == Kind::Statistics {
+        Some("is a matter of the collector: netflow-collector query -s".to_owned())
+    } else {
+        (!is_used).then(|| format!("{name} is not used by any interface"))
+    };
+    if let Some(reason) = why_left {
         for line in core::iter::once(line).chain(lines.iter().map(|(line, _)| line)) {
-            out.leave(*line, format!("{name} is not used by any interface"));
-        }
-        return;
-    }
-    if *kind == Kind::Statistics {
-        for line in core::iter::once(line).chain(lines.iter().map(|(line, _)| line)) {
-            out.leave(*line, "is a matter of the collector: netflow-collector query -s");
+            out.leave(*line, reason.as_str());
         }
         return;
     }

@@ -51,7 +51,7 @@ pub(super) fn translate(text: &str, out: &mut Translation) {
     for (line, reason) in odd {
         out.leave(line, reason);
     }
-    conclude(seen, out);
+    conclude(&seen, out);
     let mut in_comment = false;
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -353,7 +353,7 @@ fn seconds_of(line: usize, text: &str, key: Key, out: &mut Translation) {
     }
 }
 
-fn conclude(mut seen: Seen<'_>, out: &mut Translation) {
+fn conclude(seen: &Seen<'_>, out: &mut Translation) {
     for Server { host, line, port } in &seen.servers {
         match port {
             Some((line, port)) => out.set(*line, Key::COLLECTOR, host_port(host, *port)),
@@ -382,7 +382,7 @@ fn conclude(mut seen: Seen<'_>, out: &mut Translation) {
         out.set_noted(line, Key::SOURCE_ID, of_type * 256 + id, Some("256 * engine type + engine ID"));
     }
     if !seen.interfaces.is_empty() {
-        let names: Vec<&str> = core::mem::take(&mut seen.interfaces).into_iter().collect();
+        let names: Vec<&str> = seen.interfaces.iter().copied().collect();
         out.note(format!(
             "The router metered {}: name the interface here that sees their packets.",
             names.join(", ")
@@ -392,12 +392,9 @@ fn conclude(mut seen: Seen<'_>, out: &mut Translation) {
         return;
     }
     out.set_default(Key::INTERFACE, "any");
-    if seen.templates.is_empty() {
-        out.set_default(Key::ACTIVE_TIMEOUT, "1800s");
-        out.set_default(Key::INACTIVE_TIMEOUT, "60s");
-    } else {
-        out.set_default(Key::ACTIVE_TIMEOUT, "60s");
-        out.set_default(Key::INACTIVE_TIMEOUT, "60s");
+    out.set_default(Key::ACTIVE_TIMEOUT, if seen.templates.is_empty() { "1800s" } else { "60s" });
+    out.set_default(Key::INACTIVE_TIMEOUT, "60s");
+    if !seen.templates.is_empty() {
         out.set_default(Key::TEMPLATE_REFRESH, "60s");
         out.set_default(Key::TEMPLATE_REFRESH_PACKETS, 4_800);
     }
